@@ -1,0 +1,169 @@
+import type { Condition, ObjectMeta } from '../kubernetes/types.gen.ts';
+
+/** gantry.dev/v1: what Kubernetes has no kind for. All are namespaced and served like any other resource. */
+export const gantryApiVersion = 'gantry.dev/v1';
+
+/** A hosted git repository. The namespace is where its application is delivered. */
+export interface Repository {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+  spec?: RepositorySpec;
+  status?: RepositoryStatus;
+}
+
+export interface RepositorySpec {
+  /** Branch that HEAD names. Default `main`. */
+  defaultBranch?: string;
+  /** Glob patterns of branches that move only when their pipeline is green. Default: the default branch. */
+  protectedBranches?: string[];
+}
+
+export interface RepositoryStatus {
+  conditions?: Condition[];
+  /** Branch → the commit it is on and the commits delivery has marked bad, with the reason. */
+  branches?: { name: string; commit: string }[];
+  badCommits?: { commit: string; reason: string; release: string; time: string }[];
+}
+
+/** queued → running → (succeeded | failed | cancelled | error). `error`: the pipeline itself is broken, not the code. */
+export type RunPhase = 'Queued' | 'Running' | 'Succeeded' | 'Failed' | 'Cancelled' | 'Error';
+export type JobPhase = 'Waiting' | 'Running' | 'Succeeded' | 'Failed' | 'Cancelled' | 'Skipped';
+export type TestLevel = 'unit' | 'integration' | 'e2e';
+
+/** One execution of one workflow (or the default pipeline) for one commit. */
+export interface WorkflowRun {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+  spec?: WorkflowRunSpec;
+  status?: WorkflowRunStatus;
+}
+
+export interface WorkflowRunSpec {
+  repository: string;
+  commit: string;
+  /** Full ref name, for example `refs/heads/main`. */
+  ref: string;
+  /** The commit the ref was on before the push; absent for a new ref. */
+  before?: string;
+  event: 'push' | 'manual';
+  actor: string;
+  /** Path of the workflow file in the commit; absent for the default pipeline. */
+  workflowPath?: string;
+  /** Set to ask for a stop; the controller ends all pods and sets phase Cancelled. */
+  cancelRequested?: boolean;
+}
+
+export interface TestCounts {
+  level: TestLevel;
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+export interface WorkflowRunStatus {
+  phase?: RunPhase;
+  startedAt?: string;
+  finishedAt?: string;
+  /** One sentence a person can act on, for example `unit: 1 of 12 failed`. */
+  message?: string;
+  jobs?: JobStatus[];
+  tests?: TestCounts[];
+  failedTests?: { level: TestLevel; name: string; message?: string; file?: string }[];
+  /** Images the run pushed, by digest. Delivery pins manifests to them. */
+  images?: { name: string; digest: string; reference: string }[];
+}
+
+export interface JobStatus {
+  id: string;
+  name: string;
+  phase: JobPhase;
+  pod?: string;
+  startedAt?: string;
+  finishedAt?: string;
+  message?: string;
+  outputs?: Record<string, string>;
+  steps?: StepStatus[];
+}
+
+export interface StepStatus {
+  name: string;
+  phase: JobPhase;
+  exitCode?: number;
+  startedAt?: string;
+  finishedAt?: string;
+}
+
+/** One image build, done by the node agent named in `spec.nodeName`. */
+export interface ImageBuild {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+  spec?: ImageBuildSpec;
+  status?: ImageBuildStatus;
+}
+
+export interface ImageBuildSpec {
+  /** Absent until a node takes the build. */
+  nodeName?: string;
+  source: { repository: string; commit: string };
+  /** Folder of the build context inside the repository. Default `.`. */
+  contextPath?: string;
+  /** Path of the Dockerfile inside the context. Default `Dockerfile`. */
+  dockerfile?: string;
+  target?: string;
+  buildArgs?: Record<string, string>;
+  labels?: Record<string, string>;
+  /** References the result gets. */
+  tags: string[];
+  /** Whether the tags are pushed to their registry. Without it the image is only in the node's store. */
+  push: boolean;
+}
+
+export interface ImageBuildStatus {
+  phase?: 'Pending' | 'Running' | 'Succeeded' | 'Failed';
+  message?: string;
+  startedAt?: string;
+  finishedAt?: string;
+  imageId?: string;
+  /** The manifest digest; set when pushed. */
+  digest?: string;
+}
+
+/** pending → deploying → (live → superseded | rolledBack) | failed. */
+export type ReleasePhase = 'Pending' | 'Deploying' | 'Live' | 'Superseded' | 'RolledBack' | 'Failed';
+
+/** Image digests and the manifests that go with them. Immutable but for its status; a rollback re-applies an old one. */
+export interface Release {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+  spec?: ReleaseSpec;
+  status?: ReleaseStatus;
+}
+
+export interface ReleaseSpec {
+  repository: string;
+  commit: string;
+  ref: string;
+  /** Counts from 1 for each repository. */
+  number: number;
+  run?: string;
+  images: { name: string; digest: string; reference: string }[];
+  /** The manifests of `deploy/`, images pinned, in the order they are applied. */
+  manifests: Record<string, unknown>[];
+  /** Set when the release was made to take another back. */
+  rollbackOf?: string;
+}
+
+export interface ReleaseStatus {
+  phase?: ReleasePhase;
+  reason?: string;
+  message?: string;
+  startedAt?: string;
+  finishedAt?: string;
+  /** Addresses at which the application answers. */
+  urls?: string[];
+  conditions?: Condition[];
+}

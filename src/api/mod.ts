@@ -1,0 +1,11 @@
+/**
+ * api: the resources and formats that Gantry speaks, as types, tables and pure functions.
+ * Read object.ts and resources.ts first; Kubernetes' own kinds are generated (kubernetes/types.gen.ts), ours are in gantry/types.ts.
+ */
+export type * from './gantry/types.ts';
+export { gantryApiVersion } from './gantry/types.ts';
+export type * as k8s from './kubernetes/types.gen.ts';
+export * from './object.ts';
+export * from './oci/reference.ts';
+export * from './oci/types.ts';
+export * from './resources.ts';

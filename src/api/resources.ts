@@ -1,0 +1,45 @@
+import type * as gantry from './gantry/types.ts';
+import type * as k8s from './kubernetes/types.gen.ts';
+import type { KubeObject } from './object.ts';
+
+/** Where a kind is served. `T` ties the kind's TypeScript type to it. */
+export interface ResourceType<T extends KubeObject = KubeObject> {
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+  readonly kind: string;
+  readonly isNamespaced: boolean;
+  /** Never set; it carries `T`. */
+  readonly object?: T;
+}
+
+function define<T extends KubeObject>(group: string, version: string, plural: string, kind: string, isNamespaced = true): ResourceType<T> {
+  return { group, version, plural, kind, isNamespaced };
+}
+
+/** The kinds that our own code reads and writes. */
+export const resources = {
+  namespaces: define<k8s.Namespace>('', 'v1', 'namespaces', 'Namespace', false),
+  nodes: define<k8s.Node>('', 'v1', 'nodes', 'Node', false),
+  pods: define<k8s.Pod>('', 'v1', 'pods', 'Pod'),
+  services: define<k8s.Service>('', 'v1', 'services', 'Service'),
+  configMaps: define<k8s.ConfigMap>('', 'v1', 'configmaps', 'ConfigMap'),
+  secrets: define<k8s.Secret>('', 'v1', 'secrets', 'Secret'),
+  serviceAccounts: define<k8s.ServiceAccount>('', 'v1', 'serviceaccounts', 'ServiceAccount'),
+  events: define<k8s.Event>('', 'v1', 'events', 'Event'),
+  deployments: define<k8s.Deployment>('apps', 'v1', 'deployments', 'Deployment'),
+  replicaSets: define<k8s.ReplicaSet>('apps', 'v1', 'replicasets', 'ReplicaSet'),
+  endpointSlices: define<k8s.EndpointSlice>('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice'),
+  leases: define<k8s.Lease>('coordination.k8s.io', 'v1', 'leases', 'Lease'),
+  horizontalPodAutoscalers: define<k8s.HorizontalPodAutoscaler>('autoscaling', 'v2', 'horizontalpodautoscalers', 'HorizontalPodAutoscaler'),
+  customResourceDefinitions: define<k8s.CustomResourceDefinition>('apiextensions.k8s.io', 'v1', 'customresourcedefinitions', 'CustomResourceDefinition', false),
+  repositories: define<gantry.Repository>('gantry.dev', 'v1', 'repositories', 'Repository'),
+  workflowRuns: define<gantry.WorkflowRun>('gantry.dev', 'v1', 'workflowruns', 'WorkflowRun'),
+  imageBuilds: define<gantry.ImageBuild>('gantry.dev', 'v1', 'imagebuilds', 'ImageBuild'),
+  releases: define<gantry.Release>('gantry.dev', 'v1', 'releases', 'Release'),
+} as const;
+
+/** `v1` or `group/version`. */
+export function apiVersionOf(type: ResourceType): string {
+  return type.group === '' ? type.version : `${type.group}/${type.version}`;
+}

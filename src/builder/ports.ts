@@ -1,0 +1,38 @@
+import type { Writable } from 'node:stream';
+import type { Digest, ImageConfig } from '../api/mod.ts';
+
+/** What the builder needs of an engine: base images, writable file trees, and processes inside them. */
+export interface BuildRuntime {
+  /** The image, pulled if it is not local (`always`: asked again even if it is). `not-found` when nobody has it. */
+  resolveImage(reference: string, policy: 'missing' | 'always', signal: AbortSignal): Promise<BuildImage>;
+  /** A writable tree over the layers (bottom first). Its `commit` makes the next layer. */
+  openTree(layers: readonly Digest[], signal: AbortSignal): Promise<BuildTree>;
+  /** Runs one process to its end in the tree, as `RUN` does: own namespaces, default capabilities and seccomp. */
+  run(tree: BuildTree, process: BuildProcess, signal: AbortSignal): Promise<{ exitCode: number }>;
+  /** Whether the layer's unpacked snapshot is in the store (a cached layer may have been pruned). */
+  hasLayer(diffId: Digest, signal: AbortSignal): Promise<boolean>;
+  /** Stores an image of layers the store has, under the references; returns the image id (config digest). */
+  createImage(config: ImageConfig, references: readonly string[], signal: AbortSignal): Promise<Digest>;
+  /** Pushes an image of the store. Resolves to the manifest digest. */
+  pushImage(reference: string, progress: (message: string) => void, signal: AbortSignal): Promise<Digest>;
+}
+
+export interface BuildImage { id: Digest; config: ImageConfig }
+
+export interface BuildTree extends AsyncDisposable {
+  /** Host path of the merged tree. Copies must resolve symlinks inside it, never through it. */
+  readonly rootPath: string;
+  /** The difference to the layers as a new layer of the store; undefined when nothing changed. */
+  commit(signal: AbortSignal): Promise<{ diffId: Digest; sizeBytes: number } | undefined>;
+}
+
+export interface BuildProcess {
+  args: string[];
+  env: string[];
+  workingDir: string;
+  user: string;
+  network: 'default' | 'none' | 'host';
+  /** Extra bind mounts, for example the host's certificate bundle. Never part of the layer. */
+  mounts: { hostPath: string; containerPath: string; isReadOnly: boolean }[];
+  output: Writable;
+}

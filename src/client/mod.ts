@@ -1,0 +1,8 @@
+/**
+ * client: the Kubernetes API as our own code uses it, against the embedded server or any other.
+ * Read client.ts (the interface), then informer.ts and controller.ts: every moving part of Gantry is a Controller.
+ */
+export * from './client.ts';
+export * from './controller.ts';
+export * from './informer.ts';
+export * from './informers.ts';

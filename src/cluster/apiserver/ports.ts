@@ -1,0 +1,23 @@
+import type { Duplex } from 'node:stream';
+
+/** How the API server reaches a node's agent for logs, exec, attach, port-forward and metrics. */
+export interface NodeDialer {
+  /** A connection on which HTTP/1.1 to the node's agent can be spoken (TLS already done). `unavailable` when it is down. */
+  connect(nodeName: string, signal: AbortSignal): Promise<Duplex>;
+}
+
+/** Current use of nodes and pods, served as metrics.k8s.io. */
+export interface MetricsSource {
+  nodes(signal: AbortSignal): Promise<NodeUsage[]>;
+  pods(namespace: string | undefined, signal: AbortSignal): Promise<PodUsage[]>;
+}
+
+export interface NodeUsage { name: string; time: string; windowMs: number; cpuNanocores: bigint; memoryBytes: number }
+
+export interface PodUsage {
+  namespace: string;
+  name: string;
+  time: string;
+  windowMs: number;
+  containers: { name: string; cpuNanocores: bigint; memoryBytes: number }[];
+}
