@@ -1,0 +1,5 @@
+/**
+ * wire: formats as pure functions, bytes in and values out. No sockets, no files.
+ * Each file is one format and names its specification; they do not depend on each other.
+ */
+export * from './remote-command.ts';
