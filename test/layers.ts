@@ -13,7 +13,7 @@ export const layers: readonly Layer[] = [
   { folder: 'host', imports: ['kernel'], packages: ['koffi'] },
   { folder: 'wire', imports: ['kernel'], packages: ['@bufbuild/protobuf'] },
   { folder: 'api', imports: ['kernel', 'wire'], packages: ['zod'] },
-  { folder: 'client', imports: ['kernel', 'wire', 'api'], packages: ['undici', 'ws', 'yaml'] },
+  { folder: 'client', imports: ['kernel', 'wire', 'api'], packages: ['undici', 'ws', 'yaml', 'zod'] },
   { folder: 'store', imports: ['kernel'], packages: [] },
   { folder: 'git', imports: ['kernel', 'api', 'client'], packages: ['zod'] },
   { folder: 'ci', imports: ['kernel', 'wire', 'api', 'client'], packages: ['@actions/workflow-parser', '@actions/expressions', 'yaml', 'fast-xml-parser', 'zod'] },
