@@ -9,4 +9,5 @@ export type * as k8s from './kubernetes/types.gen.ts';
 export * from './object.ts';
 export * from './oci/reference.ts';
 export * from './oci/types.ts';
+export * from './quantity.ts';
 export * from './resources.ts';
