@@ -2,6 +2,8 @@
  * store: what outlives a crash. Versioned objects with one global revision, and content-addressed blobs.
  * Read object-store.ts (the port, with its suite in testing/) or blobs.ts first.
  */
+export * from './blobs.ts';
+export * from './disk-blobs.ts';
 export * from './history-trimmer.ts';
 export * from './object-store.ts';
 export * from './sqlite-object-store.ts';

@@ -1,0 +1,68 @@
+import type { Readable } from 'node:stream';
+import { GantryError } from '../kernel/mod.ts';
+
+/**
+ * Content-addressed bytes. A blob is visible whole and verified, or not at all, whenever the machine stops.
+ * Digests are `sha256:` and 64 hex digits; any other text is `invalid`. Implementations pass testing/blob-store-suite.ts.
+ */
+export interface BlobStore {
+  stat(digest: string): Promise<BlobInfo | undefined>;
+  /** The bytes from `start` (default 0) up to but not including `end` (default: the size). `not-found`; `invalid` for a range outside the blob. */
+  read(digest: string, range?: BlobRange): Promise<Readable>;
+  /** Stores a stream in one go. `invalid` when digest or size differ from what was expected; nothing is left then. */
+  write(source: BlobSource, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo>;
+  /** All blobs in no order. Blobs that come or go meanwhile may be missed. */
+  list(): AsyncIterable<BlobInfo>;
+  /** False when there was none. Open readers go on to their end. */
+  delete(digest: string): Promise<boolean>;
+
+  /** Begins an upload in parts, which outlives the process. Returns its id. */
+  createUpload(): Promise<string>;
+  /** Received bytes; undefined when there is no such upload. */
+  uploadSize(id: string): Promise<number | undefined>;
+  /**
+   * Appends at `offset`, which must be the size so far (`precondition-failed`). When the source fails, what came is kept and
+   * the error passed on. `not-found`; `conflict` while another append or commit of this upload runs. Resolves to the new size.
+   */
+  appendUpload(id: string, offset: number, source: BlobSource, signal: AbortSignal): Promise<number>;
+  /** Makes the upload a blob. `invalid` when digest or size differ: the upload is gone then. `not-found`, `conflict` as above. */
+  commitUpload(id: string, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo>;
+  /** False when there was none. `conflict` while an append or commit of it runs. */
+  cancelUpload(id: string): Promise<boolean>;
+  /** Uploads in progress or abandoned. */
+  listUploads(): AsyncIterable<{ id: string; sizeBytes: number; modifiedAtMs: number }>;
+}
+
+export interface BlobInfo { readonly digest: string; readonly sizeBytes: number; readonly modifiedAtMs: number }
+
+/** Bytes `[start, end)`. */
+export interface BlobRange { readonly start?: number; readonly end?: number }
+
+export interface BlobExpectation { readonly digest?: string; readonly sizeBytes?: number }
+
+export type BlobSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+const digestPattern = /^sha256:([0-9a-f]{64})$/;
+const uploadIdPattern = /^[0-9a-f]{32}$/;
+
+/** The 64 hex digits of a digest, or `invalid`: what makes digests safe as file names. */
+export function blobHexOf(digest: string): string {
+  const hex = digestPattern.exec(digest)?.[1];
+  if (hex === undefined) throw new GantryError('invalid', `invalid digest ${JSON.stringify(digest.slice(0, 100))}: only sha256 is supported`);
+  return hex;
+}
+
+/** Whether the text can be an upload's id; ids from outside become file names. */
+export function isUploadId(id: string): boolean {
+  return uploadIdPattern.test(id);
+}
+
+/** Reads a small blob into memory. `exhausted` when it is larger than `maxBytes`. */
+export async function readBlob(blobs: BlobStore, digest: string, maxBytes: number): Promise<Buffer> {
+  const info = await blobs.stat(digest);
+  if (info === undefined) throw new GantryError('not-found', `there is no blob ${digest}`);
+  if (info.sizeBytes > maxBytes) throw new GantryError('exhausted', `the blob ${digest} is larger than ${maxBytes} bytes`);
+  const chunks: Buffer[] = [];
+  for await (const chunk of await blobs.read(digest)) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,235 @@
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { cancelled, errnoOf, GantryError, randomHex, syncFolder, throwIfAborted } from '../kernel/mod.ts';
+import { type BlobExpectation, blobHexOf, type BlobInfo, type BlobRange, type BlobSource, type BlobStore, isUploadId } from './blobs.ts';
+
+/**
+ * Blobs as files: `sha256/ab/abcd…` and unfinished ones in `uploads/`. Bytes are hashed as they arrive, synced, then renamed.
+ * Uploads survive a restart: their hash is computed again from the file.
+ */
+export class DiskBlobStore implements BlobStore {
+  readonly #folder: string;
+  /** Hash states of uploads that this process received from their first byte on. */
+  readonly #hashes = new Map<string, { hash: Hash; sizeBytes: number }>();
+  readonly #busy = new Set<string>();
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async open(folder: string): Promise<DiskBlobStore> {
+    await mkdir(join(folder, 'sha256'), { recursive: true });
+    await mkdir(join(folder, 'uploads'), { recursive: true });
+    return new DiskBlobStore(folder);
+  }
+
+  async stat(digest: string): Promise<BlobInfo | undefined> {
+    const found = await statFile(this.pathOf(digest));
+    return found === undefined ? undefined : { digest, ...found };
+  }
+
+  async read(digest: string, range: BlobRange = {}): Promise<Readable> {
+    const file = await openIfExists(this.pathOf(digest));
+    if (file === undefined) throw new GantryError('not-found', `there is no blob ${digest}`);
+    const { size } = await file.stat();
+    const { start = 0, end = size } = range;
+    if (!(Number.isInteger(start) && Number.isInteger(end) && start >= 0 && start <= end && end <= size)) {
+      await file.close();
+      throw new GantryError('invalid', `bytes ${start} to ${end} are not within the ${size} bytes of ${digest}`);
+    }
+    if (start === end) {
+      await file.close();
+      return Readable.from([]);
+    }
+    return file.createReadStream({ start, end: end - 1, highWaterMark: readChunkBytes });
+  }
+
+  async write(source: BlobSource, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo> {
+    if (expected.digest !== undefined) blobHexOf(expected.digest);
+    const id = await this.createUpload();
+    try {
+      await this.appendUpload(id, 0, source, signal);
+      return await this.commitUpload(id, expected, signal);
+    } catch (error) {
+      await this.cancelUpload(id);
+      throw error;
+    }
+  }
+
+  async *list(): AsyncIterable<BlobInfo> {
+    for await (const shard of await opendir(join(this.#folder, 'sha256'))) {
+      for await (const entry of await opendir(join(this.#folder, 'sha256', shard.name))) {
+        const found = await statFile(join(this.#folder, 'sha256', shard.name, entry.name));
+        if (found !== undefined) yield { digest: `sha256:${entry.name}`, ...found };
+      }
+    }
+  }
+
+  async delete(digest: string): Promise<boolean> {
+    return removeFile(this.pathOf(digest));
+  }
+
+  async createUpload(): Promise<string> {
+    const id = randomHex(16);
+    await (await open(this.#uploadPath(id), 'wx', 0o600)).close();
+    this.#hashes.set(id, { hash: createHash('sha256'), sizeBytes: 0 });
+    return id;
+  }
+
+  async uploadSize(id: string): Promise<number | undefined> {
+    return isUploadId(id) ? (await statFile(this.#uploadPath(id)))?.sizeBytes : undefined;
+  }
+
+  async appendUpload(id: string, offset: number, source: BlobSource, signal: AbortSignal): Promise<number> {
+    return this.#exclusively(id, async () => {
+      await using file = await this.#openUpload(id);
+      const state = await this.#hashState(id, file);
+      if (offset !== state.sizeBytes) {
+        throw new GantryError('precondition-failed', `the upload has ${state.sizeBytes} bytes, not ${offset}`, { details: { sizeBytes: state.sizeBytes } });
+      }
+      for await (const chunk of source) {
+        throwIfAborted(signal);
+        await writeAll(file, chunk, state.sizeBytes);
+        state.hash.update(chunk);
+        state.sizeBytes += chunk.byteLength;
+      }
+      return state.sizeBytes;
+    });
+  }
+
+  async commitUpload(id: string, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo> {
+    return this.#exclusively(id, async () => {
+      const info = await this.#verify(id, expected, signal);
+      const path = this.pathOf(info.digest);
+      if ((await statFile(path)) !== undefined) {
+        await this.#forget(id);
+        return info;
+      }
+      await mkdir(dirname(path), { recursive: true });
+      await rename(this.#uploadPath(id), path);
+      this.#hashes.delete(id);
+      await syncFolder(dirname(path));
+      await syncFolder(join(this.#folder, 'sha256'));
+      return info;
+    });
+  }
+
+  async cancelUpload(id: string): Promise<boolean> {
+    if (!isUploadId(id)) return false;
+    return this.#exclusively(id, () => this.#forget(id));
+  }
+
+  async *listUploads(): AsyncIterable<{ id: string; sizeBytes: number; modifiedAtMs: number }> {
+    for await (const entry of await opendir(join(this.#folder, 'uploads'))) {
+      const found = await statFile(join(this.#folder, 'uploads', entry.name));
+      if (found !== undefined && isUploadId(entry.name)) yield { id: entry.name, ...found };
+    }
+  }
+
+  /** Where the blob is or would be. For tools that can use a file where it lies; never write there. */
+  pathOf(digest: string): string {
+    const hex = blobHexOf(digest);
+    return join(this.#folder, 'sha256', hex.slice(0, 2), hex);
+  }
+
+  #uploadPath(id: string): string {
+    return join(this.#folder, 'uploads', id);
+  }
+
+  async #exclusively<T>(id: string, work: () => Promise<T>): Promise<T> {
+    if (this.#busy.has(id)) throw new GantryError('conflict', 'the upload is being written by another request');
+    this.#busy.add(id);
+    try {
+      return await work();
+    } finally {
+      this.#busy.delete(id);
+    }
+  }
+
+  async #openUpload(id: string): Promise<FileHandle> {
+    const file = isUploadId(id) ? await openIfExists(this.#uploadPath(id), 'r+') : undefined;
+    if (file === undefined) throw new GantryError('not-found', 'there is no such upload');
+    return file;
+  }
+
+  /** The state in memory when it matches the file (a write may have failed half-way), otherwise hashed again. */
+  async #hashState(id: string, file: FileHandle): Promise<{ hash: Hash; sizeBytes: number }> {
+    const { size } = await file.stat();
+    const kept = this.#hashes.get(id);
+    if (kept?.sizeBytes === size) return kept;
+    const state = { hash: createHash('sha256'), sizeBytes: 0 };
+    if (size > 0) {
+      for await (const chunk of createReadStream(this.#uploadPath(id), { end: size - 1, highWaterMark: readChunkBytes })) {
+        state.hash.update(chunk as Buffer);
+        state.sizeBytes += (chunk as Buffer).length;
+      }
+    }
+    this.#hashes.set(id, state);
+    return state;
+  }
+
+  async #verify(id: string, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo> {
+    await using file = await this.#openUpload(id);
+    const { hash, sizeBytes } = await this.#hashState(id, file);
+    if (signal.aborted) throw cancelled(signal);
+    const digest = `sha256:${hash.copy().digest('hex')}`;
+    const problem =
+      expected.sizeBytes !== undefined && expected.sizeBytes !== sizeBytes
+        ? `the content has ${sizeBytes} bytes, not ${expected.sizeBytes}`
+        : expected.digest !== undefined && expected.digest !== digest
+          ? `the content's digest is ${digest}, not ${expected.digest}`
+          : undefined;
+    if (problem !== undefined) {
+      await this.#forget(id);
+      throw new GantryError('invalid', problem, { details: { digest, sizeBytes } });
+    }
+    await file.sync();
+    return { digest, sizeBytes, modifiedAtMs: Date.now() };
+  }
+
+  async #forget(id: string): Promise<boolean> {
+    this.#hashes.delete(id);
+    return removeFile(this.#uploadPath(id));
+  }
+}
+
+const readChunkBytes = 256 * 1024;
+
+async function writeAll(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < chunk.byteLength; ) {
+    const { bytesWritten } = await file.write(chunk, done, chunk.byteLength - done, position + done);
+    done += bytesWritten;
+  }
+}
+
+async function statFile(path: string): Promise<{ sizeBytes: number; modifiedAtMs: number } | undefined> {
+  try {
+    const { size, mtimeMs } = await stat(path);
+    return { sizeBytes: size, modifiedAtMs: mtimeMs };
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function openIfExists(path: string, flags = 'r'): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, flags);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function removeFile(path: string): Promise<boolean> {
+  try {
+    await rm(path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
