@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isError } from '../kernel/mod.ts';
-import { formatBytes, formatMilli, parseQuantity, toMilli, toWhole } from './quantity.ts';
+import { canonicalQuantity, parseQuantity, quantityMilliValue, quantityValue } from './quantity.ts';
 
 test('parseQuantity() reads every suffix exactly', () => {
   const table: [string, bigint][] = [
@@ -18,7 +18,7 @@ test('parseQuantity() reads every suffix exactly', () => {
     ['0.0000000001', 1n],
     ['-1k', -1_000_000_000_000n],
   ];
-  for (const [text, value] of table) assert.equal(parseQuantity(text), value, text);
+  for (const [text, value] of table) assert.equal(parseQuantity(text).nano, value, text);
 });
 
 test('parseQuantity() refuses what is no quantity', () => {
@@ -27,12 +27,11 @@ test('parseQuantity() refuses what is no quantity', () => {
   }
 });
 
-test('toMilli() and toWhole() round up', () => {
-  assert.deepEqual([toMilli('0.1'), toMilli('1u'), toMilli('2'), toMilli(undefined)], [100, 1, 2000, 0]);
-  assert.deepEqual([toWhole('128Mi'), toWhole('1m'), toWhole('1e3'), toWhole(undefined)], [134_217_728, 1, 1000, 0]);
+test('quantityMilliValue() and quantityValue() round up', () => {
+  assert.deepEqual(['0.1', '1u', '2'].map(quantityMilliValue), [100, 1, 2000]);
+  assert.deepEqual(['128Mi', '1m', '1e3'].map(quantityValue), [134_217_728, 1, 1000]);
 });
 
-test('formatMilli() and formatBytes() write what parses back', () => {
-  assert.deepEqual([1500, 2000, 0].map(formatMilli), ['1500m', '2', '0']);
-  assert.deepEqual([2 ** 30, 1536 * 2 ** 20, 1000, 0].map(formatBytes), ['1Gi', '1536Mi', '1000', '0']);
+test('canonicalQuantity() writes the shortest text of the same notation', () => {
+  assert.deepEqual(['1024Mi', '1536Mi', '1000m', '0.5', '2048'].map(canonicalQuantity), ['1Gi', '1536Mi', '1', '500m', '2048']);
 });
