@@ -1,0 +1,39 @@
+/**
+ * `npm run bench [-- NAME …]`: side-by-side measurements, one run, ratios and percentiles on the terminal.
+ * Needs root. Peers that are not installed are named and left out.
+ */
+import { formatError } from '../src/kernel/mod.ts';
+import { Instance } from '../test/story/instance.ts';
+import { benchApi } from './api.ts';
+import { benchContainerStart } from './container-start.ts';
+import { benchIdle } from './idle.ts';
+import { benchImageBuild } from './image-build.ts';
+import { benchPodStart } from './pod-start.ts';
+import { benchPush } from './push.ts';
+
+const benchmarks: Readonly<Record<string, (instance: Instance, signal: AbortSignal) => Promise<void>>> = {
+  idle: benchIdle,
+  api: benchApi,
+  container: benchContainerStart,
+  build: benchImageBuild,
+  pod: benchPodStart,
+  push: benchPush,
+};
+
+const stop = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => benchmarks[name] === undefined);
+if (unknown.length > 0) {
+  console.error(`bench: no benchmark is called ${unknown.join(', ')}; there are ${Object.keys(benchmarks).join(', ')}`);
+  process.exit(64);
+}
+const instance = await Instance.start([], stop.signal);
+try {
+  for (const [name, run] of Object.entries(benchmarks)) if (asked.length === 0 || asked.includes(name)) await run(instance, stop.signal);
+} catch (error) {
+  console.error(`bench: ${formatError(error)}`);
+  process.exitCode = 1;
+} finally {
+  await instance.purge(AbortSignal.timeout(60_000));
+}
