@@ -1,4 +1,5 @@
-import type { Digest, Healthcheck, ImageConfig } from '../api/mod.ts';
+import type { Digest, Healthcheck } from '../api/mod.ts';
+import type { ImageStore } from './images/types.ts';
 
 /** 64 hex digits. */
 export type ContainerId = string & { readonly brand: 'ContainerId' };
@@ -301,8 +302,5 @@ export interface ContainerUsage {
   readonly interfaces: readonly { name: string; receivedBytes: number; receivedPackets: number; sentBytes: number; sentPackets: number }[];
 }
 
-/** What the container engine needs of the image store. Layer folders are unpacked snapshots, the lowest layer first. */
-export interface RootfsSource {
-  /** `not-found` when the image, or the snapshot of one of its layers, is not in the store. */
-  openRootfs(imageId: Digest, signal: AbortSignal): Promise<{ config: ImageConfig; layerFolders: readonly string[] }>;
-}
+/** What the container engine needs of the image store (images/types.ts). */
+export type RootfsSource = Pick<ImageStore, 'get' | 'lowerDirs' | 'holdLayers' | 'addUsers'>;

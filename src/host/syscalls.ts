@@ -1,0 +1,161 @@
+import koffi from 'koffi';
+import { type ErrorCode, GantryError } from '../kernel/mod.ts';
+
+// Bindings to functions of the C library hold no state of ours; like node:fs they are the process's, so they are module constants.
+const libc = koffi.load('libc.so.6');
+const c = {
+  mount: libc.func('int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)'),
+  umount2: libc.func('int umount2(const char *target, int flags)'),
+  unshare: libc.func('int unshare(int flags)'),
+  setns: libc.func('int setns(int fd, int nstype)'),
+  sethostname: libc.func('int sethostname(const char *name, size_t len)'),
+  setdomainname: libc.func('int setdomainname(const char *name, size_t len)'),
+  lgetxattr: libc.func('int64_t lgetxattr(const char *path, const char *name, _Out_ uint8_t *value, size_t size)'),
+  lsetxattr: libc.func('int lsetxattr(const char *path, const char *name, const uint8_t *value, size_t size, int flags)'),
+  llistxattr: libc.func('int64_t llistxattr(const char *path, _Out_ uint8_t *list, size_t size)'),
+  mknod: libc.func('int mknod(const char *path, unsigned int mode, unsigned long dev)'),
+  socket: libc.func('int socket(int domain, int type, int protocol)'),
+  bind: libc.func('int bind(int fd, const uint8_t *address, unsigned int length)'),
+  connect: libc.func('int connect(int fd, const uint8_t *address, unsigned int length)'),
+  shutdown: libc.func('int shutdown(int fd, int how)'),
+  send: libc.func('int64_t send(int fd, const uint8_t *buffer, size_t length, int flags)'),
+  recv: libc.func('int64_t recv(int fd, _Out_ uint8_t *buffer, size_t length, int flags)'),
+  dup2: libc.func('int dup2(int from, int to)'),
+  close: libc.func('int close(int fd)'),
+  ioctl: libc.func('int ioctl(int fd, unsigned long request, _Inout_ uint8_t *argument)'),
+  getrlimit: libc.func('int prlimit(int pid, int resource, void *newLimit, _Out_ uint8_t *oldLimit)'),
+};
+
+/** Error numbers that callers tell apart, as Node names them. */
+const errnoNames = new Map(Object.entries(koffi.os.errno).map(([name, number]) => [number, name]));
+const errnoCodes: Readonly<Record<string, ErrorCode>> = {
+  ENOENT: 'not-found',
+  EEXIST: 'already-exists',
+  EPERM: 'forbidden',
+  EACCES: 'forbidden',
+  EBUSY: 'conflict',
+  ENOSPC: 'exhausted',
+  EAGAIN: 'unavailable',
+  ECONNREFUSED: 'unavailable',
+  EINVAL: 'invalid',
+};
+
+/** An error of a system call: `details.errno` has the POSIX name. `subject` says on what it was tried. */
+export function systemError(operation: string, subject: string, errno: number): GantryError {
+  const name = errnoNames.get(errno) ?? `errno ${errno}`;
+  return new GantryError(errnoCodes[name] ?? 'internal', `${operation} ${subject}: ${name}`, { details: { errno: name } });
+}
+
+function check(result: number, operation: string, subject: string): number {
+  if (result < 0) throw systemError(operation, subject, koffi.errno());
+  return result;
+}
+
+/** Flags of mount(2). */
+export const mountFlags = {
+  readOnly: 1,
+  noSuid: 2,
+  noDevices: 4,
+  noExec: 8,
+  remount: 32,
+  noAtime: 1024,
+  bind: 4096,
+  recursive: 16384,
+  private: 1 << 18,
+  slave: 1 << 19,
+  shared: 1 << 20,
+} as const;
+
+/** mount(2). An empty `type` or `data` is passed as none. */
+export function mount(source: string, target: string, type: string, flags: number, data = ''): void {
+  check(c.mount(source, target, type === '' ? null : type, flags, data === '' ? null : data), 'mount', target);
+}
+
+/** umount2(2) without following symlinks; `lazy` detaches a mount that is in use. False when nothing is mounted there. */
+export function unmount(target: string, options: { lazy: boolean }): boolean {
+  const detach = 2;
+  const noFollow = 8;
+  if (c.umount2(target, (options.lazy ? detach : 0) | noFollow) === 0) return true;
+  const errno = koffi.errno();
+  if (errno === koffi.os.errno.EINVAL || errno === koffi.os.errno.ENOENT) return false;
+  throw systemError('unmount', target, errno);
+}
+
+/** Flags of unshare(2) and setns(2) for namespaces that a single thread of a process may change. */
+export const namespaceFlags = { cgroup: 0x02000000, uts: 0x04000000, ipc: 0x08000000, net: 0x40000000 } as const;
+
+/** unshare(2) of this thread only. Whoever calls it must go back with `enter` before returning to the event loop. */
+export function unshare(flags: number): void {
+  check(c.unshare(flags), 'unshare', `0x${flags.toString(16)}`);
+}
+
+/** setns(2) of this thread only. */
+export function enter(fd: number, flag: number): void {
+  check(c.setns(fd, flag), 'setns', `descriptor ${fd}`);
+}
+
+/** Host and domain name of this thread's UTS namespace. */
+export function setHostname(hostname: string, domainname = ''): void {
+  check(c.sethostname(hostname, Buffer.byteLength(hostname)), 'sethostname', hostname);
+  if (domainname !== '') check(c.setdomainname(domainname, Buffer.byteLength(domainname)), 'setdomainname', domainname);
+}
+
+/** The extended attribute of the path itself (symlinks are not followed); undefined when it has none. */
+export function getXattr(path: string, name: string): Buffer | undefined {
+  const value = Buffer.alloc(65_536);
+  const length: number = Number(c.lgetxattr(path, name, value, value.length));
+  if (length >= 0) return value.subarray(0, length);
+  const errno = koffi.errno();
+  if (errnoNames.get(errno) === 'ENODATA' || errnoNames.get(errno) === 'EOPNOTSUPP') return undefined;
+  throw systemError('getxattr', path, errno);
+}
+
+/** Sets the extended attribute of the path itself. */
+export function setXattr(path: string, name: string, value: Uint8Array): void {
+  check(c.lsetxattr(path, name, value, value.length, 0), 'setxattr', path);
+}
+
+/** Names of the path's own extended attributes. */
+export function listXattrs(path: string): string[] {
+  const list = Buffer.alloc(65_536);
+  const length = check(Number(c.llistxattr(path, list, list.length)), 'listxattr', path);
+  return list.subarray(0, length).toString().split('\0').filter((name) => name !== '');
+}
+
+/** mknod(2). `mode` holds the type bits; 0:0 character devices are overlayfs whiteouts. */
+export function makeNode(path: string, mode: number, major: number, minor: number): void {
+  const device = ((major & 0xfff) << 8) | (minor & 0xff) | ((minor & 0xfff00) << 12);
+  check(c.mknod(path, mode, device), 'mknod', path);
+}
+
+/** Soft and hard limit of this process for an RLIMIT number; Infinity is no limit. */
+export function getRlimit(resource: number): { soft: number; hard: number } {
+  const limits = Buffer.alloc(16);
+  check(c.getrlimit(0, resource, null, limits), 'prlimit', String(resource));
+  const read = (offset: number): number => {
+    const value = limits.readBigUInt64LE(offset);
+    return value === 0xffff_ffff_ffff_ffffn ? Infinity : Number(value);
+  };
+  return { soft: read(0), hard: read(8) };
+}
+
+/** Raw descriptors for what node:net and node:fs cannot open. The caller closes them. */
+export const descriptors = {
+  socket: (domain: number, type: number, protocol: number): number => check(c.socket(domain, type, protocol), 'socket', `${domain}/${type}`),
+  bind: (fd: number, address: Uint8Array): void => void check(c.bind(fd, address, address.length), 'bind', `descriptor ${fd}`),
+  connect: (fd: number, address: Uint8Array, subject: string): void => void check(c.connect(fd, address, address.length), 'connect', subject),
+  shutdown: (fd: number, how: 0 | 1 | 2): void => void check(c.shutdown(fd, how), 'shutdown', `descriptor ${fd}`),
+  send: (fd: number, bytes: Uint8Array): number => check(Number(c.send(fd, bytes, bytes.length, 0)), 'send', `descriptor ${fd}`),
+  /** send(2) on another thread, for requests that the kernel works on for long. */
+  sendElsewhere: (fd: number, bytes: Uint8Array): Promise<void> =>
+    new Promise((resolve, reject) => {
+      c.send.async(fd, bytes, bytes.length, 0, (error: Error | null, sent: number | bigint) => {
+        if (error !== null || Number(sent) < 0) reject(error ?? systemError('send', `descriptor ${fd}`, koffi.errno()));
+        else resolve();
+      });
+    }),
+  receive: (fd: number, buffer: Uint8Array): number => check(Number(c.recv(fd, buffer, buffer.length, 0)), 'recv', `descriptor ${fd}`),
+  duplicateTo: (from: number, to: number): void => void check(c.dup2(from, to), 'dup2', `descriptor ${to}`),
+  close: (fd: number): void => void check(c.close(fd), 'close', `descriptor ${fd}`),
+  ioctl: (fd: number, request: number, argument: Uint8Array): void => void check(c.ioctl(fd, request, argument), 'ioctl', `descriptor ${fd}`),
+};
