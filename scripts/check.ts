@@ -8,6 +8,7 @@ const bin = (name: string): string => join(root, 'node_modules/.bin', name);
 const checks: readonly (readonly [what: string, command: string, ...args: string[]])[] = [
   ['types', bin('tsc'), '--noEmit'],
   ['lint', bin('oxlint'), '--type-aware', '--quiet'],
+  ['generated files', process.execPath, join(root, 'scripts/generate.ts'), '--check'],
 ];
 
 for (const [what, command, ...args] of checks) {

@@ -1,0 +1,41 @@
+/**
+ * Writes what is generated from other sources: Kubernetes' types and schemas, and the generated parts of the documentation.
+ * `--check` writes nothing and exits 1 when something is not current.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatError } from '../src/kernel/mod.ts';
+import { layers } from '../test/layers.ts';
+import { generateKubernetes } from './generate-kubernetes.ts';
+
+const root = join(import.meta.dirname, '..');
+const isCheck = process.argv.includes('--check');
+
+try {
+  const files = [...(await generateKubernetes()), architecturePage()];
+  const stale = files.filter(({ path, text }) => readFileSync(join(root, path), 'utf8') !== text);
+  for (const { path, text } of stale) {
+    console.log(`${isCheck ? 'not current' : 'written'}: ${path}`);
+    if (!isCheck) writeFileSync(join(root, path), text);
+  }
+  if (isCheck && stale.length > 0) process.exitCode = 1;
+} catch (error) {
+  console.error(formatError(error));
+  process.exitCode = 1;
+}
+
+/** docs/architecture.md with the layer table as it is. */
+function architecturePage(): { path: string; text: string } {
+  const path = 'docs/architecture.md';
+  const rows = layers.map(({ folder, imports, packages }) => `| \`${folder}\` | ${shorten(imports)} | ${packages.join(', ')} |`);
+  const table = ['| layer | may import | npm packages |', '|---|---|---|', ...rows].join('\n');
+  const text = readFileSync(join(root, path), 'utf8').replace(
+    /(<!-- generated:layers -->\n)[\s\S]*(<!-- \/generated:layers -->)/,
+    (_, begin: string, end: string) => `${begin}${table}\n${end}`,
+  );
+  return { path, text };
+}
+
+function shorten(imports: readonly string[]): string {
+  return imports.length > 10 ? 'all but cli' : imports.join(', ');
+}
