@@ -3,3 +3,5 @@
  * Each file is one format and names its specification; they do not depend on each other.
  */
 export * from './remote-command.ts';
+export * from './tar-header.ts';
+export * from './tar-reader.ts';
