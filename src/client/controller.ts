@@ -1,5 +1,5 @@
-import { keyOf, type KubeObject } from '../api/mod.ts';
-import { isError, type Logger, type Service, withTimeout, WorkQueue } from '../kernel/mod.ts';
+import { keyOf, type KubeObject, type Stored } from '../api/mod.ts';
+import { isError, type Logger, type Service, systemClock, withTimeout, WorkQueue } from '../kernel/mod.ts';
 import type { Informer } from './informer.ts';
 
 /** What a planner decided. `status` undefined: leave it as it is. */
@@ -23,21 +23,36 @@ export interface Reconciler<Observed, Action, Status> {
   report?(status: Status, observed: Observed, signal: AbortSignal): Promise<void>;
 }
 
+/** One pass over one key, for metrics. */
+export interface PassReport {
+  readonly controller: string;
+  readonly key: string;
+  readonly durationMs: number;
+  /** Keys that wait behind this one. */
+  readonly queueLength: number;
+  readonly error?: unknown;
+  /** 0 after a success. */
+  readonly failuresInARow: number;
+}
+
 export interface ControllerOptions {
   readonly workers?: number;
   /** Limit of one pass over one key. Default 30 s. */
   readonly timeoutMs?: number;
   /** What happens to a pass that failed; for metrics and events. */
   readonly onFailure?: (key: string, error: unknown, failuresInARow: number) => void;
+  /** Told after every pass. */
+  readonly onPass?: (report: PassReport) => void;
 }
 
-/** Runs a reconciler: feeds it keys from informers, owns retry, back-off and time limits. */
+/** Runs a reconciler: feeds it keys from informers, owns retry, back-off and time limits. It begins when the informers it uses have their first list. */
 export class Controller<Observed, Action, Status> implements Service {
   readonly name: string;
   readonly #reconciler: Reconciler<Observed, Action, Status>;
   readonly #options: ControllerOptions;
   readonly #log: Logger;
   readonly #queue = new WorkQueue();
+  readonly #sources = new Set<{ ready(signal: AbortSignal): Promise<void> }>();
 
   constructor(reconciler: Reconciler<Observed, Action, Status>, options: ControllerOptions, log: Logger) {
     this.name = reconciler.name;
@@ -47,11 +62,17 @@ export class Controller<Observed, Action, Status> implements Service {
   }
 
   /** Queues the keys that `keysOf` gives for every changed object (and for its previous version). Default: its own key. */
-  watch<T extends KubeObject>(informer: Informer<T>, keysOf: (object: T) => readonly string[] = (object) => [keyOf(object)]): this {
+  watch<T extends KubeObject>(informer: Informer<T>, keysOf: (object: Stored<T>) => readonly string[] = (object) => [keyOf(object)]): this {
     informer.onChange((change) => {
       for (const key of keysOf(change.object)) this.#queue.add(key);
       if (change.type === 'modified') for (const key of keysOf(change.previous)) this.#queue.add(key);
     });
+    return this.reads(informer);
+  }
+
+  /** Names an informer that the reconciler reads without being woken by it. */
+  reads(informer: { ready(signal: AbortSignal): Promise<void> }): this {
+    this.#sources.add(informer);
     return this;
   }
 
@@ -59,9 +80,20 @@ export class Controller<Observed, Action, Status> implements Service {
     this.#queue.add(key);
   }
 
+  enqueueAfter(key: string, delayMs: number): void {
+    this.#queue.addAfter(key, delayMs);
+  }
+
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all(Array.from({ length: this.#options.workers ?? 2 }, () => this.#work(signal)));
-    this.#queue.close();
+    try {
+      // An empty cache would look like a cluster without objects: too much would be made, or removed.
+      await Promise.all([...this.#sources].map((source) => source.ready(signal)));
+      await Promise.all(Array.from({ length: this.#options.workers ?? 2 }, () => this.#work(signal)));
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      this.#queue.close();
+    }
   }
 
   async #work(signal: AbortSignal): Promise<void> {
@@ -74,15 +106,20 @@ export class Controller<Observed, Action, Status> implements Service {
   }
 
   async #pass(key: string, signal: AbortSignal): Promise<void> {
+    const startedAt = systemClock.now();
+    const tell = (error: unknown, failuresInARow: number): void =>
+      this.#options.onPass?.({ controller: this.name, key, durationMs: systemClock.now() - startedAt, queueLength: this.#queue.length, error, failuresInARow });
     try {
       await this.#reconcile(key, withTimeout(signal, this.#options.timeoutMs ?? 30_000));
       this.#queue.forget(key);
+      tell(undefined, 0);
     } catch (error) {
       if (signal.aborted) return;
       const failures = this.#queue.retry(key);
       // A conflict means the cache was a moment behind; the next pass sees the newer object.
-      if (!isError(error, 'conflict') || failures > 5) this.#log.warn('reconcile failed', { key, failures, err: error });
+      if (!isError(error, 'conflict') || failures > 5) this.#log.warn('reconcile failed', { objectKey: key, failures, err: error });
       this.#options.onFailure?.(key, error, failures);
+      tell(error, failures);
     }
   }
 

@@ -1,6 +1,7 @@
 import { keyOf, type KubeObject, type ResourceType, type Stored } from '../api/mod.ts';
-import { type Backoff, backoffMs, isError, type Logger, systemClock } from '../kernel/mod.ts';
+import { aborted, type Backoff, backoffMs, cancelled, type Clock, isError, type Logger, systemClock } from '../kernel/mod.ts';
 import type { KubeClient, ListOptions } from './client.ts';
+import { ObjectCache } from './object-cache.ts';
 
 export type Change<T extends KubeObject> =
   | { type: 'added'; object: Stored<T> }
@@ -11,65 +12,77 @@ export type Change<T extends KubeObject> =
 export interface Lister<T extends KubeObject> {
   get(key: string): Stored<T> | undefined;
   list(namespace?: string): Stored<T>[];
-  /** Objects whose `metadata.ownerReferences` name this controller uid. */
+  /** Objects whose `metadata.ownerReferences` name this uid. */
   ownedBy(uid: string): Stored<T>[];
+  /** Objects found by an index that `defineIndex` made. */
+  indexed(index: string, value: string): Stored<T>[];
 }
 
 const relistBackoff: Backoff = { initialMs: 50, factor: 2, maxMs: 5_000, jitter: 0.2 };
 
-/** Lists once, then watches, and lists again when the watch is too old. One per kind and selector is enough for a process. */
+/** A watch that ends sooner than this without an event counts as a failure, so that a broken server is not asked in a tight loop. */
+const shortWatchMs = 1_000;
+
+/**
+ * Lists once, then watches; lists again when the watch is too old or broke. Changes missed meanwhile are told as if they had been seen:
+ * an object that is gone as `deleted`, one that was replaced by another of its name as `deleted` and `added`.
+ */
 export class Informer<T extends KubeObject> implements Lister<T> {
   readonly name: string;
+  readonly type: ResourceType<T>;
   readonly #client: KubeClient;
-  readonly #type: ResourceType<T>;
   readonly #options: ListOptions;
   readonly #log: Logger;
-  readonly #objects = new Map<string, Stored<T>>();
-  readonly #byOwner = new Map<string, Map<string, Stored<T>>>();
+  readonly #clock: Clock;
+  readonly #cache = new ObjectCache<T>();
   readonly #handlers = new Set<(change: Change<T>) => void>();
   readonly #synced = Promise.withResolvers<void>();
 
-  constructor(client: KubeClient, type: ResourceType<T>, options: ListOptions, log: Logger) {
+  constructor(client: KubeClient, type: ResourceType<T>, options: ListOptions, log: Logger, clock: Clock = systemClock) {
     this.#client = client;
-    this.#type = type;
+    this.type = type;
     this.#options = options;
     this.#log = log;
+    this.#clock = clock;
     this.name = `informer ${type.plural}`;
   }
 
   get(key: string): Stored<T> | undefined {
-    return this.#objects.get(key);
+    return this.#cache.get(key);
   }
 
   list(namespace?: string): Stored<T>[] {
-    const all = [...this.#objects.values()];
-    return namespace === undefined ? all : all.filter((object) => object.metadata.namespace === namespace);
+    return this.#cache.list(namespace);
   }
 
   ownedBy(uid: string): Stored<T>[] {
-    return [...(this.#byOwner.get(uid)?.values() ?? [])];
+    return this.#cache.ownedBy(uid);
   }
 
-  /** Called for every change; what is already cached is reported as `added` at once. Returns how to stop. */
+  /** Keeps objects findable through `indexed(name, value)` by every value that `keysOf` gives. Defining a name again is a no-op. */
+  defineIndex(name: string, keysOf: (object: Stored<T>) => readonly string[]): this {
+    this.#cache.defineIndex(name, keysOf);
+    return this;
+  }
+
+  indexed(index: string, value: string): Stored<T>[] {
+    return this.#cache.indexed(index, value);
+  }
+
+  /** Called for every change, after the cache has it; what is already cached is reported as `added` at once. Returns how to stop. */
   onChange(handler: (change: Change<T>) => void): () => void {
     this.#handlers.add(handler);
-    for (const object of this.#objects.values()) handler({ type: 'added', object });
+    for (const object of this.#cache.list()) handler({ type: 'added', object });
     return () => this.#handlers.delete(handler);
   }
 
   /** Resolves after the first list is in the cache. */
-  ready(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => reject(signal.reason);
-      if (signal.aborted) return onAbort();
-      signal.addEventListener('abort', onAbort, { once: true });
-      void this.#synced.promise.then(() => {
-        signal.removeEventListener('abort', onAbort);
-        resolve();
-      });
-    });
+  async ready(signal: AbortSignal): Promise<void> {
+    await Promise.race([this.#synced.promise, aborted(signal)]);
+    if (signal.aborted) throw cancelled(signal);
   }
 
+  /** Follows the server until the signal aborts. Never fails: it tries again with back-off. */
   async run(signal: AbortSignal): Promise<void> {
     for (let failures = 0; !signal.aborted; ) {
       try {
@@ -78,62 +91,50 @@ export class Informer<T extends KubeObject> implements Lister<T> {
         await this.#follow(revision, signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (!isError(error, 'conflict')) this.#log.debug('watch interrupted', { kind: this.#type.kind, err: error });
-        await systemClock.sleep(backoffMs(relistBackoff, failures++), signal).catch(() => undefined);
+        const isTooOld = isError(error, 'conflict');
+        if (!isTooOld) this.#log.debug('watch interrupted', { kind: this.type.kind, err: error });
+        if (!isTooOld || failures > 0) await this.#clock.sleep(backoffMs(relistBackoff, failures), signal).catch(() => undefined);
+        failures += 1;
       }
     }
   }
 
   async #relist(signal: AbortSignal): Promise<string> {
-    const list = await this.#client.list(this.#type, this.#options, signal);
+    const list = await this.#client.list(this.type, this.#options, signal);
     const seen = new Set(list.items.map(keyOf));
+    for (const [key, object] of [...this.#cache.entries()]) if (!seen.has(key)) this.#drop(object);
     for (const object of list.items) this.#store(object);
-    for (const [key, object] of this.#objects) if (!seen.has(key)) this.#drop(key, object);
     this.#synced.resolve();
     return list.metadata.resourceVersion ?? '';
   }
 
+  /** Returns when too many watches in a row ended at once; the caller lists again. */
   async #follow(from: string, signal: AbortSignal): Promise<void> {
-    for (let resourceVersion = from; !signal.aborted; ) {
-      for await (const event of this.#client.watch(this.#type, { ...this.#options, resourceVersion }, signal)) {
-        if (event.type === 'BOOKMARK') {
-          resourceVersion = event.resourceVersion;
-          continue;
-        }
-        resourceVersion = event.object.metadata.resourceVersion;
-        if (event.type === 'DELETED') this.#drop(keyOf(event.object), event.object);
+    for (let resourceVersion = from, shortWatches = 0; !signal.aborted; ) {
+      const startedAt = this.#clock.now();
+      const before = resourceVersion;
+      for await (const event of this.#client.watch(this.type, { ...this.#options, resourceVersion }, signal)) {
+        resourceVersion = event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata.resourceVersion;
+        if (event.type === 'BOOKMARK') continue;
+        if (event.type === 'DELETED') this.#drop(event.object);
         else this.#store(event.object);
       }
+      const isShort = resourceVersion === before && this.#clock.now() - startedAt < shortWatchMs;
+      shortWatches = isShort ? shortWatches + 1 : 0;
+      if (isShort) await this.#clock.sleep(backoffMs(relistBackoff, shortWatches - 1), signal);
     }
   }
 
   #store(object: Stored<T>): void {
-    const key = keyOf(object);
-    const previous = this.#objects.get(key);
-    if (previous?.metadata.resourceVersion === object.metadata.resourceVersion) return;
-    if (previous !== undefined) this.#unindex(key, previous);
-    this.#objects.set(key, object);
-    for (const owner of object.metadata.ownerReferences ?? []) {
-      const owned = this.#byOwner.get(owner.uid) ?? new Map<string, Stored<T>>();
-      this.#byOwner.set(owner.uid, owned.set(key, object));
-    }
+    const known = this.#cache.get(keyOf(object));
+    if (known?.metadata.resourceVersion === object.metadata.resourceVersion) return;
+    if (known !== undefined && known.metadata.uid !== object.metadata.uid) this.#drop(known);
+    const previous = this.#cache.set(object);
     this.#tell(previous === undefined ? { type: 'added', object } : { type: 'modified', object, previous });
   }
 
-  #drop(key: string, object: Stored<T>): void {
-    const previous = this.#objects.get(key);
-    if (previous === undefined) return;
-    this.#objects.delete(key);
-    this.#unindex(key, previous);
-    this.#tell({ type: 'deleted', object });
-  }
-
-  #unindex(key: string, object: Stored<T>): void {
-    for (const owner of object.metadata.ownerReferences ?? []) {
-      const owned = this.#byOwner.get(owner.uid);
-      owned?.delete(key);
-      if (owned?.size === 0) this.#byOwner.delete(owner.uid);
-    }
+  #drop(object: Stored<T>): void {
+    if (this.#cache.remove(keyOf(object)) !== undefined) this.#tell({ type: 'deleted', object });
   }
 
   #tell(change: Change<T>): void {

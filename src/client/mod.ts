@@ -10,5 +10,6 @@ export * from './informer.ts';
 export * from './informers.ts';
 export { openKubeClient } from './kube-client.ts';
 export * from './kubeconfig.ts';
+export { ObjectCache } from './object-cache.ts';
 export { collectionPath, objectPath } from './paths.ts';
 export { toStatusError } from './status-error.ts';
