@@ -161,8 +161,8 @@ export interface Volumes {
 
 /** File trees and one-shot processes for the builder. */
 export interface Trees {
-  /** A writable overlay over layer folders, the top one first (`ImageStore.lowerDirs`). None: an empty tree. */
-  open(lowerFolders: readonly string[], signal: AbortSignal): Promise<Tree>;
+  /** A writable overlay over layer folders, the lowest first (`ImageStore.layerFolders`). None: an empty tree. */
+  open(layerFolders: readonly string[], signal: AbortSignal): Promise<Tree>;
   /** Runs one process to its end with default security. Output is stdout and stderr together. */
   run(tree: Tree, process: TreeProcess, signal: AbortSignal): Promise<{ exitCode: number; isOomKilled: boolean }>;
 }

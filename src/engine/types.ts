@@ -1,5 +1,4 @@
-import type { Digest, Healthcheck } from '../api/mod.ts';
-import type { ImageStore } from './images/types.ts';
+import type { Digest, Healthcheck, ImageConfig } from '../api/mod.ts';
 
 /** 64 hex digits. */
 export type ContainerId = string & { readonly brand: 'ContainerId' };
@@ -302,5 +301,10 @@ export interface ContainerUsage {
   readonly interfaces: readonly { name: string; receivedBytes: number; receivedPackets: number; sentBytes: number; sentPackets: number }[];
 }
 
-/** What the container engine needs of the image store (images/types.ts). */
-export type RootfsSource = Pick<ImageStore, 'get' | 'lowerDirs' | 'holdLayers' | 'addUsers'>;
+/** What the container engine needs of the image store. Layer folders are unpacked snapshots, the lowest layer first. */
+export interface RootfsSource {
+  /** `not-found` when the image, or the snapshot of one of its layers, is not in the store. */
+  openRootfs(imageId: string, signal: AbortSignal): Promise<{ config: ImageConfig; layerFolders: readonly string[] }>;
+  /** Keeps the images of containers: asked before an image or layer is removed. */
+  addUsers(users: { usersOf(imageId: Digest): string[]; layers(): Iterable<Digest> }): Disposable;
+}
