@@ -1,0 +1,172 @@
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { createServer, type Server, type Socket } from 'node:net';
+import { type Answer, decode, encode, type Packet } from 'dns-packet';
+import type { Informers } from '../../client/mod.ts';
+import { aborted, type Logger, type Service } from '../../kernel/mod.ts';
+import { namesFromInformers } from './cluster-names.ts';
+import { clusterTtlSeconds } from './config.ts';
+import { Forwarder, type Upstream, withLength } from './forwarder.ts';
+import { type ClusterNames, type DnsRecord, lookup } from './records.ts';
+
+export interface DnsServerOptions {
+  /** Where to listen, UDP and TCP. Port 0 in tests. */
+  address: string;
+  port: number;
+  /** For example `cluster.local`. */
+  clusterDomain: string;
+  /** Resolvers for all other names, asked in order. */
+  upstreams: readonly Upstream[];
+}
+
+/** Largest answer without EDNS, and the largest that is sent by UDP whatever the client says (RFC 1035 4.2.1, RFC 6891). */
+const plainUdpBytes = 512;
+const maxUdpBytes = 1232;
+
+/** Bits of the flags word (RFC 1035 4.1.1), and response codes. */
+const flags = { authoritative: 1 << 10, truncated: 1 << 9, recursionDesired: 1 << 8, recursionAvailable: 1 << 7 };
+const codes = { ok: 0, malformed: 1, serverFailure: 2, missing: 3, notImplemented: 4 };
+
+/** The cluster's DNS server: authoritative for the cluster's domain, forwarding for the rest. */
+export class DnsServer implements Service {
+  readonly name = 'dns';
+  readonly #names: ClusterNames;
+  readonly #options: DnsServerOptions;
+  readonly #forwarder: Forwarder;
+  readonly #log: Logger;
+  readonly #listening = Promise.withResolvers<void>();
+  #port = 0;
+
+  constructor(informers: Informers, options: DnsServerOptions, log: Logger) {
+    this.#names = namesFromInformers(informers);
+    this.#options = options;
+    this.#forwarder = new Forwarder(options.upstreams);
+    this.#log = log;
+  }
+
+  /** The port in use, after `ready`. */
+  get port(): number {
+    return this.#port;
+  }
+
+  ready(): Promise<void> {
+    return this.#listening.promise;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { udp, tcp } = await this.#listen();
+    const connections = new Set<Socket>();
+    udp.on('message', (query, from) => void this.#answerUdp(udp, query, from));
+    tcp.on('connection', (socket) => {
+      connections.add(socket);
+      socket.once('close', () => connections.delete(socket));
+      this.#serveTcp(socket);
+    });
+    this.#listening.resolve();
+    await aborted(signal);
+    udp.close();
+    tcp.close();
+    for (const socket of connections) socket.destroy();
+  }
+
+  async #listen(): Promise<{ udp: UdpSocket; tcp: Server }> {
+    const { address, port } = this.#options;
+    const tcp = createServer();
+    await new Promise<void>((resolve, reject) => tcp.once('error', reject).listen(port, address, resolve));
+    const bound = tcp.address();
+    this.#port = typeof bound === 'object' && bound !== null ? bound.port : port;
+    const udp = createSocket({ type: address.includes(':') ? 'udp6' : 'udp4', reuseAddr: false });
+    await new Promise<void>((resolve, reject) => udp.once('error', reject).bind(this.#port, address, resolve));
+    udp.on('error', (error) => this.#log.warn('dns socket', { err: error }));
+    return { udp, tcp };
+  }
+
+  async #answerUdp(udp: UdpSocket, query: Buffer, from: { address: string; port: number }): Promise<void> {
+    const answer = await this.#answer(query, 'udp');
+    if (answer !== undefined) udp.send(answer, from.port, from.address, () => undefined);
+  }
+
+  /** Several questions may come on one connection; each has its length in front. */
+  #serveTcp(socket: Socket): void {
+    let received = Buffer.alloc(0);
+    socket.setTimeout(10_000, () => socket.destroy());
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (chunk) => {
+      received = Buffer.concat([received, chunk]);
+      while (received.length >= 2 && received.length >= 2 + received.readUInt16BE(0)) {
+        const end = 2 + received.readUInt16BE(0);
+        const query = received.subarray(2, end);
+        received = received.subarray(end);
+        void this.#answer(query, 'tcp').then((answer) => (answer === undefined ? socket.destroy() : socket.write(withLength(answer))));
+      }
+    });
+  }
+
+  /** Undefined: not a question, and not worth an answer. */
+  async #answer(query: Buffer, transport: 'udp' | 'tcp'): Promise<Buffer | undefined> {
+    const packet = parse(query);
+    if (packet === 'garbage') return undefined;
+    if (packet === 'malformed') return respond(query, codes.malformed);
+    const question = packet.questions?.[0];
+    if (packet.opcode !== 'QUERY' || question === undefined || packet.questions?.length !== 1) return respond(query, codes.notImplemented, packet);
+    const result = lookup(this.#names, this.#options.clusterDomain, question.name, question.type);
+    if (result.kind === 'found') return fit(this.#options.clusterDomain, query, packet, result.records, result.additional, transport);
+    if (result.kind === 'missing') return respond(query, codes.missing, packet, [], [], [authority(this.#options.clusterDomain)]);
+    try {
+      return await this.#forwarder.forward(query, transport);
+    } catch (error) {
+      this.#log.debug('cannot forward', { name: question.name, err: error });
+      return respond(query, codes.serverFailure, packet);
+    }
+  }
+}
+
+function parse(query: Buffer): Packet & { opcode?: string } | 'garbage' | 'malformed' {
+  if (query.length < 12) return 'garbage';
+  try {
+    const packet = decode(query) as Packet & { opcode?: string };
+    return packet.type === 'query' ? packet : 'garbage';
+  } catch {
+    return 'malformed';
+  }
+}
+
+/** The answer cut to what the client can take by UDP; the truncated bit sends it to TCP. */
+function fit(domain: string, query: Buffer, packet: Packet, records: readonly DnsRecord[], additional: readonly DnsRecord[], transport: 'udp' | 'tcp'): Buffer {
+  const whole = respond(query, codes.ok, packet, records, additional, records.length === 0 ? [authority(domain)] : []);
+  const limit = transport === 'tcp' ? 0xffff : Math.max(plainUdpBytes, Math.min(maxUdpBytes, clientLimit(packet)));
+  if (whole.length <= limit) return whole;
+  const withoutAdditional = respond(query, codes.ok, packet, records);
+  return withoutAdditional.length <= limit ? withoutAdditional : respond(query, codes.ok, packet, [], [], [], flags.truncated);
+}
+
+function clientLimit(packet: Packet): number {
+  const edns = packet.additionals?.find((record) => record.type === 'OPT');
+  return edns === undefined ? plainUdpBytes : (edns as { udpPayloadSize?: number }).udpPayloadSize ?? plainUdpBytes;
+}
+
+function respond(
+  query: Buffer,
+  code: number,
+  packet?: Packet,
+  answers: readonly DnsRecord[] = [],
+  additionals: readonly DnsRecord[] = [],
+  authorities: readonly Answer[] = [],
+  extraFlags = 0,
+): Buffer {
+  const wanted = ((packet?.flags ?? 0) & flags.recursionDesired) | flags.recursionAvailable | flags.authoritative;
+  return encode({
+    id: query.readUInt16BE(0),
+    type: 'response',
+    flags: wanted | extraFlags | code,
+    questions: packet?.questions ?? [],
+    answers: [...answers],
+    additionals: [...additionals],
+    authorities: [...authorities],
+  });
+}
+
+/** The SOA that lets clients keep a negative answer for a moment (RFC 2308). */
+function authority(domain: string): Answer {
+  const data = { mname: `ns.dns.${domain}`, rname: `hostmaster.${domain}`, serial: 1, refresh: 7200, retry: 1800, expire: 86_400, minimum: clusterTtlSeconds };
+  return { type: 'SOA', name: domain, ttl: clusterTtlSeconds, data };
+}
