@@ -1,0 +1,35 @@
+import type { RequestInfo } from '../requests/request-info.ts';
+import { systemMasters, type User } from './user.ts';
+
+/** An answer with the reason it was given, for the audit and for `kubectl auth can-i`. */
+export interface Decision { readonly isAllowed: boolean; readonly reason: string }
+
+/** What is asked for: the parts of a request that access depends on. */
+export type AccessRequest = Pick<RequestInfo, 'isResource' | 'verb' | 'group' | 'version' | 'namespace' | 'plural' | 'subresource' | 'name' | 'path'>;
+
+/** Decides who may do what. */
+export interface Authorizer {
+  authorize(user: User, request: AccessRequest): Decision;
+}
+
+/** Paths that everybody may read, even without saying who they are. */
+const publicPaths = new Set(['/livez', '/readyz', '/healthz', '/version']);
+
+/** Whether a request needs no user at all. */
+export function isPublic({ isResource, verb, path }: AccessRequest): boolean {
+  return !isResource && (verb === 'get' || verb === 'head') && (publicPaths.has(path) || path.startsWith('/livez/') || path.startsWith('/readyz/'));
+}
+
+/** Administrators may do everything; the agents of nodes too until they have rules of their own. */
+export class GroupAuthorizer implements Authorizer {
+  readonly #groups: ReadonlySet<string>;
+
+  constructor(groups: readonly string[] = [systemMasters, 'system:nodes']) {
+    this.#groups = new Set(groups);
+  }
+
+  authorize(user: User): Decision {
+    const group = user.groups.find((name) => this.#groups.has(name));
+    return group === undefined ? { isAllowed: false, reason: '' } : { isAllowed: true, reason: `member of ${group}` };
+  }
+}

@@ -1,0 +1,130 @@
+import { GantryError } from '../../../kernel/mod.ts';
+import { badRequest, methodNotAllowed, objectNotFound, pathNotFound } from '../errors.ts';
+import { type Kind, objectKey, type Verb } from '../kinds/kind.ts';
+import type { StoredObject } from '../objects/stored-object.ts';
+import { createObject } from '../operations/create.ts';
+import { deleteObject, parseDeleteRequest, parseDryRun } from '../operations/delete.ts';
+import { listPage, parseRevision, tooLarge } from '../operations/list.ts';
+import type { Machine, WriteOptions } from '../operations/machine.ts';
+import { patchObject, patchTypes } from '../operations/patch.ts';
+import { parseSelection } from '../operations/selection.ts';
+import { replaceObject, type WritePart } from '../operations/update.ts';
+import { mediaTypeOf, parseJson, readBody } from '../requests/body.ts';
+import { addWarnings, sendJson, sendText } from '../requests/respond.ts';
+import { successStatus } from '../status.ts';
+import type { Exchange } from './exchange.ts';
+import { readRequiredValue, readValue } from './read-body.ts';
+import { negotiateForm, renderList, renderObject } from './representation.ts';
+import { serveWatch } from './watch-handler.ts';
+
+/** Answers requests about a kind's objects and their status. */
+export async function serveResource(machine: Machine, kind: Kind, exchange: Exchange, part: WritePart): Promise<void> {
+  const { info } = exchange;
+  if (part === 'main' && !kind.verbs.includes(info.verb as Verb)) throw methodNotAllowed();
+  if (kind.type.isNamespaced && info.namespace === '' && info.verb !== 'list' && info.verb !== 'watch') throw pathNotFound();
+  if (!kind.type.isNamespaced && info.namespace !== '' && kind.type.plural !== 'namespaces') throw pathNotFound();
+  switch (info.verb) {
+    case 'get':
+      return serveGet(machine, kind, exchange);
+    case 'list':
+      return serveList(machine, kind, exchange);
+    case 'watch':
+      return serveWatch(machine, kind, exchange);
+    case 'create':
+      if (info.name !== '') throw methodNotAllowed();
+      return serveWrite(machine, kind, exchange, 201, async (options) => createObject(machine, kind, info.namespace, await readRequiredValue(exchange.request), options));
+    case 'update':
+      return serveWrite(machine, kind, exchange, 200, async (options) => replaceObject(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange.request), part, options));
+    case 'patch':
+      return serveWrite(machine, kind, exchange, 200, (options) => servePatch(machine, kind, exchange, part, options));
+    case 'delete':
+      return serveDelete(machine, kind, exchange);
+    case 'deletecollection':
+      return serveDeleteCollection(machine, kind, exchange);
+    default:
+      throw methodNotAllowed();
+  }
+}
+
+/** Where a request's object is. */
+export function placeOf(kind: Kind, { info }: Exchange): { namespace: string; name: string } {
+  return { namespace: kind.type.isNamespaced ? info.namespace : '', name: info.name };
+}
+
+async function serveGet(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
+  const form = negotiateForm(exchange.request.headers.accept);
+  const { namespace, name } = placeOf(kind, exchange);
+  const wanted = parseRevision(exchange.query.get('resourceVersion') ?? '');
+  if (wanted > machine.objects.revision) throw tooLarge(wanted, machine.objects.revision);
+  const stored = machine.objects.get(objectKey(kind, namespace, name));
+  if (stored === undefined) throw objectNotFound(kind.type, name);
+  await sendText(exchange.request, exchange.response, 200, renderObject(kind, stored, form, machine.clock.now()));
+}
+
+async function serveList(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
+  const { request, response, info, query } = exchange;
+  const form = negotiateForm(request.headers.accept);
+  const page = await listPage(machine, kind, parseSelection(kind, kind.type.isNamespaced ? info.namespace : '', query), query);
+  const metadata = {
+    resourceVersion: String(page.revision),
+    ...(page.continueToken === undefined ? {} : { continue: page.continueToken }),
+    ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),
+  };
+  await sendText(request, response, 200, renderList(kind, page.objects, metadata, form, machine.clock.now()));
+}
+
+/** Runs a write with the query's options and answers with the object. */
+export async function serveWrite(machine: Machine, kind: Kind, exchange: Exchange, code: number, write: (options: WriteOptions) => Promise<StoredObject>): Promise<void> {
+  const { request, response } = exchange;
+  const form = negotiateForm(request.headers.accept);
+  const options = parseWriteOptions(exchange);
+  const stored = await write(options);
+  addWarnings(response, [...new Set(options.warnings)]);
+  await sendText(request, response, code, renderObject(kind, stored, form, machine.clock.now()));
+}
+
+/** dryRun, fieldValidation and fieldManager of the query. */
+export function parseWriteOptions({ query, request }: Exchange): WriteOptions {
+  const fieldValidation = query.get('fieldValidation') ?? 'Warn';
+  if (fieldValidation !== 'Strict' && fieldValidation !== 'Warn' && fieldValidation !== 'Ignore') throw badRequest(`fieldValidation must be Ignore, Warn or Strict, not ${fieldValidation}`);
+  const agent = (request.headers['user-agent'] ?? 'unknown').split('/')[0] ?? 'unknown';
+  return { dryRun: parseDryRun(query.getAll('dryRun')), fieldValidation, fieldManager: query.get('fieldManager') ?? agent, warnings: [] };
+}
+
+async function servePatch(machine: Machine, kind: Kind, exchange: Exchange, part: WritePart, options: WriteOptions): Promise<StoredObject> {
+  const mediaType = mediaTypeOf(exchange.request.headers['content-type']);
+  const type = patchTypes[mediaType as keyof typeof patchTypes];
+  if (type === undefined) {
+    throw new GantryError('unsupported', `the body of the request was in an unknown format - accepted media types include: ${Object.keys(patchTypes).join(', ')}`);
+  }
+  const body = await readBody(exchange.request);
+  return patchObject(machine, kind, placeOf(kind, exchange), type, parseJson(body.toString()), part, options);
+}
+
+async function serveDelete(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
+  const { request, response, query } = exchange;
+  const form = negotiateForm(request.headers.accept);
+  const result = await deleteObject(machine, kind, placeOf(kind, exchange), parseDeleteRequest(await readValue(request), query));
+  const { metadata } = result.object.object;
+  if (!result.isGone || kind.type.kind === 'Pod') return sendText(request, response, 200, renderObject(kind, result.object, form, machine.clock.now()));
+  await sendJson(request, response, 200, successStatus({ name: metadata.name, group: kind.type.group, kind: kind.type.plural, uid: metadata.uid }));
+}
+
+async function serveDeleteCollection(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
+  const { request, response, info, query } = exchange;
+  const deletion = parseDeleteRequest(await readValue(request), query);
+  const page = await listPage(machine, kind, parseSelection(kind, info.namespace, query), query);
+  const deleted: StoredObject[] = [];
+  await Promise.all(
+    page.objects.map(async ({ object }) => {
+      const place = { namespace: object.metadata.namespace ?? '', name: object.metadata.name };
+      try {
+        deleted.push((await deleteObject(machine, kind, place, deletion)).object);
+      } catch (error) {
+        // Somebody else was quicker: it is gone, as asked.
+        if (!(error instanceof GantryError) || error.code !== 'not-found') throw error;
+      }
+    }),
+  );
+  await sendText(request, response, 200, renderList(kind, deleted, { resourceVersion: String(machine.objects.revision) }, negotiateForm(request.headers.accept), machine.clock.now()));
+}

@@ -1,0 +1,120 @@
+import { GantryError, isError } from '../../../kernel/mod.ts';
+import { badRequest, expired } from '../errors.ts';
+import { type Kind, listPrefix, objectKey } from '../kinds/kind.ts';
+import type { StoredObject } from '../objects/stored-object.ts';
+import type { Machine } from './machine.ts';
+import type { Selection } from './selection.ts';
+
+/** A page of a list. */
+export interface ObjectPage {
+  readonly objects: readonly StoredObject[];
+  readonly revision: number;
+  /** Ask again with it for what the limit left out. */
+  readonly continueToken?: string;
+  /** Known only without selectors. */
+  readonly remaining?: number;
+}
+
+interface PageRequest { readonly limit: number; readonly afterKey: string; readonly revision: number | undefined }
+
+/** How many objects are read from the history at once. */
+const historyPage = 500;
+
+/** Lists objects with the semantics of resourceVersion, resourceVersionMatch, limit and continue (Kubernetes API concepts). */
+export async function listPage(machine: Machine, kind: Kind, selection: Selection, query: URLSearchParams): Promise<ObjectPage> {
+  const { limit, afterKey, revision } = parsePageRequest(machine, query);
+  const shown = revision ?? machine.objects.revision;
+  const objects: StoredObject[] = [];
+  const prefix = listPrefix(kind, selection.namespace);
+  let isMore = false;
+  for await (const object of candidates(machine, kind, selection, prefix, afterKey, revision)) {
+    if (!selection.matches(object)) continue;
+    if (limit > 0 && objects.length === limit) {
+      isMore = true;
+      break;
+    }
+    objects.push(object);
+  }
+  const last = objects.at(-1);
+  if (!isMore || last === undefined) return { objects, revision: shown };
+  const token = Buffer.from(JSON.stringify({ v: 'meta.k8s.io/v1', rv: shown, start: last.key })).toString('base64url');
+  return { objects, revision: shown, continueToken: token, ...(selection.isAll ? { remaining: await countAfter(machine, prefix, last.key, revision) } : {}) };
+}
+
+async function* candidates(machine: Machine, kind: Kind, selection: Selection, prefix: string, afterKey: string, revision: number | undefined): AsyncGenerator<StoredObject, void, undefined> {
+  if (revision !== undefined) return yield* history(machine, prefix, afterKey, revision);
+  if (selection.name !== undefined && (selection.namespace !== '' || !kind.type.isNamespaced)) {
+    const only = machine.objects.get(objectKey(kind, selection.namespace, selection.name));
+    if (only !== undefined) yield only;
+    return;
+  }
+  // Taken at one instant: writes while the page is filtered must not show.
+  yield* [...machine.objects.list(prefix, afterKey)];
+}
+
+async function* history(machine: Machine, prefix: string, afterKey: string, revision: number): AsyncGenerator<StoredObject, void, undefined> {
+  for (let after = afterKey; ; ) {
+    const page = await readHistory(machine, prefix, revision, after, historyPage);
+    yield* page.objects;
+    const last = page.objects.at(-1);
+    if (page.remaining === 0 || last === undefined) return;
+    after = last.key;
+  }
+}
+
+async function countAfter(machine: Machine, prefix: string, key: string, revision: number | undefined): Promise<number> {
+  if (revision === undefined) return [...machine.objects.list(prefix, key)].length;
+  const page = await readHistory(machine, prefix, revision, key, 1);
+  return page.objects.length + page.remaining;
+}
+
+async function readHistory(machine: Machine, prefix: string, revision: number, after: string, limit: number): Promise<{ objects: StoredObject[]; remaining: number }> {
+  try {
+    return await machine.objects.listAt(prefix, revision, after, limit);
+  } catch (error) {
+    if (!isError(error, 'conflict')) throw error;
+    throw expired('The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.');
+  }
+}
+
+function parsePageRequest(machine: Machine, query: URLSearchParams): PageRequest {
+  const limit = Number(query.get('limit') ?? '0');
+  if (!Number.isInteger(limit) || limit < 0) throw badRequest('limit must be a whole number');
+  const current = machine.objects.revision;
+  const match = query.get('resourceVersionMatch') ?? '';
+  const version = parseRevision(query.get('resourceVersion') ?? '');
+  const token = query.get('continue') ?? '';
+  if (token !== '') {
+    if (version > 0) throw badRequest('specifying resource version is not allowed when using continue');
+    const { rv, start } = parseToken(token);
+    return { limit, afterKey: start, revision: rv === current ? undefined : rv };
+  }
+  if (match !== '' && !query.has('resourceVersion')) throw badRequest('resourceVersionMatch is forbidden unless resourceVersion is provided');
+  if (match !== '' && match !== 'Exact' && match !== 'NotOlderThan') throw badRequest(`resourceVersionMatch must be Exact or NotOlderThan, not ${match}`);
+  if (version > current) throw tooLarge(version, current);
+  const isExact = match === 'Exact' || (match === '' && limit > 0 && version > 0);
+  if (match === 'Exact' && version === 0) throw badRequest('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"');
+  return { limit, afterKey: '', revision: isExact && version !== current ? version : undefined };
+}
+
+function parseToken(token: string): { rv: number; start: string } {
+  try {
+    const value = JSON.parse(Buffer.from(token, 'base64url').toString()) as { v?: unknown; rv?: unknown; start?: unknown };
+    if (value.v === 'meta.k8s.io/v1' && typeof value.rv === 'number' && typeof value.start === 'string') return { rv: value.rv, start: value.start };
+  } catch {
+    // Falls through: whatever is wrong with it, the answer is the same.
+  }
+  throw badRequest('continue key is not valid');
+}
+
+/** A resourceVersion parameter as a number; empty is 0. 400 when it is none. */
+export function parseRevision(text: string): number {
+  if (text === '') return 0;
+  if (!/^\d{1,15}$/.test(text)) throw badRequest(`Invalid value: ${JSON.stringify(text)}: resourceVersion must be a number`);
+  return Number(text);
+}
+
+/** The client has seen something newer than this server: after a restore, or from another server. */
+export function tooLarge(version: number, current: number): GantryError {
+  return new GantryError('timeout', `Too large resource version: ${version}, current: ${current}`, { retryAfterMs: 1000 });
+}

@@ -1,0 +1,106 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { GantryError, type Logger } from '../../kernel/mod.ts';
+import { type Authorizer, isPublic } from './access/authorizer.ts';
+import { anonymous, type Authenticator, type User } from './access/user.ts';
+import { badRequest, pathNotFound, qualifiedResource } from './errors.ts';
+import type { Exchange } from './handlers/exchange.ts';
+import { serveHealth } from './handlers/health.ts';
+import { serveResource } from './handlers/resource-handler.ts';
+import type { Machine } from './operations/machine.ts';
+import { parseRequestInfo, type RequestInfo } from './requests/request-info.ts';
+import { sendError } from './requests/respond.ts';
+
+export interface RouterOptions {
+  readonly machine: Machine;
+  readonly authenticators: readonly Authenticator[];
+  readonly authorizer: Authorizer;
+  readonly log: Logger;
+  isReady(): boolean;
+}
+
+/** Takes a request from the socket to its answer: who, may they, which handler. Every error becomes a Status. */
+export class Router {
+  readonly #options: RouterOptions;
+  readonly #stop = new AbortController();
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+  }
+
+  /** Ends open watches and tunnels. */
+  stop(): void {
+    this.#stop.abort(new GantryError('unavailable', 'the API server is shutting down'));
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    response.once('close', () => gone.abort(new GantryError('cancelled', 'the client is gone')));
+    try {
+      const exchange = this.#open(request, response, AbortSignal.any([gone.signal, this.#stop.signal]));
+      await this.#dispatch(exchange);
+    } catch (error) {
+      await this.#fail(request, response, error);
+    }
+  }
+
+  #open(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Exchange {
+    const { path, query } = splitUrl(request.url ?? '/');
+    const info = parseRequestInfo(request.method ?? 'GET', path, query);
+    if (isPublic(info)) return { request, response, info, query, user: anonymous, signal };
+    const user = this.#authenticate(request);
+    this.#authorize(user, info);
+    return { request, response, info, query, user, signal };
+  }
+
+  #authenticate(request: IncomingMessage): User {
+    for (const authenticator of this.#options.authenticators) {
+      const user = authenticator.authenticate(request);
+      if (user !== undefined) return user;
+    }
+    throw new GantryError('unauthenticated', 'Unauthorized');
+  }
+
+  #authorize(user: User, info: RequestInfo): void {
+    const decision = this.#options.authorizer.authorize(user, info);
+    if (decision.isAllowed) return;
+    throw forbidden(user, info, decision.reason);
+  }
+
+  async #dispatch(exchange: Exchange): Promise<void> {
+    const { info } = exchange;
+    const { machine } = this.#options;
+    if (!info.isResource) {
+      if (await serveHealth(exchange, this.#options.isReady())) return;
+      throw pathNotFound();
+    }
+    const kind = machine.kinds.find(info.group, info.version, info.plural);
+    if (kind === undefined) throw pathNotFound();
+    if (info.subresource === '') return serveResource(machine, kind, exchange, 'main');
+    if (info.subresource === 'status' && kind.hasStatus) return serveResource(machine, kind, exchange, 'status');
+    throw pathNotFound();
+  }
+
+  async #fail(request: IncomingMessage, response: ServerResponse, error: unknown): Promise<void> {
+    const told = error instanceof RangeError ? badRequest('the request is nested too deeply', error) : error;
+    if (!(told instanceof GantryError) || told.code === 'internal') this.#options.log.error('request failed', { method: request.method, url: request.url, err: told });
+    request.resume();
+    await sendError(request, response, told).catch(() => response.destroy());
+  }
+}
+
+function splitUrl(url: string): { path: string; query: URLSearchParams } {
+  const mark = url.indexOf('?');
+  return mark < 0 ? { path: url, query: new URLSearchParams() } : { path: url.slice(0, mark), query: new URLSearchParams(url.slice(mark + 1)) };
+}
+
+function forbidden(user: User, info: RequestInfo, reason: string): GantryError {
+  const why = reason === '' ? '' : `: ${reason}`;
+  if (!info.isResource) return new GantryError('forbidden', `forbidden: User ${JSON.stringify(user.name)} cannot ${info.verb} path ${JSON.stringify(info.path)}${why}`);
+  const resource = info.subresource === '' ? info.plural : `${info.plural}/${info.subresource}`;
+  const where = info.namespace === '' ? 'at the cluster scope' : `in the namespace ${JSON.stringify(info.namespace)}`;
+  const subject = qualifiedResource({ group: info.group, plural: info.plural, kind: '' });
+  const named = info.name === '' ? `${subject} is forbidden` : `${subject} ${JSON.stringify(info.name)} is forbidden`;
+  return new GantryError('forbidden', `${named}: User ${JSON.stringify(user.name)} cannot ${info.verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(info.group)} ${where}${why}`, {
+    details: { name: info.name, group: info.group, kind: info.plural },
+  });
+}

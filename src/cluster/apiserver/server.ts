@@ -1,0 +1,113 @@
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { BuiltinSchemas, resources } from '../../api/mod.ts';
+import { type Clock, GantryError, type Logger, systemClock } from '../../kernel/mod.ts';
+import type { ObjectStore } from '../../store/mod.ts';
+import { type Authorizer, GroupAuthorizer } from './access/authorizer.ts';
+import type { Authenticator } from './access/user.ts';
+import { builtinKinds } from './kinds/builtin.ts';
+import { KindRegistry } from './kinds/registry.ts';
+import { ObjectCache } from './objects/object-cache.ts';
+import { ensureObject } from './operations/create.ts';
+import type { Machine } from './operations/machine.ts';
+import { Router } from './router.ts';
+
+/** Key and certificates as PEM. Clients that show a certificate are checked against `clientCa`. */
+export interface ServerTls { readonly key: string; readonly cert: string; readonly clientCa: string }
+
+export interface ApiServerOptions {
+  /** Not closed by the server. */
+  readonly store: ObjectStore;
+  /** Port 0 takes a free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Absent: plain HTTP, for tests. */
+  readonly tls?: ServerTls;
+  /** Asked in order; the first that knows the user decides. */
+  readonly authenticators: readonly Authenticator[];
+  /** Default: members of system:masters and system:nodes may do everything. */
+  readonly authorizer?: Authorizer;
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+/** Namespaces that exist from the start. */
+const initialNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
+
+/** The Kubernetes API over a store: a generic machine over a table of kinds. */
+export class ApiServer implements AsyncDisposable {
+  readonly #cleanup: AsyncDisposableStack;
+  readonly #server: Server;
+  readonly #host: string;
+  readonly #isTls: boolean;
+  /** For parts of this layer that work beside the HTTP interface. */
+  readonly machine: Machine;
+
+  private constructor(cleanup: AsyncDisposableStack, server: Server, machine: Machine, options: ApiServerOptions) {
+    this.#cleanup = cleanup;
+    this.#server = server;
+    this.machine = machine;
+    this.#host = options.listen.host;
+    this.#isTls = options.tls !== undefined;
+  }
+
+  /** Reads the store, creates what every cluster has, and listens. `unavailable` when the port is taken. */
+  static async open(options: ApiServerOptions): Promise<ApiServer> {
+    await using cleanup = new AsyncDisposableStack();
+    const objects = cleanup.use(await ObjectCache.open(options.store));
+    const kinds = new KindRegistry(builtinKinds(BuiltinSchemas.load()));
+    const machine: Machine = { objects, kinds, clock: options.clock ?? systemClock };
+    await createInitialObjects(machine);
+    const router = new Router({ machine, authenticators: options.authenticators, authorizer: options.authorizer ?? new GroupAuthorizer(), log: options.log, isReady: () => true });
+    const server = openServer(options.tls);
+    server.on('request', (request, response) => void router.handle(request, response));
+    cleanup.defer(() => closeServer(server));
+    cleanup.defer(() => router.stop());
+    await listen(server, options.listen);
+    return new ApiServer(cleanup.move(), server, machine, options);
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** `https://127.0.0.1:6443` or the like. */
+  get url(): string {
+    return `${this.#isTls ? 'https' : 'http'}://${this.#host.includes(':') ? `[${this.#host}]` : this.#host}:${this.port}`;
+  }
+
+  /** Ends watches and connections. The store stays open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#cleanup.disposeAsync();
+  }
+}
+
+async function createInitialObjects(machine: Machine): Promise<void> {
+  const kind = machine.kinds.find('', 'v1', resources.namespaces.plural);
+  if (kind === undefined) throw new GantryError('internal', 'namespaces are not served');
+  for (const name of initialNamespaces) {
+    if (machine.objects.get(`${kind.keyPrefix}${name}`) === undefined) await ensureObject(machine, kind, '', { metadata: { name } });
+  }
+}
+
+function openServer(tls: ServerTls | undefined): Server {
+  const timeouts = { keepAliveTimeout: 120_000, requestTimeout: 60_000, headersTimeout: 30_000 };
+  if (tls === undefined) return createHttpServer(timeouts);
+  return createHttpsServer({ ...timeouts, key: tls.key, cert: tls.cert, ca: tls.clientCa, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2' });
+}
+
+function listen(server: Server, { host, port }: ApiServerOptions['listen']): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(new GantryError('unavailable', `cannot listen on ${host}:${port}`, { cause: error })));
+    server.listen(port, host, resolve);
+  });
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeIdleConnections();
+    // Answers under way get a moment; then the connections are cut.
+    setTimeout(() => server.closeAllConnections(), 250).unref();
+  });
+}
