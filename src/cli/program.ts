@@ -1,0 +1,179 @@
+import { Command, CommanderError, Option } from 'commander';
+import { toGantryError } from '../kernel/mod.ts';
+import { exitCodeHelp, exitCodes } from './exit-codes.ts';
+import { formatFailure } from './output.ts';
+
+/** Parses the command line and runs the command. The exit code is set, not forced, so that output is flushed. */
+export async function runProgram(argv: readonly string[]): Promise<void> {
+  try {
+    await buildProgram().parseAsync([...argv]);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has printed the message; help and version are no errors.
+      process.exitCode = error.exitCode === 0 ? 0 : exitCodes.invalid;
+      return;
+    }
+    const failure = toGantryError(error);
+    process.stderr.write(`${formatFailure(failure)}\n`);
+    process.exitCode = exitCodes[failure.code];
+  }
+}
+
+/** The command tree. Each command's code is loaded only when it runs. */
+export function buildProgram(): Command {
+  const program = new Command('gantry')
+    .description('From git push to production on a machine you own.')
+    .version('0.1.0')
+    .exitOverride()
+    .showHelpAfterError(true)
+    .addHelpText('after', `
+The first steps:
+  gantry up --data-dir /srv/gantry --detach     start server and agent
+  eval "$(gantry env --data-dir /srv/gantry)"   point kubectl, docker and gantry at it
+  gantry repo create shop                       prints a remote; then: git push REMOTE main
+
+The data folder is --data-dir, else GANTRY_DATA_DIR, else /var/lib/gantry (root) or ~/.local/share/gantry.
+
+Exit codes: ${exitCodeHelp()}`);
+  addProcessCommands(program);
+  addInspectionCommands(program);
+  addRepositoryCommands(program);
+  addRunCommands(program);
+  addReleaseCommands(program);
+  addImageCommands(program);
+  return program;
+}
+
+function addProcessCommands(program: Command): void {
+  settingOptions(dataDirOption(program.command('up')))
+    .description('Start server and agent, keep them running, and print the endpoints when they serve')
+    .option('--detach', 'return as soon as the instance serves; it goes on in the background')
+    .addHelpText('after', '\nSettings can also stand in DIR/config.yaml, with the same names in camelCase (apiPort, podCidr, registryMirrors, …); flags win.\nPorts and networks that are not named are chosen at the first start and kept.')
+    .action(async (options) => (await import('./commands/up.ts')).up(options));
+  settingOptions(dataDirOption(program.command('server')))
+    .description('Run only the server: API, controllers, git, registry, CI, delivery. Needs no root; a control plane with no node')
+    .addOption(new Option('--supervised').hideHelp())
+    .action(async (options) => (await import('./commands/server.ts')).server(options));
+  dataDirOption(program.command('agent'))
+    .description('Run only the node agent: containers, images, builds, services. Needs root and a running server')
+    .addOption(new Option('--supervised').hideHelp())
+    .action(async (options) => (await import('./commands/agent.ts')).agent(options));
+  dataDirOption(program.command('down'))
+    .description('Stop server and agent. Applications go on running until --purge')
+    .option('--purge', 'also remove containers, mounts, namespaces, networks, nftables tables and all data')
+    .action(async (options) => (await import('./commands/down.ts')).down(options));
+}
+
+function addInspectionCommands(program: Command): void {
+  jsonOption(dataDirOption(program.command('status')))
+    .description('Show processes, endpoints, the node and what is deployed')
+    .action(async (options) => (await import('./commands/status.ts')).status(options));
+  dataDirOption(program.command('env'))
+    .description('Print shell exports for kubectl, docker and scripts: eval "$(gantry env)"')
+    .action(async (options) => (await import('./commands/env.ts')).env(options));
+}
+
+function addRepositoryCommands(program: Command): void {
+  const repo = program.command('repo').description('Git repositories');
+  namespaceOption(dataDirOption(repo.command('create')))
+    .argument('<name>', 'name of the repository')
+    .description('Create a repository and print a remote that git can push to (it contains the token)')
+    .option('--default-branch <branch>', 'branch that is tested, protected and delivered', 'main')
+    .option('--protect <pattern...>', 'branches that move only when their pipeline is green (default: the default branch)')
+    .action(async (name, options) => (await import('./commands/repo.ts')).createRepository(name, options));
+  jsonOption(namespaceOption(dataDirOption(repo.command('list'))))
+    .description('List repositories')
+    .action(async (options) => (await import('./commands/repo.ts')).listRepositories(options));
+  namespaceOption(dataDirOption(repo.command('delete')))
+    .argument('<name>', 'name of the repository')
+    .description('Delete a repository with its history, runs and releases. What it deployed goes on running')
+    .action(async (name, options) => (await import('./commands/repo.ts')).deleteRepository(name, options));
+}
+
+function addRunCommands(program: Command): void {
+  const run = program.command('run').description('Pipeline runs');
+  jsonOption(namespaceOption(dataDirOption(run.command('list'))))
+    .description('List runs, the newest first')
+    .option('--repo <name>', 'only runs of this repository')
+    .action(async (options) => (await import('./commands/run.ts')).listRuns(options));
+  jsonOption(namespaceOption(dataDirOption(run.command('show'))))
+    .argument('<run>', 'name of the run')
+    .description('Show jobs, steps, test counts and failed tests of a run')
+    .action(async (name, options) => (await import('./commands/run.ts')).showRun(name, options));
+  namespaceOption(dataDirOption(run.command('logs')))
+    .argument('<run>', 'name of the run')
+    .description('Print the logs of a run')
+    .option('--job <id>', 'only this job')
+    .option('-f, --follow', 'go on until the run has ended')
+    .action(async (name, options) => (await import('./commands/run.ts')).printRunLogs(name, options));
+  namespaceOption(dataDirOption(run.command('cancel')))
+    .argument('<run>', 'name of the run')
+    .description('Stop a run')
+    .action(async (name, options) => (await import('./commands/run.ts')).cancelRun(name, options));
+}
+
+function addReleaseCommands(program: Command): void {
+  namespaceOption(dataDirOption(program.command('rollback')))
+    .argument('[repo]', 'name of the repository; may be left out when there is only one')
+    .description('Take an application back: the old images with their old manifests, nothing is rebuilt')
+    .option('--to <number>', 'release to go back to (default: the one before the current)')
+    .option('--no-wait', 'return without waiting until it is live')
+    .action(async (name, options) => (await import('./commands/rollback.ts')).rollback(name, options));
+  const release = program.command('release').description('Releases: images by digest and the manifests that go with them');
+  jsonOption(namespaceOption(dataDirOption(release.command('list'))))
+    .description('List releases, the newest first')
+    .option('--repo <name>', 'only releases of this repository')
+    .action(async (options) => (await import('./commands/release.ts')).listReleases(options));
+  jsonOption(namespaceOption(dataDirOption(release.command('show'))))
+    .argument('<release>', 'name of the release')
+    .description('Show images, objects, addresses and what happened')
+    .action(async (name, options) => (await import('./commands/release.ts')).showRelease(name, options));
+}
+
+function addImageCommands(program: Command): void {
+  const image = program.command('image').description("Images of the node's store");
+  dataDirOption(image.command('bootstrap'))
+    .argument('<name>', 'debian:bookworm-slim, node:24-slim or busybox')
+    .description('Make a base image from Debian packages and npm, for machines that reach no registry')
+    .option('-q, --quiet', 'no progress')
+    .action(async (name, options) => (await import('./commands/image.ts')).bootstrapImage(name, options));
+  jsonOption(dataDirOption(image.command('list')))
+    .description('List images')
+    .action(async (options) => (await import('./commands/image.ts')).listImages(options));
+}
+
+function dataDirOption(command: Command): Command {
+  return command.option('--data-dir <dir>', "the instance's data folder");
+}
+
+function jsonOption(command: Command): Command {
+  return command.option('--json', 'print JSON');
+}
+
+function namespaceOption(command: Command): Command {
+  return command.option('-n, --namespace <namespace>', 'Kubernetes namespace', 'default');
+}
+
+/** The flags that stand for keys of the configuration file. settings.ts reads them. */
+function settingOptions(command: Command): Command {
+  const repeatable = (value: string, previous: string[] = []): string[] => [...previous, value];
+  return command
+    .option('--config <file>', 'configuration file (default: DIR/config.yaml)')
+    .option('--api-port <port>', 'Kubernetes API, TLS (default: 6443 or a free one)')
+    .option('--http-port <port>', 'git, run logs and health, HTTP (default: 7080 or a free one)')
+    .option('--registry-port <port>', 'OCI registry, HTTP (default: 5000 or a free one)')
+    .option('--agent-port <port>', 'node agent, TLS (default: 10250 or a free one)')
+    .option('--docker-listen <address>', 'tcp://127.0.0.1:PORT for the Docker API beside its socket; may be repeated', repeatable)
+    .option('--pod-cidr <cidr>', 'network of pods (default: 10.244.0.0/16 or a free one)')
+    .option('--service-cidr <cidr>', 'network of services (default: 10.96.0.0/16 or a free one)')
+    .option('--node-port-range <first-last>', 'ports of NodePort services (default: 30000-32767)')
+    .option('--token-file <file>', 'Kubernetes static token file: lines of token,user,uid,"group1,group2"')
+    .option('--git-root <dir>', 'serve this folder of bare repositories (default: DIR/git)')
+    .option('--registry-mirror <host=url>', 'ask URL first for images of HOST; may be repeated', repeatable)
+    .option('--insecure-registry <host>', 'speak plain HTTP to this registry; may be repeated', repeatable)
+    .option('--certificate-bundle <file>', 'PEM bundle that builds and jobs also trust, for networks that inspect TLS')
+    .option('--http-proxy <url>', 'proxy for builds and jobs')
+    .option('--https-proxy <url>', 'proxy for builds and jobs')
+    .option('--no-proxy-for <list>', 'hosts that builds and jobs reach without the proxy')
+    .option('--log-level <level>', 'debug, info, warn or error (default: info)');
+}

@@ -1,0 +1,56 @@
+import { GantryError, parseWith } from '../kernel/mod.ts';
+import { type Settings, settingsSchema } from '../server/mod.ts';
+
+/** The setting flags as commander gives them. */
+export interface SettingFlags {
+  config?: string;
+  apiPort?: string;
+  httpPort?: string;
+  registryPort?: string;
+  agentPort?: string;
+  dockerListen?: string[];
+  podCidr?: string;
+  serviceCidr?: string;
+  nodePortRange?: string;
+  tokenFile?: string;
+  gitRoot?: string;
+  registryMirror?: string[];
+  insecureRegistry?: string[];
+  certificateBundle?: string;
+  httpProxy?: string;
+  httpsProxy?: string;
+  noProxyFor?: string;
+  logLevel?: string;
+}
+
+/** The flags that were given, checked like the configuration file. `invalid` names the setting. */
+export function settingsOf(flags: SettingFlags): Settings {
+  const { dockerListen, podCidr, serviceCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel } = flags;
+  const given = {
+    apiPort: port(flags.apiPort),
+    httpPort: port(flags.httpPort),
+    registryPort: port(flags.registryPort),
+    agentPort: port(flags.agentPort),
+    ...{ dockerListen, podCidr, serviceCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel },
+    noProxy: flags.noProxyFor,
+    insecureRegistries: flags.insecureRegistry,
+    registryMirrors: mirrors(flags.registryMirror),
+  };
+  return parseWith(settingsSchema, Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)), 'settings');
+}
+
+/** A number stays what it is for the schema to judge; anything else is left as text, which the schema refuses. */
+function port(text: string | undefined): number | string | undefined {
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : text;
+}
+
+function mirrors(pairs: readonly string[] | undefined): Record<string, string[]> | undefined {
+  if (pairs === undefined) return undefined;
+  const found: Record<string, string[]> = {};
+  for (const pair of pairs) {
+    const [, host, url] = /^([^=]+)=(.+)$/.exec(pair) ?? [];
+    if (host === undefined || url === undefined) throw new GantryError('invalid', `--registry-mirror ${pair}: expected HOST=URL, for example docker.io=http://mirror.local:5000`);
+    found[host] = [...(found[host] ?? []), url];
+  }
+  return found;
+}

@@ -1,0 +1,53 @@
+import { join } from 'node:path';
+
+/** Where an instance keeps things. Only src/server knows this layout; every layer is given its own folders. */
+export interface InstancePaths {
+  readonly dataDir: string;
+  /** Sockets and pinned namespaces; short, and empty after a reboot. */
+  readonly runDir: string;
+  readonly record: string;
+  readonly configFile: string;
+  readonly pki: string;
+  readonly token: string;
+  readonly kubeconfig: string;
+  readonly store: string;
+  readonly git: string;
+  readonly registry: string;
+  readonly engine: string;
+  readonly builder: string;
+  readonly ci: string;
+  readonly node: string;
+  readonly log: string;
+  readonly dockerSocket: string;
+  /** The agent's own socket, for what neither the Docker nor the Kubernetes API has: image bootstrap. */
+  readonly agentSocket: string;
+}
+
+/** The layout under a data folder. `dataDir` is a real path. */
+export function instancePaths(dataDir: string, runDir: string): InstancePaths {
+  return {
+    dataDir,
+    runDir,
+    record: join(dataDir, 'instance.json'),
+    configFile: join(dataDir, 'config.yaml'),
+    pki: join(dataDir, 'pki'),
+    token: join(dataDir, 'token'),
+    kubeconfig: join(dataDir, 'kubeconfig'),
+    store: join(dataDir, 'store'),
+    git: join(dataDir, 'git'),
+    registry: join(dataDir, 'registry'),
+    engine: join(dataDir, 'engine'),
+    builder: join(dataDir, 'builder'),
+    ci: join(dataDir, 'ci'),
+    node: join(dataDir, 'node'),
+    log: join(dataDir, 'log'),
+    dockerSocket: join(runDir, 'docker.sock'),
+    agentSocket: join(runDir, 'agent.sock'),
+  };
+}
+
+/** What Gantry made in the data folder, for purging. */
+export function madePaths(paths: InstancePaths): string[] {
+  const { record, pki, token, kubeconfig, store, git, registry, engine, builder, ci, node, log } = paths;
+  return [record, pki, token, kubeconfig, store, git, registry, engine, builder, ci, node, log, join(paths.dataDir, 'run')];
+}

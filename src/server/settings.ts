@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { isError } from '../kernel/mod.ts';
+import { parseCidr } from './cidr.ts';
+
+const port = z.int().min(1).max(65_535);
+const cidr = z.string().superRefine((text, context) => {
+  try {
+    const { prefix } = parseCidr(text);
+    if (prefix < 12 || prefix > 24) context.addIssue({ code: 'custom', message: 'the prefix must be between /12 and /24' });
+  } catch (error) {
+    if (!isError(error, 'invalid')) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+  }
+});
+const host = z.string().regex(/^[A-Za-z0-9.-]+(:\d{1,5})?$/, 'must be a host or host:port');
+const httpUrl = z.string().regex(/^https?:\/\/[^\s/]+/, 'must be an http:// or https:// URL');
+
+/**
+ * What a user may set, in `DIR/config.yaml` or by the flag of the same name. Unknown keys are errors.
+ * What is absent is chosen once (ports, networks) or has the default named here.
+ */
+export const settingsSchema = z.strictObject({
+  /** Port of the Kubernetes API on 127.0.0.1 (TLS). Default 6443, or a free one. */
+  apiPort: port.optional(),
+  /** Port of git, run logs and health on 127.0.0.1 (HTTP). Default 7080, or a free one. */
+  httpPort: port.optional(),
+  /** Port of the OCI registry on 127.0.0.1 (HTTP). Default 5000, or a free one. */
+  registryPort: port.optional(),
+  /** Port of the node agent on 127.0.0.1 (TLS, client certificates). Default 10250, or a free one. */
+  agentPort: port.optional(),
+  /** Further addresses of the Docker API beside its socket. It is root's door: loopback only. */
+  dockerListen: z.array(z.string().regex(/^tcp:\/\/(127\.0\.0\.1|localhost):\d{1,5}$/, 'must be tcp://127.0.0.1:PORT')).optional(),
+  /** Network of ClusterIPs. Default 10.96.0.0/16, or a free one. Fixed once chosen. */
+  serviceCidr: cidr.optional(),
+  /** Network of pods. Default 10.244.0.0/16, or a free one. Fixed once chosen. */
+  podCidr: cidr.optional(),
+  /** Ports of NodePort services. Default 30000-32767. */
+  nodePortRange: z.string().regex(/^\d{1,5}-\d{1,5}$/, 'must be FIRST-LAST').optional(),
+  /** Kubernetes' static token file: CSV lines `token,user,uid,"group1,group2"`. */
+  tokenFile: z.string().min(1).optional(),
+  /** A folder of bare repositories to serve instead of `DIR/git`. */
+  gitRoot: z.string().min(1).optional(),
+  /** Registry host → base URLs that are asked first, in order. */
+  registryMirrors: z.record(host, z.array(httpUrl).min(1)).optional(),
+  /** Registries that are spoken to by plain HTTP. */
+  insecureRegistries: z.array(host).optional(),
+  /** A PEM bundle that builds and jobs trust besides their own, for networks that inspect TLS. */
+  certificateBundle: z.string().min(1).optional(),
+  /** Proxies that builds and jobs use; never written into an image. */
+  httpProxy: httpUrl.optional(),
+  httpsProxy: httpUrl.optional(),
+  noProxy: z.string().optional(),
+  /** `runs-on` label → image of the job container. Default: every label runs in node:24-slim. */
+  runnerImages: z.record(z.string().min(1), z.string().min(1)).optional(),
+  /** How much is written to DIR/log. Default info. */
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).optional(),
+});
+
+export type Settings = z.output<typeof settingsSchema>;
