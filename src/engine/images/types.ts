@@ -13,8 +13,10 @@ export interface ImageStore extends AsyncDisposable {
   get(name: string): Image;
   list(): Image[];
 
-  /** Lower directories of an overlay mount, top layer first as `lowerdir=` wants them. `not-found` when a layer is gone. */
-  lowerDirs(layers: readonly Digest[]): string[];
+  /** Unpacked layers in overlay format, the lowest first like `layers`. `not-found` when a layer is gone. */
+  layerFolders(layers: readonly Digest[]): string[];
+  /** The layers of an image; `imageId` may be any name that `find` knows. Makes every store a RootfsSource. */
+  openRootfs(imageId: string, signal: AbortSignal): Promise<{ config: ImageConfig; layerFolders: readonly string[] }>;
   hasLayer(diffId: Digest): boolean;
   /** Keeps layers from being removed until disposed: for running builds and containers being made. */
   holdLayers(layers: readonly Digest[]): Disposable;
@@ -24,8 +26,8 @@ export interface ImageStore extends AsyncDisposable {
   /** Unpacks a plain tar as a layer. `invalid` names the entry that is unsafe or malformed; nothing is left then. */
   importLayer(tar: Readable, signal: AbortSignal): Promise<Layer>;
   /**
-   * Makes a layer of an overlay upper folder and takes the folder over (it is moved; it must be on the store's file system
-   * and no longer mounted). Undefined when the folder is empty: it stays then.
+   * Makes a layer of an overlay upper folder and takes the folder over: it is moved (it must be on the store's file system),
+   * so nothing may write to it any more. Undefined when the folder is empty: it stays then.
    */
   commitLayer(upperFolder: string, signal: AbortSignal): Promise<Layer | undefined>;
   /** Stores a configuration whose layers are all here, under the references (moved from older images). Returns the image's id. */
@@ -41,7 +43,7 @@ export interface ImageStore extends AsyncDisposable {
    * Removes a name, and the image with its last name, as `docker rmi`. An id with several names is `conflict` unless `isForced`,
    * an image in use by a container is `conflict` when its last name would go. Layers nobody else needs go with it.
    */
-  remove(name: string, options: { isForced: boolean; keepParents?: boolean }, signal: AbortSignal): Promise<RemovedImage[]>;
+  remove(name: string, options: { isForced: boolean }, signal: AbortSignal): Promise<RemovedImage[]>;
   /** Removes images without a name (`onlyDangling`) or all that nobody uses, and layers that no image and no user needs. */
   prune(options: PruneOptions, signal: AbortSignal): Promise<{ removed: RemovedImage[]; freedBytes: number }>;
   /** Bytes on disk of all unpacked layers, each counted once. */

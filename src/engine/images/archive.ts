@@ -1,0 +1,227 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { type Descriptor, type Digest, familiarImageReference, formatImageReference, mediaTypes, parseImageConfig, parseImageReference, parseManifest } from '../../api/mod.ts';
+import { GantryError, parseWith, throwIfAborted } from '../../kernel/mod.ts';
+import { type BlobStore, DiskBlobStore, readBlob } from '../../store/mod.ts';
+import { formatTarHeader, readTar, tarEnd, type TarHeader, tarPadding } from '../../wire/mod.ts';
+import { decompressed, sniffCompression } from './compression.ts';
+import type { Layers } from './layers.ts';
+import type { Image } from './types.ts';
+
+const maxDocumentBytes = 8 << 20;
+const manifestSchema = z.array(z.looseObject({ Config: z.string(), RepoTags: z.array(z.string()).nullish(), Layers: z.array(z.string()) }));
+
+/**
+ * Writes images as `docker save` does: `manifest.json` (docker-archive) and an OCI layout over the same blobs.
+ * Layers are plain tars. `images`: each with the names to write.
+ */
+export async function saveArchive(
+  images: readonly { image: Image; references: readonly string[] }[], parts: { blobs: BlobStore; layers: Layers }, output: Writable, signal: AbortSignal,
+): Promise<void> {
+  const written = new Set<string>();
+  const manifests: { Config: string; RepoTags: string[] | null; Layers: string[] }[] = [];
+  const index: Descriptor[] = [];
+  const members = async function* (): AsyncGenerator<Buffer> {
+    for (const { image, references } of images) {
+      const layers: Descriptor[] = [];
+      for (const diffId of image.layers) {
+        const size = await plainSize(parts, diffId, signal);
+        layers.push({ mediaType: mediaTypes.ociLayer, digest: diffId, size });
+        if (written.has(diffId)) continue;
+        written.add(diffId);
+        yield* member(blobPath(diffId), size, await plainLayer(parts, diffId, signal));
+      }
+      const config = await readBlob(parts.blobs, image.id, maxDocumentBytes);
+      const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociManifest, config: { mediaType: mediaTypes.ociConfig, digest: image.id, size: config.length }, layers }));
+      const digest = digestOf(manifest);
+      for (const [name, bytes] of [[image.id, config], [digest, manifest]] as const) {
+        if (!written.has(name)) yield* member(blobPath(name), bytes.length, [bytes]);
+        written.add(name);
+      }
+      const tags = references.map((name) => familiarImageReference(parseImageReference(name)));
+      manifests.push({ Config: blobPath(image.id), RepoTags: tags.length === 0 ? null : tags, Layers: image.layers.map(blobPath) });
+      const descriptor = { mediaType: mediaTypes.ociManifest, digest, size: manifest.length };
+      if (references.length === 0) index.push(descriptor);
+      for (const name of references) {
+        index.push({ ...descriptor, annotations: { 'io.containerd.image.name': name, 'org.opencontainers.image.ref.name': parseImageReference(name).tag ?? '' } });
+      }
+    }
+    yield* json('manifest.json', manifests);
+    yield* json('index.json', { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: index });
+    yield* json('oci-layout', { imageLayoutVersion: '1.0.0' });
+    yield tarEnd();
+  };
+  await pipeline(Readable.from(members(), { objectMode: false }), output, { signal });
+}
+
+/** Images of an archive whose layers are in the store and held until disposed; their configurations are still to be stored. */
+export interface LoadedArchive extends AsyncDisposable { readonly images: { config: Buffer; references: string[] }[] }
+
+export interface ArchiveLoader {
+  /** On the store's file system, for one load. */
+  readonly temporaryFolder: string;
+  /** Stores a plain tar as the layer of that diff id; a no-op when it is there. */
+  importLayer(tar: AsyncIterable<Uint8Array>, diffId: Digest, signal: AbortSignal): Promise<unknown>;
+  hold(layers: readonly Digest[]): Disposable;
+}
+
+/**
+ * Reads a docker-archive or an OCI layout, plain or compressed. Every member becomes a blob in a temporary folder first:
+ * the order of members is anyone's choice. `invalid` for what is neither, and for content that does not match its digest.
+ */
+export async function loadArchive(
+  archive: AsyncIterable<Uint8Array>, parts: ArchiveLoader, signal: AbortSignal,
+): Promise<LoadedArchive> {
+  const folder = await mkdtemp(join(parts.temporaryFolder, 'load-'));
+  const stack = new DisposableStack();
+  try {
+    const blobs = await DiskBlobStore.open(folder);
+    const members = await readMembers(archive, blobs, signal);
+    const described = members.has('manifest.json') ? await dockerImages(members, blobs) : await layoutImages(members, blobs);
+    const images: LoadedArchive['images'] = [];
+    for (const { configPath, layerPaths, references } of described) {
+      const config = await memberBytes(members, blobs, configPath);
+      const diffIds = parseImageConfig(config, configPath).rootfs.diff_ids;
+      if (diffIds.length !== layerPaths.length) throw new GantryError('invalid', `the archive lists ${layerPaths.length} layers for an image of ${diffIds.length}`);
+      stack.use(parts.hold(diffIds));
+      for (const [at, path] of layerPaths.entries()) {
+        const expected = diffIds[at] as Digest;
+        await parts.importLayer(await plainMember(members, blobs, path), expected, signal);
+      }
+      images.push({ config, references: [...references] });
+    }
+    const held = stack.move();
+    return { images, [Symbol.asyncDispose]: async () => held.dispose() };
+  } finally {
+    stack.dispose();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface DescribedImage { readonly configPath: string; readonly layerPaths: readonly string[]; readonly references: readonly string[] }
+
+async function readMembers(archive: AsyncIterable<Uint8Array>, blobs: BlobStore, signal: AbortSignal): Promise<Map<string, string>> {
+  const members = new Map<string, string>();
+  const links: [path: string, target: string][] = [];
+  for await (const { header, content } of readTar(await plain(archive))) {
+    throwIfAborted(signal);
+    const path = normal(header.path);
+    if (header.type === 'file') members.set(path, (await blobs.write(content, {}, signal)).digest);
+    // Older archives share layers by symlinks; the target may come later.
+    if (header.type === 'symlink') links.push([path, normal(join(path, '..', header.linkPath))]);
+    if (header.type === 'hardlink') links.push([path, normal(header.linkPath)]);
+  }
+  for (const [path, target] of links) {
+    const digest = members.get(target);
+    if (digest !== undefined) members.set(path, digest);
+  }
+  return members;
+}
+
+async function dockerImages(members: ReadonlyMap<string, string>, blobs: BlobStore): Promise<DescribedImage[]> {
+  const list = parseWith(manifestSchema, parsedJson(await memberBytes(members, blobs, 'manifest.json'), 'manifest.json'), 'manifest.json');
+  return list.map(({ Config, RepoTags, Layers }) => ({ configPath: normal(Config), layerPaths: Layers.map(normal), references: (RepoTags ?? []).map(fullName) }));
+}
+
+async function layoutImages(members: ReadonlyMap<string, string>, blobs: BlobStore): Promise<DescribedImage[]> {
+  if (!members.has('index.json')) throw new GantryError('invalid', 'the archive has neither manifest.json nor index.json: it is no image archive');
+  const index = parseManifest(await memberBytes(members, blobs, 'index.json'), mediaTypes.ociIndex, 'index.json');
+  const images = new Map<Digest, DescribedImage>();
+  for (const descriptor of index.kind === 'index' ? index.index.manifests : []) {
+    const manifest = parseManifest(await memberBytes(members, blobs, blobPath(descriptor.digest)), descriptor.mediaType, 'image manifest');
+    if (manifest.kind !== 'manifest') throw new GantryError('unsupported', 'an OCI archive with images for several platforms is not supported');
+    const name = descriptor.annotations?.['io.containerd.image.name'];
+    const { config, layers } = manifest.manifest;
+    const known = images.get(descriptor.digest)?.references ?? [];
+    images.set(descriptor.digest, {
+      configPath: blobPath(config.digest), layerPaths: layers.map((layer) => blobPath(layer.digest)), references: [...known, ...(name === undefined ? [] : [fullName(name)])],
+    });
+  }
+  return [...images.values()];
+}
+
+async function memberBytes(members: ReadonlyMap<string, string>, blobs: BlobStore, path: string): Promise<Buffer> {
+  return readBlob(blobs, memberDigest(members, path), maxDocumentBytes);
+}
+
+async function plainMember(members: ReadonlyMap<string, string>, blobs: BlobStore, path: string): Promise<AsyncIterable<Uint8Array>> {
+  return plain(await blobs.read(memberDigest(members, path)));
+}
+
+function memberDigest(members: ReadonlyMap<string, string>, path: string): string {
+  const digest = members.get(path);
+  if (digest === undefined) throw new GantryError('invalid', `the archive has no ${JSON.stringify(path)}`);
+  return digest;
+}
+
+/** Decompresses by the first bytes. */
+async function plain(source: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  const iterator = source[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  const rest = async function* (): AsyncGenerator<Uint8Array> {
+    if (first.done !== true) yield first.value;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  };
+  return decompressed(rest(), sniffCompression(first.done === true ? new Uint8Array() : first.value));
+}
+
+/** The layer's exact tar: its files as they are when that gives the digest back, else what is kept of the original. */
+async function plainLayer(parts: { blobs: BlobStore; layers: Layers }, diffId: Digest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+  if ((await parts.blobs.stat(diffId)) !== undefined) return parts.blobs.read(diffId);
+  for (const blob of parts.layers.get(diffId)?.blobs ?? []) {
+    if ((await parts.blobs.stat(blob.digest)) !== undefined) return plain(await parts.blobs.read(blob.digest));
+  }
+  return parts.layers.archive(diffId, signal);
+}
+
+/** A tar member begins with its size; layers are read once more for it, and checked. */
+async function plainSize(parts: { blobs: BlobStore; layers: Layers }, diffId: Digest, signal: AbortSignal): Promise<number> {
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const chunk of await plainLayer(parts, diffId, signal)) {
+    hash.update(chunk);
+    size += chunk.byteLength;
+  }
+  if (`sha256:${hash.digest('hex')}` !== diffId) throw new GantryError('internal', `the files of layer ${diffId} were changed: it cannot be saved`);
+  return size;
+}
+
+async function* member(path: string, sizeBytes: number, content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): AsyncGenerator<Buffer> {
+  const header: TarHeader = { type: 'file', path, linkPath: '', mode: 0o644, uid: 0, gid: 0, sizeBytes, mtimeSeconds: 0, deviceMajor: 0, deviceMinor: 0, xattrs: new Map() };
+  yield formatTarHeader(header);
+  for await (const chunk of content) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  yield Buffer.alloc(tarPadding(sizeBytes));
+}
+
+async function* json(path: string, value: unknown): AsyncGenerator<Buffer> {
+  const bytes = Buffer.from(JSON.stringify(value));
+  yield* member(path, bytes.length, [bytes]);
+}
+
+function parsedJson(bytes: Buffer, what: string): unknown {
+  try {
+    return JSON.parse(bytes.toString());
+  } catch (error) {
+    throw new GantryError('invalid', `${what} is not JSON`, { cause: error });
+  }
+}
+
+function fullName(name: string): string {
+  return formatImageReference(parseImageReference(name));
+}
+
+function normal(path: string): string {
+  return join('/', path).slice(1);
+}
+
+function blobPath(digest: Digest): string {
+  return `blobs/sha256/${digest.slice('sha256:'.length)}`;
+}
+
+function digestOf(bytes: Uint8Array): Digest {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
+}

@@ -1,0 +1,199 @@
+import {
+  type Descriptor, type Digest, formatImageReference, type ImageConfig, type ImageManifest, type ImageReference, mediaTypes, parseImageConfig, parseManifest, type Platform,
+} from '../../api/mod.ts';
+import { GantryError, isError, retry, throwIfAborted, toGantryError } from '../../kernel/mod.ts';
+import { type BlobStore, readBlob } from '../../store/mod.ts';
+import type { Credentials, RegistryClient } from '../ports.ts';
+import { decompressed, decompressorOf } from './compression.ts';
+import type { Layers } from './layers.ts';
+import { Limiter } from './limiter.ts';
+import { selectManifest } from './platform.ts';
+import type { TransferProgress } from './types.ts';
+
+export interface PulledImage {
+  /** The bytes whose digest is the image id. */
+  readonly config: Buffer;
+  readonly manifest: Buffer;
+  /** The digest of what the reference named: an index or a manifest. */
+  readonly named: Digest;
+  /** Keeps the layers until the image has been stored. */
+  readonly held: Disposable;
+}
+
+export interface ImagePullerParts {
+  readonly registry: RegistryClient;
+  readonly blobs: BlobStore;
+  readonly layers: Layers;
+  readonly hold: (layers: readonly Digest[]) => Disposable;
+}
+
+interface PullRequest { readonly credentials?: Credentials; readonly platform: Platform; readonly progress?: (event: TransferProgress) => void }
+
+const maxConfigBytes = 8 << 20;
+/** Downloads at once, of all pulls together. */
+const parallelDownloads = 3;
+/** Unpacking is bound by the processor. */
+const parallelUnpacks = 2;
+
+/** Fetches images: manifest, configuration, then layers in parallel; each layer is verified before it is unpacked. */
+export class ImagePuller {
+  readonly #parts: ImagePullerParts;
+  readonly #downloads = new Limiter(parallelDownloads);
+  readonly #unpacks = new Limiter(parallelUnpacks);
+  /** Unfinished uploads by blob: a broken download goes on where it stopped, also in a later pull. */
+  readonly #partial = new Map<Digest, string>();
+  readonly #running = new Map<Digest, Promise<void>>();
+
+  constructor(parts: ImagePullerParts) {
+    this.#parts = parts;
+  }
+
+  async pull(reference: ImageReference, request: PullRequest, signal: AbortSignal): Promise<PulledImage> {
+    const { registry } = this.#parts;
+    const what = formatImageReference(reference);
+    request.progress?.({ id: reference.tag ?? reference.digest ?? '', status: `Pulling from ${reference.repository}` });
+    const fetched = await registry.fetchManifest(reference, request.credentials, signal);
+    const { manifest, bytes } = await this.#resolve(reference, fetched, request, what, signal);
+    const config = await this.#config(reference, manifest, request, signal);
+    const parsed = parseImageConfig(config, `configuration of ${what}`);
+    const layers = pairLayers(manifest, parsed, what);
+    const held = this.#parts.hold(parsed.rootfs.diff_ids);
+    try {
+      for (const { blob } of layers) request.progress?.({ id: shortId(blob.digest), status: 'Pulling fs layer' });
+      await allOrFirstError(layers.map((layer) => (own: AbortSignal) => this.#layer(reference, layer, request, own)), signal);
+      return { config, manifest: bytes, named: fetched.digest, held };
+    } catch (error) {
+      held[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Follows an index to the manifest of the platform. */
+  async #resolve(
+    reference: ImageReference, fetched: { mediaType: string; bytes: Uint8Array }, request: PullRequest, what: string, signal: AbortSignal,
+  ): Promise<{ manifest: ImageManifest; bytes: Buffer }> {
+    const parsed = parseManifest(fetched.bytes, fetched.mediaType, `manifest of ${what}`);
+    if (parsed.kind === 'manifest') return { manifest: parsed.manifest, bytes: Buffer.from(fetched.bytes) };
+    const descriptor = selectManifest(parsed.index, request.platform, what);
+    const { tag: _, ...repository } = reference;
+    const inner = await this.#parts.registry.fetchManifest({ ...repository, digest: descriptor.digest }, request.credentials, signal);
+    const manifest = parseManifest(inner.bytes, inner.mediaType, `manifest of ${what}`);
+    if (manifest.kind !== 'manifest') throw new GantryError('unsupported', `${what}: an index within an index is not supported`);
+    return { manifest: manifest.manifest, bytes: Buffer.from(inner.bytes) };
+  }
+
+  async #config(reference: ImageReference, manifest: ImageManifest, request: PullRequest, signal: AbortSignal): Promise<Buffer> {
+    const { blobs, registry } = this.#parts;
+    const { mediaType, digest, size } = manifest.config;
+    if (mediaType !== mediaTypes.ociConfig && mediaType !== mediaTypes.dockerConfig) {
+      throw new GantryError('unsupported', `${formatImageReference(reference)} is no container image: its configuration is of type ${mediaType}`);
+    }
+    if (size > maxConfigBytes) throw new GantryError('exhausted', `the configuration of ${formatImageReference(reference)} is larger than ${maxConfigBytes} bytes`);
+    if ((await blobs.stat(digest)) === undefined) {
+      await blobs.write(await registry.fetchBlob(reference, manifest.config, 0, request.credentials, signal), { digest, sizeBytes: size }, signal);
+    }
+    return readBlob(blobs, digest, maxConfigBytes);
+  }
+
+  async #layer(reference: ImageReference, layer: PairedLayer, request: PullRequest, signal: AbortSignal): Promise<void> {
+    const { blobs, layers } = this.#parts;
+    const id = shortId(layer.blob.digest);
+    for (;;) {
+      throwIfAborted(signal);
+      if (layers.get(layer.diffId) !== undefined) {
+        request.progress?.({ id, status: 'Already exists' });
+        return;
+      }
+      const running = this.#running.get(layer.diffId);
+      if (running === undefined) break;
+      // Another pull fetches it. When that one is given up, this one does it itself.
+      request.progress?.({ id, status: 'Waiting' });
+      await Promise.race([running.catch(() => undefined), rejectOnAbort(signal)]);
+    }
+    const work = this.#fetchAndUnpack(reference, layer, request, signal).finally(() => this.#running.delete(layer.diffId));
+    this.#running.set(layer.diffId, work);
+    await work;
+    if ((await blobs.stat(layer.blob.digest)) !== undefined) await layers.addBlob(layer.diffId, layer.blob);
+    request.progress?.({ id, status: 'Pull complete' });
+  }
+
+  async #fetchAndUnpack(reference: ImageReference, { blob, diffId }: PairedLayer, request: PullRequest, signal: AbortSignal): Promise<void> {
+    const { blobs, layers } = this.#parts;
+    const id = shortId(blob.digest);
+    const decompressor = decompressorOf(blob.mediaType);
+    await this.#downloads.run(() => this.#download(reference, blob, request, signal), signal);
+    request.progress?.({ id, status: 'Download complete' });
+    await this.#unpacks.run(async () => {
+      request.progress?.({ id, status: 'Extracting', current: 0, total: blob.size });
+      const source = await blobs.read(blob.digest);
+      await layers.unpack(decompressed(source, decompressor), { layer: blob.digest, expected: diffId }, signal);
+    }, signal);
+  }
+
+  /** Into the blob store; tries again where a connection broke. */
+  async #download(reference: ImageReference, blob: Descriptor, request: PullRequest, signal: AbortSignal): Promise<void> {
+    const { blobs, registry } = this.#parts;
+    if ((await blobs.stat(blob.digest)) !== undefined) return;
+    await retry(
+      async () => {
+        const upload = this.#partial.get(blob.digest) ?? (await blobs.createUpload());
+        this.#partial.set(blob.digest, upload);
+        const offset = (await blobs.uploadSize(upload)) ?? 0;
+        const body = offset < blob.size ? await registry.fetchBlob(reference, blob, offset, request.credentials, signal) : [];
+        try {
+          await blobs.appendUpload(upload, offset, counted(body, blob, offset, request), signal);
+        } catch (error) {
+          throw signal.aborted || isError(error) ? error : new GantryError('unavailable', `the download of ${blob.digest} broke off`, { cause: error });
+        }
+        if (((await blobs.uploadSize(upload)) ?? 0) < blob.size) throw new GantryError('unavailable', `the download of ${blob.digest} ended early`);
+        this.#partial.delete(blob.digest);
+        request.progress?.({ id: shortId(blob.digest), status: 'Verifying Checksum' });
+        await blobs.commitUpload(upload, { digest: blob.digest, sizeBytes: blob.size }, signal);
+      },
+      { attempts: 5, backoff: { initialMs: 200, factor: 2, maxMs: 5000, jitter: 0.2 }, isRetryable: (error) => isError(error, 'unavailable', 'timeout') },
+      signal,
+    );
+  }
+}
+
+interface PairedLayer { readonly blob: Descriptor; readonly diffId: Digest }
+
+function pairLayers(manifest: ImageManifest, config: ImageConfig, what: string): PairedLayer[] {
+  const diffIds = config.rootfs.diff_ids;
+  if (diffIds.length !== manifest.layers.length) throw new GantryError('invalid', `${what}: the manifest has ${manifest.layers.length} layers, the configuration ${diffIds.length}`);
+  return manifest.layers.map((blob, index) => ({ blob, diffId: diffIds[index] as Digest }));
+}
+
+async function* counted(body: AsyncIterable<Uint8Array> | Uint8Array[], blob: Descriptor, offset: number, request: PullRequest): AsyncGenerator<Uint8Array> {
+  let current = offset;
+  let shown = performance.now();
+  for await (const chunk of body) {
+    current += chunk.byteLength;
+    if (current > blob.size) throw new GantryError('invalid', `the registry sent more than the ${blob.size} bytes of ${blob.digest}`);
+    yield chunk;
+    if (performance.now() - shown < 100) continue;
+    shown = performance.now();
+    request.progress?.({ id: shortId(blob.digest), status: 'Downloading', current, total: blob.size });
+  }
+}
+
+/** Runs all; the first failure stops the others and is thrown once they have ended. */
+async function allOrFirstError(works: readonly ((signal: AbortSignal) => Promise<void>)[], signal: AbortSignal): Promise<void> {
+  const failed = new AbortController();
+  const own = AbortSignal.any([signal, failed.signal]);
+  let first: GantryError | undefined;
+  await Promise.all(works.map((work) => work(own).catch((error: unknown) => {
+    first ??= toGantryError(error);
+    failed.abort(first);
+  })));
+  if (first !== undefined) throw first;
+}
+
+function rejectOnAbort(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(toGantryError(signal.reason)), { once: true }));
+}
+
+/** The 12 digits that progress lines begin with. */
+export function shortId(digest: Digest): string {
+  return digest.slice('sha256:'.length, 'sha256:'.length + 12);
+}

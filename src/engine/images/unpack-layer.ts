@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto';
+import { lstat, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import type { Digest } from '../../api/mod.ts';
+import { makeNode, setXattr } from '../../host/mod.ts';
+import { baseEnv, errnoOf, GantryError, runCommand, throwIfAborted } from '../../kernel/mod.ts';
+import { formatTarHeader, readTar, tarEnd, tarPadding } from '../../wire/mod.ts';
+import { LayerGuard } from './layer-guard.ts';
+import type { Layer, LayerLimits } from './types.ts';
+
+const characterDevice = 0o020000;
+
+/**
+ * Unpacks a plain tar into an empty folder in overlayfs' format: whiteouts become 0:0 devices and opaque attributes.
+ * Every header is checked and written anew before `bsdtar`, confined to the folder, sees it. On an error the folder is the caller's to remove.
+ */
+export async function unpackLayer(tar: AsyncIterable<Uint8Array>, folder: string, options: { layer: string; limits: LayerLimits }, signal: AbortSignal): Promise<Layer> {
+  const hash = createHash('sha256');
+  const guard = new LayerGuard(options.layer, options.limits);
+  const removed = { whiteouts: [] as string[], opaque: [] as string[] };
+  let failure: unknown;
+  const checked = async function* (): AsyncGenerator<Buffer> {
+    try {
+      yield* checkedMembers(hashed(tar, hash), guard, removed, signal);
+    } catch (error) {
+      // The archive ends here; the reason is thrown once bsdtar has gone.
+      failure = error;
+    }
+  };
+  // `--chroot` keeps even a fooled bsdtar inside; names of users are never looked up.
+  const args = ['--chroot', '-x', '-p', '--numeric-owner', '--same-owner', '--xattrs', '-C', folder, '-f', '-'];
+  const env = { ...baseEnv(), LC_ALL: 'C.UTF-8' };
+  try {
+    await runCommand('bsdtar', args, { stdin: Readable.from(batched(checked(), 256 * 1024), { objectMode: false }), env }, signal);
+  } catch (error) {
+    if (failure === undefined) throw new GantryError('internal', `cannot unpack layer ${options.layer}`, { cause: error });
+  }
+  throwIfAborted(signal);
+  if (failure !== undefined) throw failure;
+  await applyRemovals(folder, guard, removed);
+  return { diffId: `sha256:${hash.digest('hex')}` as Digest, sizeBytes: guard.sizeBytes };
+}
+
+interface Removals { whiteouts: string[]; opaque: string[] }
+
+async function* checkedMembers(tar: AsyncIterable<Uint8Array>, guard: LayerGuard, removed: Removals, signal: AbortSignal): AsyncGenerator<Buffer> {
+  for await (const { header, content } of readTar(tar)) {
+    throwIfAborted(signal);
+    const member = guard.admit(header);
+    if (member.kind === 'whiteout') removed.whiteouts.push(member.path);
+    if (member.kind === 'opaque') removed.opaque.push(member.path);
+    if (member.kind !== 'entry') continue;
+    yield formatTarHeader(member.header);
+    if (member.header.type !== 'file') continue;
+    yield* content;
+    yield Buffer.alloc(tarPadding(member.header.sizeBytes));
+  }
+  yield tarEnd();
+}
+
+/** A name that is removed and also present hides what lower layers have of it: a folder becomes opaque, a file does so anyway. */
+async function applyRemovals(folder: string, guard: LayerGuard, { whiteouts, opaque }: Removals): Promise<void> {
+  for (const path of new Set(whiteouts)) {
+    const type = guard.typeOf(path);
+    if (type === 'directory') opaque.push(path);
+    if (type !== undefined) continue;
+    const slash = path.lastIndexOf('/');
+    const parent = await ownFolder(folder, path.slice(0, Math.max(slash, 0)));
+    const target = join(parent, path.slice(slash + 1));
+    // A folder that exists only because something in it is named: what is below was removed first.
+    if (await exists(target)) setXattr(target, 'trusted.overlay.opaque', Buffer.from('y'));
+    else makeNode(target, characterDevice, 0, 0);
+  }
+  for (const path of new Set(opaque)) setXattr(await ownFolder(folder, path), 'trusted.overlay.opaque', Buffer.from('y'));
+}
+
+/** The folder of that name in the layer, made where it is missing. A symlink on the way is `invalid`. */
+async function ownFolder(root: string, path: string): Promise<string> {
+  let current = root;
+  for (const part of path.split('/').filter((name) => name !== '')) {
+    current = join(current, part);
+    try {
+      if (!(await lstat(current)).isDirectory()) throw new GantryError('invalid', `a whiteout lies below ${JSON.stringify(path)}, which is no folder`);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      await mkdir(current, 0o755);
+    }
+  }
+  return current;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return lstat(path).then(() => true, (error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  });
+}
+
+async function* hashed(source: AsyncIterable<Uint8Array>, hash: ReturnType<typeof createHash>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of source) {
+    hash.update(chunk);
+    yield chunk;
+  }
+}
+
+/** Joins small buffers: a write to a pipe costs the same for 512 bytes as for all it holds. */
+async function* batched(source: AsyncIterable<Buffer>, batchBytes: number): AsyncGenerator<Buffer> {
+  let parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of source) {
+    parts.push(part);
+    size += part.length;
+    if (size < batchBytes) continue;
+    yield Buffer.concat(parts, size);
+    parts = [];
+    size = 0;
+  }
+  if (size > 0) yield Buffer.concat(parts, size);
+}
