@@ -134,7 +134,7 @@ class LocalImageStore implements ImageStore {
     const bytes = Buffer.from(JSON.stringify(config));
     const checked = parseImageConfig(bytes, 'image configuration');
     this.layerFolders(checked.rootfs.diff_ids);
-    using held = this.holdLayers(checked.rootfs.diff_ids);
+    using _ = this.holdLayers(checked.rootfs.diff_ids);
     signal.throwIfAborted();
     return this.#add({ config: bytes }, { references: names });
   }
@@ -145,7 +145,7 @@ class LocalImageStore implements ImageStore {
     if (local !== undefined) return local;
     const before = this.find(formatImageReference(parsed))?.id;
     const pulled = await this.#puller.pull(parsed, { ...options, platform: options.platform ?? this.#platform }, signal);
-    using held = pulled.held;
+    using _ = pulled.held;
     const { named } = pulled;
     const id = await this.#add(pulled, {
       references: parsed.tag === undefined || parsed.digest !== undefined ? [] : [formatImageReference(parsed)],
@@ -160,7 +160,7 @@ class LocalImageStore implements ImageStore {
     const target = taggedReference(reference);
     const found = this.#get(formatImageReference(target));
     const { config, layers } = this.#image(found.id);
-    using held = this.holdLayers(layers);
+    using _ = this.holdLayers(layers);
     const pushed = await this.#pusher.push(target, { id: found.id, config, manifest: this.#names.entries.get(found.id)?.manifest }, options, signal);
     await this.#add(pushed, { digests: [formatImageReference({ host: target.host, repository: target.repository, digest: pushed.digest })] });
     return pushed.digest;
@@ -222,7 +222,7 @@ class LocalImageStore implements ImageStore {
       const image = this.#image(found.id);
       return { image, references: found.name !== undefined && image.references.includes(found.name) ? [found.name] : found.name === undefined ? [...image.references] : [] };
     });
-    using held = this.holdLayers(images.flatMap(({ image }) => image.layers));
+    using _ = this.holdLayers(images.flatMap(({ image }) => image.layers));
     await saveArchive(images, { blobs: this.#blobs, layers: this.#layers }, output, signal);
   }
 
@@ -247,7 +247,7 @@ class LocalImageStore implements ImageStore {
     if (known !== undefined) return known;
     const { digest, sizeBytes } = await this.#blobs.write(tar, expected === undefined ? {} : { digest: expected }, signal);
     const diffId = digest as Digest;
-    using held = this.holdLayers([diffId]);
+    using _ = this.holdLayers([diffId]);
     try {
       const layer = this.#layers.get(diffId) ?? (await this.#layers.unpack(await this.#blobs.read(digest), { layer: diffId, expected: diffId }, signal));
       await this.#layers.addBlob(diffId, { mediaType: mediaTypes.ociLayer, digest: diffId, size: sizeBytes });
