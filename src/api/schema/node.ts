@@ -55,12 +55,23 @@ export interface SchemaNode {
   /** A whole object with apiVersion, kind and metadata. */
   readonly isEmbedded: boolean;
   readonly isNullable: boolean;
+  readonly pattern: RegExp | undefined;
+  /** What the value must also be: all, any, exactly one, not. */
+  readonly combined: CombinedNodes | undefined;
   /** The schema it was made from: value constraints, defaults, rules. */
   readonly source: ApiSchema;
+}
+
+/** The nodes of a schema's logical combinations. */
+export interface CombinedNodes {
+  readonly allOf: readonly SchemaNode[];
+  readonly anyOf: readonly SchemaNode[];
+  readonly oneOf: readonly SchemaNode[];
+  readonly not: SchemaNode | undefined;
 }
 
 /** The node that accepts and keeps anything. */
 export const anyNode: SchemaNode = {
   ...{ type: 'any', format: '', name: '', properties: undefined, values: undefined, items: undefined, required: [], listType: 'atomic', mapKeys: [] },
-  ...{ isAtomic: true, hasRetainKeys: false, isOpen: true, isEmbedded: false, isNullable: true, source: {} },
+  ...{ isAtomic: true, hasRetainKeys: false, isOpen: true, isEmbedded: false, isNullable: true, pattern: undefined, combined: undefined, source: {} },
 };

@@ -6,6 +6,7 @@ import { badRequest, pathNotFound, qualifiedResource } from './errors.ts';
 import type { Exchange } from './handlers/exchange.ts';
 import { serveHealth } from './handlers/health.ts';
 import { serveResource } from './handlers/resource-handler.ts';
+import { serveSubresource } from './handlers/subresource-handler.ts';
 import type { Machine } from './operations/machine.ts';
 import { parseRequestInfo, type RequestInfo } from './requests/request-info.ts';
 import { sendError } from './requests/respond.ts';
@@ -76,8 +77,7 @@ export class Router {
     const kind = machine.kinds.find(info.group, info.version, info.plural);
     if (kind === undefined) throw pathNotFound();
     if (info.subresource === '') return serveResource(machine, kind, exchange, 'main');
-    if (info.subresource === 'status' && kind.hasStatus) return serveResource(machine, kind, exchange, 'status');
-    throw pathNotFound();
+    return serveSubresource(machine, kind, exchange);
   }
 
   async #fail(request: IncomingMessage, response: ServerResponse, error: unknown): Promise<void> {

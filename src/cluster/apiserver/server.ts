@@ -6,6 +6,7 @@ import { type Clock, GantryError, type Logger, systemClock } from '../../kernel/
 import type { ObjectStore } from '../../store/mod.ts';
 import { type Authorizer, GroupAuthorizer } from './access/authorizer.ts';
 import type { Authenticator } from './access/user.ts';
+import { DefinitionService } from './custom/definition-service.ts';
 import { builtinKinds } from './kinds/builtin.ts';
 import { KindRegistry } from './kinds/registry.ts';
 import { ObjectCache } from './objects/object-cache.ts';
@@ -55,8 +56,10 @@ export class ApiServer implements AsyncDisposable {
   static async open(options: ApiServerOptions): Promise<ApiServer> {
     await using cleanup = new AsyncDisposableStack();
     const objects = cleanup.use(await ObjectCache.open(options.store));
-    const kinds = new KindRegistry(builtinKinds(BuiltinSchemas.load()));
+    const schemas = BuiltinSchemas.load();
+    const kinds = new KindRegistry(builtinKinds(schemas));
     const machine: Machine = { objects, kinds, clock: options.clock ?? systemClock };
+    cleanup.use(DefinitionService.open(machine, schemas, options.log));
     await createInitialObjects(machine);
     const router = new Router({ machine, authenticators: options.authenticators, authorizer: options.authorizer ?? new GroupAuthorizer(), log: options.log, isReady: () => true });
     const server = openServer(options.tls);

@@ -1,10 +1,12 @@
 import { type BuiltinSchemas, resources } from '../../../api/mod.ts';
+import { definitionStrategy } from '../custom/definition-strategy.ts';
 import { buildKind, entry, type KindEntry } from './define.ts';
 import type { Kind } from './kind.ts';
 import { namespaceStrategy } from './namespace.ts';
 
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
+const replicasScale = { specReplicas: ['spec', 'replicas'], statusReplicas: ['status', 'replicas'] };
 
 /** The table of built-in kinds: adding one is adding an entry. */
 export const builtinEntries: readonly KindEntry[] = [
@@ -16,12 +18,12 @@ export const builtinEntries: readonly KindEntry[] = [
   entry({ type: resources.secrets, schemaPackage: core }),
   entry({ type: resources.serviceAccounts, schemaPackage: core, shortNames: ['sa'] }),
   entry({ type: resources.events, schemaPackage: core, shortNames: ['ev'] }),
-  entry({ type: resources.deployments, schemaPackage: apps, shortNames: ['deploy'], categories: ['all'] }),
-  entry({ type: resources.replicaSets, schemaPackage: apps, shortNames: ['rs'], categories: ['all'] }),
+  entry({ type: resources.deployments, schemaPackage: apps, shortNames: ['deploy'], categories: ['all'], scale: replicasScale }),
+  entry({ type: resources.replicaSets, schemaPackage: apps, shortNames: ['rs'], categories: ['all'], scale: replicasScale }),
   entry({ type: resources.endpointSlices, schemaPackage: 'io.k8s.api.discovery.v1' }),
   entry({ type: resources.leases, schemaPackage: 'io.k8s.api.coordination.v1' }),
   entry({ type: resources.horizontalPodAutoscalers, schemaPackage: 'io.k8s.api.autoscaling.v2', shortNames: ['hpa'], categories: ['all'] }),
-  entry({ type: resources.customResourceDefinitions, schemaPackage: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1', shortNames: ['crd', 'crds'], categories: ['api-extensions'] }),
+  entry({ type: resources.customResourceDefinitions, schemaPackage: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1', shortNames: ['crd', 'crds'], categories: ['api-extensions'], strategy: definitionStrategy, columns: [{ name: 'Created At', type: 'date', cell: ({ metadata }) => metadata?.creationTimestamp ?? '' }] }),
 ];
 
 /** All built-in kinds. */

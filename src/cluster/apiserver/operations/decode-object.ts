@@ -14,7 +14,8 @@ export function decodeObject(kind: Kind, value: unknown, options: Pick<WriteOpti
   if (given.apiVersion !== apiVersion) throw badRequest(`the API version in the data (${JSON.stringify(given.apiVersion)}) does not match the expected API version (${apiVersion})`);
   if (given.kind !== kind.type.kind) throw badRequest(`the kind in the data (${JSON.stringify(given.kind)}) does not match the expected kind (${kind.type.kind})`);
   const { typeErrors, unknownFields } = decodeValue(kind.node, value);
-  const first = typeErrors[0];
+  // Custom objects have their types checked by validation, which names every wrong one.
+  const first = kind.isCustom ? typeErrors.find(({ path }) => path.startsWith('metadata')) : typeErrors[0];
   if (first !== undefined) {
     throw badRequest(`${kind.type.kind} in version "${kind.type.version}" cannot be handled as a ${kind.type.kind}: json: ${first.message.includes(first.path) ? first.message : `${first.path}: ${first.message}`}`);
   }

@@ -84,7 +84,7 @@ async function writeChanged(machine: Machine, kind: Kind, stored: StoredObject, 
   const { context, finish } = openPrepareContext(machine);
   try {
     const object = takePart(kind, next, old, part);
-    if (part !== 'status') kind.strategy.prepareUpdate?.(object, old, context);
+    if (part === 'main') kind.strategy.prepareUpdate?.(object, old, context);
     object.apiVersion = storedApiVersion(kind);
     if (kind.hasGeneration && part !== 'status' && isSpecChanged(object, old)) object.metadata.generation = (old.metadata.generation ?? 0) + 1;
     checkObject(kind, object, old, options);

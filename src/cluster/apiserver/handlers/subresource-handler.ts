@@ -1,0 +1,68 @@
+import { applyJsonPatch, applyMergePatch, type k8s } from '../../../api/mod.ts';
+import { GantryError } from '../../../kernel/mod.ts';
+import { methodNotAllowed, objectNotFound, pathNotFound } from '../errors.ts';
+import { type Kind, objectKey, type ScalePaths } from '../kinds/kind.ts';
+import type { Machine } from '../operations/machine.ts';
+import { finalizeNamespace } from '../operations/namespace-finalize.ts';
+import { bindPod } from '../operations/pod-binding.ts';
+import { modifyScale, scaleOf } from '../operations/scale.ts';
+import { mediaTypeOf, parseJson, readBody } from '../requests/body.ts';
+import { sendJson } from '../requests/respond.ts';
+import type { Exchange } from './exchange.ts';
+import { readRequiredValue } from './read-body.ts';
+import { parseWriteOptions, placeOf, serveResource, serveWrite } from './resource-handler.ts';
+
+/** Answers requests about a part of an object that has its own path. */
+export async function serveSubresource(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
+  const { info } = exchange;
+  const name = `${kind.type.group === '' ? '' : `${kind.type.group}/`}${kind.type.plural}/${info.subresource}`;
+  if (info.subresource === 'status' && kind.hasStatus) return serveStatus(machine, kind, exchange);
+  if (info.subresource === 'scale' && kind.scale !== undefined) return serveScale(machine, kind, kind.scale, exchange);
+  if (name === 'pods/binding') return serveBinding(machine, kind, exchange);
+  if (name === 'namespaces/finalize') {
+    if (info.verb !== 'update') throw methodNotAllowed();
+    return serveWrite(machine, kind, exchange, 200, async (options) => finalizeNamespace(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange.request), options));
+  }
+  throw pathNotFound();
+}
+
+async function serveStatus(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
+  if (!['get', 'update', 'patch'].includes(exchange.info.verb)) throw methodNotAllowed();
+  return serveResource(machine, kind, exchange, 'status');
+}
+
+async function serveBinding(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
+  if (exchange.info.verb !== 'create') throw methodNotAllowed();
+  await bindPod(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange.request), parseWriteOptions(exchange));
+  await sendJson(exchange.request, exchange.response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
+}
+
+async function serveScale(machine: Machine, kind: Kind, paths: ScalePaths, exchange: Exchange): Promise<void> {
+  const { request, response, info } = exchange;
+  const place = placeOf(kind, exchange);
+  const stored = machine.objects.get(objectKey(kind, place.namespace, place.name));
+  if (stored === undefined) throw objectNotFound(kind.type, place.name);
+  if (info.verb === 'get') return sendJson(request, response, 200, scaleOf(stored.object, paths));
+  const change = await scaleChange(exchange);
+  const changed = await modifyScale(machine, kind, paths, place, change, parseWriteOptions(exchange));
+  await sendJson(request, response, 200, scaleOf(changed.object, paths));
+}
+
+async function scaleChange({ request, info }: Exchange): Promise<(scale: k8s.Scale) => unknown> {
+  if (info.verb === 'update') {
+    const body = await readRequiredValue(request);
+    return () => body;
+  }
+  if (info.verb !== 'patch') throw methodNotAllowed();
+  const patch = parseJson((await readBody(request)).toString());
+  const withoutVersion = ({ metadata, ...scale }: k8s.Scale): unknown => ({ ...scale, metadata: { ...metadata, resourceVersion: undefined } });
+  switch (mediaTypeOf(request.headers['content-type'])) {
+    case 'application/json-patch+json':
+      return (scale) => applyJsonPatch(withoutVersion(scale), patch);
+    case 'application/merge-patch+json':
+    case 'application/strategic-merge-patch+json':
+      return (scale) => applyMergePatch(withoutVersion(scale), patch);
+    default:
+      throw new GantryError('unsupported', 'the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json');
+  }
+}
