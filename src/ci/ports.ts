@@ -6,6 +6,8 @@ export interface SourceReader {
   readFile(repository: RepositoryRef, commit: string, path: string, signal: AbortSignal): Promise<string | undefined>;
   /** Paths of all files under a folder, relative to the repository's root. */
   listFiles(repository: RepositoryRef, commit: string, folder: string, signal: AbortSignal): Promise<string[]>;
+  /** Paths that differ between the commits; without `before`, all files. */
+  changedFiles(repository: RepositoryRef, before: string | undefined, commit: string, signal: AbortSignal): Promise<string[]>;
   /** The tree as an uncompressed tar archive. */
   archive(repository: RepositoryRef, commit: string, signal: AbortSignal): Promise<Readable>;
   /** Subject, author and e-mail of a commit, for the `github` context. */

@@ -9,23 +9,22 @@ export interface RepositoryName {
 /** The namespace of repositories that are addressed by their name alone. */
 export const defaultNamespace = 'default';
 
-const namespacePattern = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
-const repositoryPattern = /^[a-z0-9](?:[-a-z0-9.]{0,98}[a-z0-9])?$/;
+const labelPattern = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
 
-/** Whether the text may name a repository: a DNS subdomain of at most 100 characters that does not itself end in `.git`. */
+/** Whether the text may name a repository: a DNS label, so that workloads and host names can be called after it. */
 export function isRepositoryName(text: string): boolean {
-  return repositoryPattern.test(text) && !text.includes('..') && !text.includes('.-') && !text.includes('-.') && !text.endsWith('.git');
+  return labelPattern.test(text);
 }
 
 /** Whether the text may name a namespace: a DNS label. */
 export function isNamespaceName(text: string): boolean {
-  return namespacePattern.test(text);
+  return labelPattern.test(text);
 }
 
 /** Throws `invalid` for a namespace or repository name that could leave the root folder or be taken for an option. */
 export function checkRepositoryName({ namespace, name }: RepositoryName): void {
   if (!isNamespaceName(namespace)) throw new GantryError('invalid', `invalid namespace ${quote(namespace)}: lower-case letters, digits and dashes only`);
-  if (!isRepositoryName(name)) throw new GantryError('invalid', `invalid repository name ${quote(name)}: lower-case letters, digits, dashes and dots only`);
+  if (!isRepositoryName(name)) throw new GantryError('invalid', `invalid repository name ${quote(name)}: lower-case letters, digits and dashes only, at most 63`);
 }
 
 /** Whether the text is a full SHA-1 object id in lower case. */

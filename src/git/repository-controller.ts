@@ -113,7 +113,7 @@ export class RepositoryReconciler implements Reconciler<ObservedRepository, Repo
 /** Makes a Repository resource for every folder that has none, so that a folder of bare repositories can simply be served. */
 export async function adoptRepositories({ client, repositories, root, log }: RepositoryReconcilerOptions, signal: AbortSignal): Promise<void> {
   const found = await root.list();
-  for (const folder of found.unusable) log.warn('repository folder not served: its name must be lower-case letters, digits, dashes and dots', { folder });
+  for (const folder of found.unusable) log.warn('repository folder not served: its name must be lower-case letters, digits and dashes', { folder });
   for (const name of found.repositories) {
     if (repositories.get(keyOf(name)) !== undefined) continue;
     const repository = await root.get(name);

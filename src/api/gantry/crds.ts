@@ -28,6 +28,15 @@ const conditions = list(
 const jobPhases = ['Waiting', 'Running', 'Succeeded', 'Failed', 'Cancelled', 'Skipped'];
 const levels = ['unit', 'integration', 'e2e'];
 
+const tests = list(
+  'Counted tests by level.',
+  object('One level.', { level: oneOf('Level.', levels), passed: count('Passed.'), failed: count('Failed.'), skipped: count('Skipped.') }, ['level', 'passed', 'failed', 'skipped']),
+);
+const failedTests = list(
+  'The tests that failed.',
+  object('One test.', { level: oneOf('Level.', levels), name: text('Full name.'), message: text('First lines of the failure.'), file: text('Where.') }, ['level', 'name']),
+);
+
 const repository: Kind = {
   kind: 'Repository',
   plural: 'repositories',
@@ -96,18 +105,16 @@ const workflowRun: Kind = {
               ['name', 'phase'],
             ),
           ),
+          attempt: count('Counts from 1; more when a stop of the server made the job start over.'),
+          tests,
+          failedTests,
+          images,
         },
         ['id', 'name', 'phase'],
       ),
     ),
-    tests: list(
-      'Counted tests by level.',
-      object('One level.', { level: oneOf('Level.', levels), passed: count('Passed.'), failed: count('Failed.'), skipped: count('Skipped.') }, ['level', 'passed', 'failed', 'skipped']),
-    ),
-    failedTests: list(
-      'The tests that failed.',
-      object('One test.', { level: oneOf('Level.', levels), name: text('Full name.'), message: text('First lines of the failure.'), file: text('Where.') }, ['level', 'name']),
-    ),
+    tests,
+    failedTests,
     images,
   }),
   columns: [

@@ -62,6 +62,22 @@ export interface TestCounts {
   skipped: number;
 }
 
+export interface FailedTest {
+  level: TestLevel;
+  /** Suite and test, as the test runner prints it. */
+  name: string;
+  message?: string;
+  file?: string;
+}
+
+export interface BuiltImage {
+  /** Repository name, without registry and tag. */
+  name: string;
+  digest: string;
+  /** Full reference by digest. */
+  reference: string;
+}
+
 export interface WorkflowRunStatus {
   phase?: RunPhase;
   startedAt?: string;
@@ -70,9 +86,9 @@ export interface WorkflowRunStatus {
   message?: string;
   jobs?: JobStatus[];
   tests?: TestCounts[];
-  failedTests?: { level: TestLevel; name: string; message?: string; file?: string }[];
+  failedTests?: FailedTest[];
   /** Images the run pushed, by digest. Delivery pins manifests to them. */
-  images?: { name: string; digest: string; reference: string }[];
+  images?: BuiltImage[];
 }
 
 export interface JobStatus {
@@ -85,6 +101,12 @@ export interface JobStatus {
   message?: string;
   outputs?: Record<string, string>;
   steps?: StepStatus[];
+  /** Counts from 1; more than 1 when a stop of the server made the job start over. */
+  attempt?: number;
+  /** What this job adds to the run's tests, failed tests and images. */
+  tests?: TestCounts[];
+  failedTests?: FailedTest[];
+  images?: BuiltImage[];
 }
 
 export interface StepStatus {
