@@ -1,0 +1,18 @@
+/** Settings of the controllers. Times are in seconds where Kubernetes' own are, else in milliseconds as named. */
+export interface ControllerSettings {
+  /** How often an autoscaler looks at its metrics. Default 5 s: short, as reading them costs little here. */
+  readonly autoscalerSyncMs: number;
+  /** Scale-down waits this long after the last higher recommendation, unless the autoscaler's behavior says otherwise. Default 300 s. */
+  readonly autoscalerDownscaleStabilizationMs: number;
+  /** A node whose Lease was not renewed for this long is taken for lost. Default 40 s. */
+  readonly nodeMonitorGraceMs: number;
+  /** Controllers that are not run, by name; for clusters that have their own. Default: none. */
+  readonly disabled: readonly string[];
+}
+
+export const defaultControllerSettings: ControllerSettings = {
+  autoscalerSyncMs: 5_000,
+  autoscalerDownscaleStabilizationMs: 300_000,
+  nodeMonitorGraceMs: 40_000,
+  disabled: [],
+};

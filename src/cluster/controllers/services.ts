@@ -1,0 +1,32 @@
+import { type ControllerOptions, EventRecorder, type Informers, type KubeClient } from '../../client/mod.ts';
+import { type Clock, type Logger, type Service, systemClock } from '../../kernel/mod.ts';
+import { type ControllerSettings, defaultControllerSettings } from './config.ts';
+import type { ControllerContext } from './context.ts';
+import { deploymentController } from './deployment/reconciler.ts';
+import { endpointSliceController } from './endpoint-slice/reconciler.ts';
+import { replicaSetController } from './replica-set/reconciler.ts';
+
+export interface ControllerServicesOptions extends Partial<ControllerSettings> {
+  readonly clock?: Clock;
+  /** Passed to every controller; for metrics. */
+  readonly controllerOptions?: ControllerOptions;
+}
+
+/** All controllers of the cluster, to be run in a group after (or beside) `informers`. They start when their caches are filled. */
+export function controllerServices(client: KubeClient, informers: Informers, options: ControllerServicesOptions, log: Logger): Service[] {
+  const settings: ControllerSettings = { ...defaultControllerSettings, ...options };
+  const contextOf = (component: string): ControllerContext => ({
+    client,
+    informers,
+    events: new EventRecorder(client, component, log),
+    clock: options.clock ?? systemClock,
+    log,
+    controllerOptions: options.controllerOptions ?? {},
+  });
+  const services: Service[] = [
+    deploymentController(contextOf('deployment-controller')),
+    replicaSetController(contextOf('replicaset-controller')),
+    endpointSliceController(contextOf('endpoint-slice-controller')),
+  ];
+  return services.filter(({ name }) => !settings.disabled.includes(name));
+}

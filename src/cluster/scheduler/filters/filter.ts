@@ -1,0 +1,10 @@
+import type { NodeState, Pod } from '../cluster-state.ts';
+
+/** What is computed once for a pod and asked of every node: undefined when the pod may run there, else why not, as part of a sentence. */
+export type NodeCheck = (node: NodeState) => string | undefined;
+
+/** A rule of where pods may run. `prepare` returns undefined when the rule does not concern the pod. */
+export interface Filter {
+  readonly name: string;
+  prepare(pod: Pod, nodes: readonly NodeState[]): NodeCheck | undefined;
+}

@@ -1,0 +1,33 @@
+import type { k8s } from '../../../api/mod.ts';
+import type { NodeState } from '../cluster-state.ts';
+import type { Filter } from './filter.ts';
+
+/** Taints with effect NoSchedule or NoExecute that the pod does not tolerate. */
+export const taintsFilter: Filter = {
+  name: 'taints',
+  prepare: (pod) => (node) => {
+    const taint = taintsOf(node).find(({ effect, key, value }) => effect !== 'PreferNoSchedule' && !isTolerated(pod.spec?.tolerations, { effect, key, value }));
+    return taint === undefined ? undefined : `node(s) had untolerated taint {${taint.key}${taint.value === undefined ? '' : `: ${taint.value}`}}`;
+  },
+};
+
+/** The node's taints and those that follow from its state until the node controller has written them. */
+export function taintsOf({ node }: NodeState): k8s.Taint[] {
+  const taints = node.spec?.taints ?? [];
+  const implied: k8s.Taint[] = [];
+  const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
+  const has = (key: string): boolean => taints.some((taint) => taint.key === key);
+  if (ready?.status !== 'True' && !has('node.kubernetes.io/not-ready') && !has('node.kubernetes.io/unreachable')) implied.push({ key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' });
+  if (node.spec?.unschedulable === true && !has('node.kubernetes.io/unschedulable')) implied.push({ key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' });
+  return [...taints, ...implied];
+}
+
+/** Whether one of the tolerations matches the taint (Kubernetes "Taints and Tolerations"). */
+export function isTolerated(tolerations: readonly k8s.Toleration[] | undefined, taint: k8s.Taint): boolean {
+  return (tolerations ?? []).some(({ effect, key, operator, value }) => {
+    if (effect !== undefined && effect !== '' && effect !== taint.effect) return false;
+    if (key !== undefined && key !== '' && key !== taint.key) return false;
+    if (operator === 'Exists') return true;
+    return (key ?? '') !== '' && (value ?? '') === (taint.value ?? '');
+  });
+}

@@ -1,0 +1,163 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type k8s, keyOf, refOf, resources, type Stored } from '../../api/mod.ts';
+import { type Change, EventRecorder, type Informer, type Informers, type KubeClient } from '../../client/mod.ts';
+import { aborted, type Backoff, backoffMs, formatError, isError, type Logger, type Service, systemClock, withTimeout } from '../../kernel/mod.ts';
+import { chooseNode, pendingSentence } from './choose-node.ts';
+import { ClusterState, type Pod } from './cluster-state.ts';
+import { PodQueue } from './pod-queue.ts';
+
+export interface SchedulerOptions {
+  /** Pods that name another scheduler are left alone. Default `default-scheduler`. */
+  readonly schedulerName?: string;
+}
+
+const bindTimeoutMs = 10_000;
+const bindBackoff: Backoff = { initialMs: 50, factor: 2, maxMs: 5_000, jitter: 0.2 };
+
+/** Gives every pod a node. It acts on events alone: on new pods, and on what makes room for those that found none. */
+export class Scheduler implements Service {
+  readonly name = 'scheduler';
+  readonly #client: KubeClient;
+  readonly #pods: Informer<k8s.Pod>;
+  readonly #nodes: Informer<k8s.Node>;
+  readonly #events: EventRecorder;
+  readonly #schedulerName: string;
+  readonly #log: Logger;
+  readonly #state = new ClusterState();
+  readonly #queue = new PodQueue(() => this.#wake.resolve());
+  readonly #binds = new Set<Promise<void>>();
+  readonly #failures = new Map<string, number>();
+  #wake = Promise.withResolvers<void>();
+  #nextNode = 0;
+
+  constructor(client: KubeClient, informers: Informers, options: SchedulerOptions, log: Logger) {
+    this.#client = client;
+    this.#schedulerName = options.schedulerName ?? 'default-scheduler';
+    this.#log = log;
+    this.#events = new EventRecorder(client, this.#schedulerName, log);
+    this.#nodes = informers.of(resources.nodes);
+    this.#pods = informers.of(resources.pods);
+    this.#nodes.onChange((change) => this.#onNode(change));
+    this.#pods.onChange((change) => this.#onPod(change));
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      await Promise.all([this.#nodes.ready(signal), this.#pods.ready(signal)]);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error;
+    }
+    const stopped = aborted(signal);
+    while (!signal.aborted) {
+      this.#wake = Promise.withResolvers<void>();
+      for (const pod of this.#queue.takeAll()) this.#schedule(pod, signal);
+      await Promise.race([this.#wake.promise, stopped]);
+    }
+    await Promise.all(this.#binds);
+  }
+
+  #onNode(change: Change<k8s.Node>): void {
+    if (change.type === 'deleted') return this.#state.removeNode(change.object.metadata.name);
+    if (change.type === 'modified' && !changesRoom(change.previous, change.object)) return;
+    this.#state.setNode(change.object);
+    this.#queue.unparkAll();
+  }
+
+  #onPod(change: Change<k8s.Pod>): void {
+    const pod = change.object;
+    const isOver = change.type === 'deleted' || pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+    if (isOver) {
+      this.#queue.remove(pod);
+      this.#failures.delete(pod.metadata.uid);
+      if (!this.#state.isPlaced(pod.metadata.uid)) return;
+      this.#state.remove(pod.metadata.uid);
+      return this.#queue.unparkAll();
+    }
+    const nodeName = pod.spec?.nodeName ?? '';
+    if (nodeName !== '') {
+      this.#queue.remove(pod);
+      return this.#state.place(pod, nodeName);
+    }
+    if (!this.#isOurs(pod) || this.#state.isPlaced(pod.metadata.uid)) return;
+    // Our own report that the pod has no node is no news.
+    if (change.type === 'modified' && this.#queue.isParked(pod) && isDeepStrictEqual(change.previous.spec, pod.spec)) return;
+    this.#queue.add(pod);
+  }
+
+  #isOurs(pod: Pod): boolean {
+    return (pod.spec?.schedulerName ?? 'default-scheduler') === this.#schedulerName && pod.metadata.deletionTimestamp === undefined;
+  }
+
+  #schedule(pod: Pod, signal: AbortSignal): void {
+    const gates = pod.spec?.schedulingGates ?? [];
+    if (gates.length > 0) {
+      this.#queue.park(pod);
+      return this.#track(this.#report(pod, 'SchedulingGated', 'Scheduling is blocked due to non-empty scheduling gates', signal));
+    }
+    const nodes = this.#state.nodes;
+    const choice = chooseNode(pod, nodes, this.#nextNode);
+    if ('nodeName' in choice) {
+      this.#nextNode = nodes.length === 0 ? 0 : (this.#nextNode + 1) % nodes.length;
+      this.#state.place(pod, choice.nodeName);
+      return this.#track(this.#bind(pod, choice.nodeName, signal));
+    }
+    this.#queue.park(pod);
+    this.#track(this.#report(pod, 'Unschedulable', pendingSentence(nodes.length, choice.reasons), signal));
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work.finally(() => this.#binds.delete(tracked));
+    this.#binds.add(tracked);
+  }
+
+  async #bind(pod: Pod, nodeName: string, signal: AbortSignal): Promise<void> {
+    const { name, namespace = '', uid } = pod.metadata;
+    const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name, namespace, uid }, target: { apiVersion: 'v1', kind: 'Node', name: nodeName } };
+    try {
+      await this.#client.request('POST', `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}/binding`, binding, withTimeout(signal, bindTimeoutMs));
+      this.#failures.delete(uid);
+      this.#events.normal(pod, 'Scheduled', `Successfully assigned ${keyOf(pod)} to ${nodeName}`);
+    } catch (error) {
+      this.#state.remove(uid);
+      if (signal.aborted || isError(error, 'not-found')) return;
+      await this.#retryBind(pod, error, signal);
+    }
+  }
+
+  /** The pod may have been bound or removed meanwhile; what the cache says after a pause decides. */
+  async #retryBind(pod: Pod, error: unknown, signal: AbortSignal): Promise<void> {
+    const failures = (this.#failures.get(pod.metadata.uid) ?? 0) + 1;
+    this.#failures.set(pod.metadata.uid, failures);
+    if (!isError(error, 'conflict')) this.#log.warn('binding failed', { pod: keyOf(pod), error: formatError(error), failures });
+    await systemClock.sleep(backoffMs(bindBackoff, failures - 1), signal).catch(() => undefined);
+    const current = this.#pods.get(keyOf(pod));
+    if (signal.aborted || current === undefined || (current.spec?.nodeName ?? '') !== '' || !this.#isOurs(current)) return;
+    this.#queue.add(current);
+  }
+
+  /** Says on the pod why it waits; nothing is written when it already says so. */
+  async #report(pod: Pod, reason: string, message: string, signal: AbortSignal): Promise<void> {
+    const known = this.#pods.get(keyOf(pod))?.status?.conditions?.find(({ type }) => type === 'PodScheduled');
+    if (known?.status === 'False' && known.reason === reason && known.message === message) return;
+    const lastTransitionTime = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+    const body = { metadata: { uid: pod.metadata.uid }, status: { conditions: [{ type: 'PodScheduled', status: 'False', reason, message, lastTransitionTime }] } };
+    try {
+      await this.#client.patch(resources.pods, refOf(keyOf(pod)), { type: 'strategic', subresource: 'status', body }, withTimeout(signal, bindTimeoutMs));
+      if (reason === 'Unschedulable') this.#events.warning(pod, 'FailedScheduling', message);
+    } catch (error) {
+      if (!signal.aborted && !isError(error, 'not-found', 'conflict')) this.#log.warn('cannot report a waiting pod', { pod: keyOf(pod), error: formatError(error) });
+    }
+  }
+}
+
+/** Whether a node's change matters to where pods can go. Heartbeats do not. */
+function changesRoom(before: Stored<k8s.Node>, after: Stored<k8s.Node>): boolean {
+  const relevant = ({ metadata, spec, status }: Stored<k8s.Node>): unknown => ({
+    labels: metadata.labels,
+    spec,
+    allocatable: status?.allocatable,
+    isReady: status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'True',
+  });
+  return !isDeepStrictEqual(relevant(before), relevant(after));
+}
