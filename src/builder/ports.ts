@@ -1,4 +1,4 @@
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import type { Digest, ImageConfig } from '../api/mod.ts';
 
 /** What the builder needs of an engine: base images, writable file trees, and processes inside them. */
@@ -10,7 +10,11 @@ export interface BuildRuntime {
   /** Runs one process to its end in the tree, as `RUN` does: own namespaces, default capabilities and seccomp. */
   run(tree: BuildTree, process: BuildProcess, signal: AbortSignal): Promise<{ exitCode: number }>;
   /** Whether the layer's unpacked snapshot is in the store (a cached layer may have been pruned). */
-  hasLayer(diffId: Digest, signal: AbortSignal): Promise<boolean>;
+  hasLayer(diffId: Digest): boolean;
+  /** Keeps the layers from being removed until disposed. */
+  holdLayers(layers: readonly Digest[]): Disposable;
+  /** Tells the store which layers the build cache wants kept. Asked at every removal. */
+  addLayerUser(layers: () => Iterable<Digest>): Disposable;
   /** Stores an image of layers the store has, under the references; returns the image id (config digest). */
   createImage(config: ImageConfig, references: readonly string[], signal: AbortSignal): Promise<Digest>;
   /** Pushes an image of the store. Resolves to the manifest digest. */
@@ -22,8 +26,11 @@ export interface BuildImage { id: Digest; config: ImageConfig }
 export interface BuildTree extends AsyncDisposable {
   /** Host path of the merged tree. Copies must resolve symlinks inside it, never through it. */
   readonly rootPath: string;
-  /** The difference to the layers as a new layer of the store; undefined when nothing changed. */
-  commit(signal: AbortSignal): Promise<{ diffId: Digest; sizeBytes: number } | undefined>;
+  /**
+   * The difference to the layers as a new layer of the store; undefined when nothing changed. Ends the tree.
+   * Modification times after `latestModification` (seconds since the epoch) become it, for reproducible layers.
+   */
+  commit(options: { latestModification?: number }, signal: AbortSignal): Promise<{ diffId: Digest; sizeBytes: number } | undefined>;
 }
 
 export interface BuildProcess {
@@ -32,7 +39,25 @@ export interface BuildProcess {
   workingDir: string;
   user: string;
   network: 'default' | 'none' | 'host';
-  /** Extra bind mounts, for example the host's certificate bundle. Never part of the layer. */
-  mounts: { hostPath: string; containerPath: string; isReadOnly: boolean }[];
+  /** Extra mounts, for example the host's certificate bundle. Their targets exist in the tree. Never part of the layer. */
+  mounts: BuildMount[];
   output: Writable;
+}
+
+export type BuildMount =
+  | { kind: 'bind'; hostPath: string; containerPath: string; isReadOnly: boolean }
+  | { kind: 'tmpfs'; containerPath: string; sizeBytes?: number };
+
+/** The folder of images that `bootstrapImage` writes to. */
+export interface BootstrapStore {
+  hasImage(reference: string): boolean;
+  /** Unpacks a plain tar as a layer. */
+  importLayer(tar: Readable, signal: AbortSignal): Promise<{ diffId: Digest; sizeBytes: number }>;
+  createImage(config: ImageConfig, references: readonly string[], signal: AbortSignal): Promise<Digest>;
+}
+
+/** Where builds that an ImageBuild resource asks for get their sources. */
+export interface SourceArchives {
+  /** The commit's tree as an uncompressed tar archive. `not-found` when there is no such repository or commit. */
+  open(repository: { namespace: string; name: string }, commit: string, signal: AbortSignal): Promise<Readable>;
 }

@@ -1,0 +1,171 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Digest } from '../api/mod.ts';
+import { GantryError, type Logger, randomHex } from '../kernel/mod.ts';
+import { DigestCache } from './cache/digest-cache.ts';
+import { StepJournal } from './cache/miss-reason.ts';
+import { Semaphore } from './cache/semaphore.ts';
+import { SharedWork } from './cache/shared-work.ts';
+import { StepCache, type StepRecord } from './cache/step-cache.ts';
+import type { BuildEnvironment, BuilderConfig } from './config.ts';
+import { parseDockerfile } from './dockerfile/parse.ts';
+import { type BuildContext, openBuildContext } from './executor/build-context.ts';
+import { BuildExecutor } from './executor/build-executor.ts';
+import { CacheMounts } from './executor/cache-mounts.ts';
+import { imageConfig } from './executor/image-config.ts';
+import type { BuildSecrets } from './executor/secrets.ts';
+import { SourceTrees } from './executor/source-trees.ts';
+import type { StepServices } from './executor/step-executor.ts';
+import { prepareRunExtras } from './executor/trust.ts';
+import type { BuildPlan } from './plan/build-plan.ts';
+import { predefinedArgs, type TargetPlatform } from './plan/global-args.ts';
+import { planBuild } from './plan/planner.ts';
+import type { BuildRuntime } from './ports.ts';
+import type { BuildListener } from './progress/build-event.ts';
+
+export interface BuilderOptions {
+  readonly runtime: BuildRuntime;
+  /** Kept from run to run: cache records, cache mounts. */
+  readonly folder: string;
+  /** In memory (tmpfs): secrets of running steps. */
+  readonly runFolder: string;
+  readonly environment: BuildEnvironment;
+  readonly config: BuilderConfig;
+  readonly log: Logger;
+  /** Default: this machine's. */
+  readonly platform?: TargetPlatform;
+  readonly now?: () => Date;
+}
+
+export interface BuildRequest {
+  /** The unpacked context. Nothing may change it during the build. */
+  readonly contextFolder: string;
+  /** Below the context folder. */
+  readonly dockerfilePath: string;
+  readonly tags: readonly string[];
+  readonly target?: string;
+  readonly buildArgs: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Every step runs; results are still kept for later builds. */
+  readonly noCache: boolean;
+  /** Base images are asked for at their registry even when they are local. */
+  readonly pull: boolean;
+  readonly network: 'default' | 'none' | 'host';
+  readonly secrets?: BuildSecrets;
+  readonly sshSockets?: ReadonlyMap<string, string>;
+  /** Results are shared only among builds with the same scope. Default: one for all. */
+  readonly cacheScope?: string;
+}
+
+const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
+
+/** Builds images from Dockerfiles. One for an instance; builds run at the same time and share their work and their cache. */
+export class Builder implements AsyncDisposable {
+  readonly #options: BuilderOptions;
+  readonly #cache: StepCache;
+  readonly #journal: StepJournal;
+  readonly #digests: DigestCache;
+  readonly #cacheMounts: CacheMounts;
+  readonly #flights = new SharedWork<StepRecord>();
+  readonly #slots: Semaphore;
+  readonly #layerUser: Disposable;
+
+  private constructor(options: BuilderOptions, cache: StepCache, journal: StepJournal, digests: DigestCache) {
+    this.#options = options;
+    this.#cache = cache;
+    this.#journal = journal;
+    this.#digests = digests;
+    this.#cacheMounts = new CacheMounts(join(options.folder, 'mounts'));
+    this.#slots = new Semaphore(options.config.parallelSteps);
+    this.#layerUser = options.runtime.addLayerUser(() => cache.layers());
+  }
+
+  /** Opens the cache and removes what an earlier run left in the work folder. */
+  static async open(options: BuilderOptions): Promise<Builder> {
+    await rm(join(options.folder, 'work'), { recursive: true, force: true });
+    await rm(join(options.runFolder, 'secrets'), { recursive: true, force: true });
+    await mkdir(join(options.folder, 'work'), { recursive: true, mode: 0o700 });
+    const cache = await StepCache.open(join(options.folder, 'steps'));
+    return new Builder(options, cache, await StepJournal.open(join(options.folder, 'journal')), await DigestCache.open(join(options.folder, 'digests')));
+  }
+
+  /** Resolves to the image's id. `openListener` gets the plan and returns what is told of the build. Errors of the Dockerfile and of its commands are `invalid` with file, line and column. */
+  async build(request: BuildRequest, openListener: (plan: BuildPlan) => BuildListener, signal: AbortSignal): Promise<Digest> {
+    const { runtime } = this.#options;
+    const context = openBuildContext(request.contextFolder, request.dockerfilePath);
+    const plan = await this.#plan(context, request, signal);
+    const listen = openListener(plan);
+    for (const place of plan.warnings) listen({ kind: 'warning', place });
+    const workFolder = join(this.#options.folder, 'work', randomHex(8));
+    await mkdir(workFolder, { mode: 0o700 });
+    try {
+      let executor: BuildExecutor | undefined;
+      await using trees = new SourceTrees(runtime, context, async (stage) => (await executor?.layersOf(stage)) ?? []);
+      const services = await this.#services(request, plan, trees, workFolder);
+      executor = new BuildExecutor(plan, services, listen, `${request.tags[0] ?? ''} ${request.dockerfilePath}`);
+      using release = new DisposableStack();
+      release.defer(() => executor?.release());
+      const result = await executor.run(signal);
+      const stage = plan.stages.find(({ index }) => index === plan.target);
+      if (stage === undefined) throw new GantryError('internal', 'the target stage is not part of the plan');
+      const imageId = await runtime.createImage(imageConfig(plan, stage, result, this.#now), request.tags, signal);
+      listen({ kind: 'finished', imageId, tags: request.tags });
+      return imageId;
+    } finally {
+      await rm(workFolder, { recursive: true, force: true });
+      await this.#cache.evict(this.#options.config.cacheBytes);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#layerUser[Symbol.dispose]();
+  }
+
+  get #now(): () => Date {
+    return this.#options.now ?? (() => new Date());
+  }
+
+  async #plan(context: BuildContext, request: BuildRequest, signal: AbortSignal): Promise<BuildPlan> {
+    const dockerfile = parseDockerfile(context.dockerfileText, context.dockerfileName);
+    return planBuild(dockerfile, {
+      ...(request.target === undefined ? {} : { target: request.target }),
+      buildArgs: request.buildArgs,
+      labels: request.labels,
+      network: request.network,
+      platform: this.#options.platform ?? { os: 'linux', architecture: architectures[process.arch] ?? process.arch },
+      resolveImage: (reference) => this.#options.runtime.resolveImage(reference, request.pull ? 'always' : 'missing', signal),
+    });
+  }
+
+  async #services(request: BuildRequest, plan: BuildPlan, trees: SourceTrees, workFolder: string): Promise<StepServices> {
+    const { runtime, environment, runFolder } = this.#options;
+    const scope = request.cacheScope ?? '';
+    const given = predefinedArgs.flatMap((name) => (Object.hasOwn(request.buildArgs, name) ? [[name, request.buildArgs[name] ?? ''] as const] : []));
+    const run = {
+      runtime,
+      trees,
+      cacheMounts: this.#cacheMounts,
+      secrets: request.secrets ?? new Map(),
+      sshSockets: request.sshSockets ?? new Map(),
+      secretFolder: join(runFolder, 'secrets'),
+      workFolder,
+      scope,
+      extras: await prepareRunExtras(environment, join(workFolder, 'certificates')),
+      predefined: Object.fromEntries(given),
+    };
+    const { sourceDateEpoch } = plan;
+    return {
+      runtime,
+      cache: this.#cache,
+      journal: this.#journal,
+      flights: this.#flights,
+      slots: this.#slots,
+      now: this.#now,
+      run,
+      copy: { trees, digests: this.#digests, workFolder, timeSeconds: sourceDateEpoch },
+      usesCache: !request.noCache,
+      sourceDateEpoch,
+      scope,
+    };
+  }
+}

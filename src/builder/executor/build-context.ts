@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
+import { errnoOf, GantryError } from '../../kernel/mod.ts';
+import { parseIgnoreFile, IgnoreRules } from '../files/ignore-rules.ts';
+import { resolveInRoot } from '../files/resolve-in-root.ts';
+
+/** A Dockerfile may be this long. */
+const maxDockerfileBytes = 4 << 20;
+
+/** The folder a build takes files from, unpacked, and what of it COPY does not see. */
+export interface BuildContext {
+  readonly folder: string;
+  readonly ignore: IgnoreRules;
+  readonly dockerfileText: string;
+  readonly dockerfileName: string;
+}
+
+/** Reads Dockerfile and ignore file (`<Dockerfile>.dockerignore`, else `.dockerignore`) from inside the context folder. `not-found` names the file. */
+export function openBuildContext(folder: string, dockerfilePath: string): BuildContext {
+  const dockerfileText = readInside(folder, dockerfilePath);
+  if (dockerfileText === undefined) throw new GantryError('not-found', `the build context has no ${dockerfilePath}`);
+  const own = `${dockerfilePath}.dockerignore`;
+  const ownRules = readInside(folder, own);
+  const rules = ownRules ?? readInside(folder, '.dockerignore');
+  return {
+    folder,
+    ignore: rules === undefined ? IgnoreRules.none : parseIgnoreFile(rules, ownRules === undefined ? '.dockerignore' : own),
+    dockerfileText,
+    dockerfileName: dockerfilePath,
+  };
+}
+
+function readInside(folder: string, path: string): string | undefined {
+  const hostPath = resolveInRoot(folder, path);
+  try {
+    const bytes = readFileSync(hostPath);
+    if (bytes.length > maxDockerfileBytes) throw new GantryError('exhausted', `${path} has more than ${maxDockerfileBytes} bytes`);
+    return bytes.toString();
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === 'ENOENT' || errno === 'ENOTDIR') return undefined;
+    if (errno === 'EISDIR') throw new GantryError('invalid', `${relative(folder, hostPath) || path} is a folder`);
+    throw error;
+  }
+}

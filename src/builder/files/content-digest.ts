@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import { throwIfAborted } from '../../kernel/mod.ts';
+import type { CopySource } from './copy-sources.ts';
+import { type FileEntry, fileTypeOf } from './file-entry.ts';
+import { copiedXattrs } from './xattrs.ts';
+
+/** Whose the files will be: the source's owners, or root for what comes from a build context. */
+export type OwnerRule = 'kept' | 'root';
+
+/** Bytes hashed before other work gets a turn. */
+const yieldAfterBytes = 8 << 20;
+
+/**
+ * What a layer would say of each entry, without times: type, permissions, owner, size, content, link target, device numbers
+ * and extended attributes. `[path, digest]` in copy order; equal lists copy to equal trees.
+ */
+export async function digestSources(sources: readonly CopySource[], owners: OwnerRule, signal: AbortSignal): Promise<[string, string][]> {
+  const digests: [string, string][] = [];
+  const firstNames = new Map<string, string>();
+  let pendingBytes = 0;
+  for (const source of sources) {
+    for (const entry of source.entries) {
+      digests.push([`${source.kind}:${source.kind === 'file' ? source.name : entry.path}`, digestEntry(entry, owners, linkedTo(entry, firstNames))]);
+      pendingBytes += entry.stats.size + 4096;
+      if (pendingBytes < yieldAfterBytes) continue;
+      pendingBytes = 0;
+      await setImmediate();
+      throwIfAborted(signal);
+    }
+  }
+  return digests;
+}
+
+/** The earlier entry that is the same file: hard links inside a copy stay hard links. */
+function linkedTo({ path, stats }: FileEntry, firstNames: Map<string, string>): string {
+  if (stats.nlink < 2 || !stats.isFile()) return '';
+  const inode = `${stats.dev}:${stats.ino}`;
+  const first = firstNames.get(inode);
+  if (first === undefined) firstNames.set(inode, path);
+  return first ?? '';
+}
+
+function digestEntry({ hostPath, stats }: FileEntry, owners: OwnerRule, linked: string): string {
+  const type = fileTypeOf(stats);
+  const hash = createHash('sha256');
+  const owner = owners === 'root' ? '0:0' : `${stats.uid}:${stats.gid}`;
+  hash.update(`${type} ${(stats.mode & 0o7777).toString(8)} ${owner} ${linked}\0`);
+  for (const { name, value } of copiedXattrs(hostPath)) hash.update(`${name}=${value.toString('base64')}\0`);
+  if (type === 'link') hash.update(readlinkSync(hostPath));
+  else if (type === 'file') hashFile(hostPath, hash);
+  else if (type === 'character-device' || type === 'block-device') hash.update(String(stats.rdev));
+  return hash.digest('hex');
+}
+
+const buffer = Buffer.alloc(1 << 20);
+
+function hashFile(path: string, hash: ReturnType<typeof createHash>): void {
+  const file = openSync(path, 'r');
+  try {
+    for (;;) {
+      const length = readSync(file, buffer, 0, buffer.length, null);
+      if (length === 0) return;
+      hash.update(buffer.subarray(0, length));
+    }
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,10 @@
+/**
+ * builder: Dockerfiles to images, as a compiler: text → logical lines → instructions (dockerfile/) → a plan of steps (plan/) → layers (executor/).
+ * Read builder.ts (the face), dockerfile/parse.ts, plan/planner.ts and executor/build-executor.ts, in this order; ports.ts is what it needs of an engine.
+ */
+export { Builder, type BuilderOptions, type BuildRequest } from './builder.ts';
+export { type BuildEnvironment, type BuilderConfig, builderConfigSchema } from './config.ts';
+export type { BuildPlan } from './plan/build-plan.ts';
+export type * from './ports.ts';
+export type { BuildEvent, BuildListener } from './progress/build-event.ts';
+export { classicView } from './progress/classic-view.ts';

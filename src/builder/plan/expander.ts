@@ -1,0 +1,53 @@
+import { isError } from '../../kernel/mod.ts';
+import type { Word } from '../dockerfile/instruction.ts';
+import { type EscapeCharacter, expandShellWord, type Variables } from '../dockerfile/shell-word.ts';
+import type { SourceFile } from '../dockerfile/source-file.ts';
+
+/** Expands words of one instruction; problems are reported at the word. */
+export class Expander {
+  readonly #source: SourceFile;
+  readonly #escape: EscapeCharacter;
+  readonly #variables: Variables;
+
+  constructor(source: SourceFile, escape: EscapeCharacter, variables: ReadonlyMap<string, string>) {
+    this.#source = source;
+    this.#escape = escape;
+    this.#variables = (name) => variables.get(name);
+  }
+
+  word(word: Word): string {
+    return this.#at(word, () => expandShellWord(word.text, this.#variables, { escape: this.#escape }).text);
+  }
+
+  /** The word may become several: EXPOSE. */
+  words(word: Word): readonly string[] {
+    return this.#at(word, () => expandShellWord(word.text, this.#variables, { escape: this.#escape }).words);
+  }
+
+  /** The content of a here-document: variables are expanded, quotes are ordinary characters. */
+  content(word: Word): string {
+    return this.#at(word, () => expandShellWord(word.text, this.#variables, { escape: '\\', ignoresQuotes: true }).text);
+  }
+
+  /** What RUN lines are shown as: set variables replaced, quotes kept. */
+  shown(text: string): string {
+    try {
+      return expandShellWord(text, this.#variables, { escape: this.#escape, rawQuotes: true, keepsUnset: true }).text;
+    } catch {
+      return text;
+    }
+  }
+
+  fail(word: Word, message: string, code: 'invalid' | 'unsupported' | 'not-found' = 'invalid'): never {
+    throw this.#source.errorAt(word.position, message, code);
+  }
+
+  #at<T>(word: Word, expand: () => T): T {
+    try {
+      return expand();
+    } catch (error) {
+      if (isError(error, 'invalid') && error.places.length === 0) throw this.#source.errorAt(word.position, error.message);
+      throw error;
+    }
+  }
+}
