@@ -142,7 +142,7 @@ test('parseWorkflow() reports mistakes with their place', () => {
     [job('    steps: [{run: y, id: s}, {run: z, id: s}]\n'), [`${path}:5:30 the step id s is used twice in this job`]],
     [job('    steps: []\n'), [`${path}:3:3 the job a has no steps`]],
     [job('    strategy: {matrix: {x: "${{ fromJSON(1) }}"}}\n    steps: [{run: y}]\n'), [`${path}:5:29 matrix.x must be a list`, `${path}:5:24 the matrix has no combination`].toSorted()],
-    ['', [`${path}:1:1 the file is not a workflow`]],
+    ['', [`${path}:1:1 Expected a scalar value, a sequence, or a mapping`]],
   ];
   for (const [text, expected] of cases) assert.deepEqual(errorsOf(text).toSorted(), expected, text);
   assert.match(errorsOf(`on: push\n#${'x'.repeat(600_000)}`)[0] ?? '', /larger than/);

@@ -38,7 +38,7 @@ export class Toolkit {
   /** Reads YAML and checks it against GitHub's schema of workflow files. */
   parseWorkflow(text: string, file: string): { root: TemplateToken | undefined; errors: ErrorPlace[] } {
     const { context, value } = this.#parser.parseWorkflow({ name: file, content: text }, new this.#parser.NoOperationTraceWriter());
-    const errors = context.errors.getErrors().map(({ rawMessage, range }): ErrorPlace => ({ file, message: firstLine(rawMessage), ...(range === undefined ? {} : { line: range.start.line, column: range.start.column }) }));
+    const errors = context.errors.getErrors().map(({ rawMessage, range }): ErrorPlace => ({ file, message: firstLine(rawMessage), line: range?.start.line ?? 1, column: range?.start.column ?? 1 }));
     return { root: value, errors };
   }
 
