@@ -1,11 +1,62 @@
-import { aborted, type Logger } from '../kernel/mod.ts';
+import { join } from 'node:path';
+import { gantryDefinitions } from '../api/mod.ts';
+import { Informers, type KubeClient, openKubeClient } from '../client/mod.ts';
+import { ApiServer, CertificateAuthenticator, TokenAuthenticator } from '../cluster/apiserver/mod.ts';
+import { type Delivery, openDelivery } from '../delivery/mod.ts';
+import { GitHosting, type PushGate, RepositoryRoot } from '../git/mod.ts';
+import { aborted, type Logger, runServices, type Service } from '../kernel/mod.ts';
+import { HistoryTrimmer, SqliteObjectStore } from '../store/mod.ts';
+import { type AccessToken, readAccessTokens } from './access-tokens.ts';
+import { gitAuthenticatorOf } from './adapters/git-authenticator.ts';
+import { manifestSourceOf } from './adapters/manifest-source.ts';
+import { applyDefinitions } from './apply-definitions.ts';
 import type { Credentials } from './credentials.ts';
 import type { Instance } from './instance.ts';
+import { healthRoutes, WebServer } from './web-server.ts';
 
-/** Composes and runs the server. */
+/** Composes the server from the layers and runs it until the signal aborts; `onReady` is called once everything serves. */
 export async function runServer(instance: Instance, credentials: Credentials, log: Logger, onReady: () => void, signal: AbortSignal): Promise<void> {
-  log.info('server started', { apiPort: instance.record.apiPort });
-  void credentials;
-  onReady();
-  await aborted(signal);
+  const { paths, record, settings } = instance;
+  await using parts = new AsyncDisposableStack();
+  const tokens = await readAccessTokens(credentials.token, settings.tokenFile);
+  const store = parts.use(await SqliteObjectStore.open(join(paths.store, 'objects.db')));
+  parts.use(await openApiServer(instance, credentials, tokens, store, log));
+  const { pki } = credentials;
+  const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: pki.ca.cert, clientCert: pki.admin.cert, clientKey: pki.admin.key, userAgent: 'gantry-server' }));
+  await applyDefinitions(client, gantryDefinitions, signal);
+  const informers = new Informers(client, log);
+  const root = new RepositoryRoot(settings.gitRoot ?? paths.git, { hooksFolder: join(paths.runDir, 'hooks') });
+  const delivery = openDelivery({ client, informers, source: manifestSourceOf(root), log });
+  const git = parts.use(await openGit(instance, client, informers, tokens, delivery, log));
+  parts.use(await WebServer.open(record.httpPort, [healthRoutes, git.http], log));
+  const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
+  await runServices([[new HistoryTrimmer(store, {}, log), informers], [git, delivery.controller], [ready]], log, signal);
+}
+
+function openApiServer(instance: Instance, { pki }: Credentials, tokens: readonly AccessToken[], store: SqliteObjectStore, log: Logger): Promise<ApiServer> {
+  return ApiServer.open({
+    store,
+    listen: { host: '127.0.0.1', port: instance.record.apiPort },
+    tls: { key: pki.server.key, cert: pki.server.cert, clientCa: pki.ca.cert },
+    authenticators: [new CertificateAuthenticator(), new TokenAuthenticator(tokens)],
+    log,
+  });
+}
+
+function openGit(instance: Instance, client: KubeClient, informers: Informers, tokens: readonly AccessToken[], delivery: Delivery, log: Logger): Promise<GitHosting> {
+  const { paths, settings } = instance;
+  const gate: PushGate = {
+    check: () => Promise.resolve({ isAccepted: false, reason: 'no pipeline' }),
+    accepted: (update, write, stop) => (update.after === undefined || !update.isProtected ? Promise.resolve() : delivery.follow({ namespace: update.namespace, name: update.repository }, update.after, write, stop)),
+  };
+  return GitHosting.open({
+    rootFolder: settings.gitRoot ?? paths.git,
+    hooksFolder: join(paths.runDir, 'hooks'),
+    socketPath: join(paths.runDir, 'git.sock'),
+    client,
+    informers,
+    gate,
+    authenticator: gitAuthenticatorOf(tokens),
+    log,
+  });
 }

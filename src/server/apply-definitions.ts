@@ -1,0 +1,34 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type k8s, resources } from '../api/mod.ts';
+import type { KubeClient } from '../client/mod.ts';
+import { isError, pollUntil } from '../kernel/mod.ts';
+
+/** Brings the definitions of our own kinds to what this version has, and waits until they are served. */
+export async function applyDefinitions(client: KubeClient, definitions: readonly k8s.CustomResourceDefinition[], signal: AbortSignal): Promise<void> {
+  const type = resources.customResourceDefinitions;
+  for (const definition of definitions) {
+    try {
+      await client.create(type, definition, signal);
+    } catch (error) {
+      if (!isError(error, 'already-exists')) throw error;
+      const current = await client.get(type, { name: definition.metadata?.name ?? '' }, signal);
+      const spec = { ...current.spec, ...definition.spec };
+      if (!isDeepStrictEqual(spec, current.spec)) await client.update(type, { ...current, spec }, signal);
+    }
+  }
+  const groups = new Set(definitions.map(({ spec }) => spec.group));
+  for (const group of groups) {
+    const plurals = definitions.filter(({ spec }) => spec.group === group).map(({ spec }) => spec.names.plural);
+    await pollUntil(`the kinds of ${group} to be served`, async () => ((await servedPlurals(client, group, signal)).isSupersetOf(new Set(plurals)) ? true : undefined), { timeoutMs: 10_000, intervalMs: 10 }, signal);
+  }
+}
+
+async function servedPlurals(client: KubeClient, group: string, signal: AbortSignal): Promise<Set<string>> {
+  try {
+    const answer = (await client.request('GET', `/apis/${group}/v1`, undefined, signal)) as { resources?: { name: string }[] };
+    return new Set(answer.resources?.map(({ name }) => name));
+  } catch (error) {
+    if (isError(error, 'not-found')) return new Set();
+    throw error;
+  }
+}
