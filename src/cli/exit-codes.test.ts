@@ -21,7 +21,7 @@ test('gantry --help shows every exit code and every command with a description',
   const visit = (command: typeof program): void => {
     for (const child of command.commands) {
       assert.ok(child.description().length > 8, child.name());
-      visit(child as typeof program);
+      visit(child);
     }
   };
   visit(program);

@@ -46,12 +46,13 @@ export function parseManifests(files: readonly { path: string; text: string }[])
 /** `invalid` with the first place in the message, because that is what a pusher sees first. */
 export function manifestError(places: readonly ErrorPlace[]): GantryError {
   const [first] = places;
-  const where = first === undefined ? '' : `${[first.file, first.line].filter((part) => part !== undefined).join(':')}: ${first.field === undefined ? '' : `${first.field}: `}${first.message}`;
+  const where = first === undefined ? '' : `${[first.file, first.line].filter((part) => part !== undefined).join(':')}: ${first.field === undefined || first.field === '' ? '' : `${first.field}: `}${first.message}`;
   return new GantryError('invalid', `${where}${places.length > 1 ? ` (and ${places.length - 1} more)` : ''}`, { places });
 }
 
 function readDocument(file: string, document: Document, lines: LineCounter, manifests: Manifest[], places: ErrorPlace[]): void {
   const value: unknown = document.toJS({ maxAliasCount: 100 });
+  if (value === null) return;
   const isList = isFields(value) && value['kind'] === 'List' && Array.isArray(value['items']);
   const items: readonly (readonly [unknown, readonly (string | number)[]])[] = isList ? (value['items'] as unknown[]).map((item, index) => [item, ['items', index]] as const) : [[value, []]];
   for (const [object, prefix] of items) {

@@ -1,4 +1,4 @@
-import { parseImageReference } from '../../api/mod.ts';
+import { defaultRegistryHost, type ImageReference, parseImageReference } from '../../api/mod.ts';
 import { isError } from '../../kernel/mod.ts';
 
 /** An image that the pipeline built: its repository name, and the reference by digest under which the registry has it. */
@@ -30,14 +30,18 @@ export function imagesOf(object: unknown): string[] {
   return found;
 }
 
-function names(image: unknown, built: BuiltImage): boolean {
-  if (typeof image !== 'string') return false;
-  const [wanted, name, target] = [image, built.name, built.reference].map(tryParse);
-  if (wanted === undefined || name === undefined || target === undefined) return false;
-  return wanted.repository === name.repository && (wanted.host === name.host || wanted.host === target.host);
+function names(image: unknown, { reference }: BuiltImage): boolean {
+  const [wanted, target] = [typeof image === 'string' ? tryParse(image) : undefined, tryParse(reference)];
+  if (wanted === undefined || target === undefined) return false;
+  return pathOf(wanted) === pathOf(target) && (wanted.host === defaultRegistryHost || wanted.host === target.host);
 }
 
-function tryParse(text: string): { host: string; repository: string } | undefined {
+/** `shop` is `library/shop` at the default registry, and plain `shop` at any other. */
+function pathOf({ host, repository }: ImageReference): string {
+  return host === defaultRegistryHost ? repository.replace(/^library\//, '') : repository;
+}
+
+function tryParse(text: string): ImageReference | undefined {
   try {
     return parseImageReference(text);
   } catch (error) {
