@@ -1,6 +1,6 @@
 import { keyOf, type KubeObject, type Stored } from '../api/mod.ts';
 import { isError, type Logger, type Service, systemClock, withTimeout, WorkQueue } from '../kernel/mod.ts';
-import type { Informer } from './informer.ts';
+import type { Change, Informer } from './informer.ts';
 
 /** What a planner decided. `status` undefined: leave it as it is. */
 export interface Plan<Action, Status> {
@@ -61,9 +61,13 @@ export class Controller<Observed, Action, Status> implements Service {
     this.#log = log.with({ controller: reconciler.name });
   }
 
-  /** Queues the keys that `keysOf` gives for every changed object (and for its previous version). Default: its own key. */
-  watch<T extends KubeObject>(informer: Informer<T>, keysOf: (object: Stored<T>) => readonly string[] = (object) => [keyOf(object)]): this {
+  /**
+   * Queues the keys that `keysOf` gives for every changed object (and for its previous version). Default: its own key.
+   * `isRelevant` keeps changes away that need no pass, such as the controller's own status writes or heartbeats.
+   */
+  watch<T extends KubeObject>(informer: Informer<T>, keysOf: (object: Stored<T>) => readonly string[] = (object) => [keyOf(object)], isRelevant: (change: Change<T>) => boolean = () => true): this {
     informer.onChange((change) => {
+      if (!isRelevant(change)) return;
       for (const key of keysOf(change.object)) this.#queue.add(key);
       if (change.type === 'modified') for (const key of keysOf(change.previous)) this.#queue.add(key);
     });

@@ -5,6 +5,7 @@
 export * from './client.ts';
 export * from './connection.ts';
 export * from './controller.ts';
+export { type DiscoveredResource, discoverResources, readGroupVersion } from './discovery.ts';
 export * from './events.ts';
 export * from './informer.ts';
 export * from './informers.ts';
