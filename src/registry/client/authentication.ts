@@ -1,0 +1,86 @@
+import type { Dispatcher } from 'undici';
+import { z } from 'zod';
+import { GantryError, parseWith } from '../../kernel/mod.ts';
+import type { RegistryCredentials } from '../ports.ts';
+import { answerError } from './answers.ts';
+import { parseChallenges } from './challenge.ts';
+
+const tokenSchema = z.looseObject({ token: z.string().optional(), access_token: z.string().optional(), expires_in: z.number().optional() });
+
+/** Sends a request with no body and gives the answer's text. */
+export type Fetch = (url: string, headers: Record<string, string>, signal: AbortSignal) => Promise<{ status: number; headers: Dispatcher.ResponseData['headers']; text: string }>;
+
+export interface AuthenticationScope {
+  /** Scheme, host and port of the registry that is asked. */
+  readonly origin: string;
+  readonly repository: string;
+  readonly actions: 'pull' | 'pull,push';
+}
+
+/**
+ * Finds the Authorization header a registry wants: Basic, or a token from the server its challenge names (distribution spec, "Token
+ * Authentication"). Tokens are kept per user and scope until shortly before they end.
+ */
+export class Authentication {
+  readonly #fetch: Fetch;
+  readonly #kept = new Map<string, { header: string; expiresAtMs: number }>();
+
+  constructor(fetch: Fetch) {
+    this.#fetch = fetch;
+  }
+
+  /** What was right the last time. */
+  kept(scope: AuthenticationScope, credentials: RegistryCredentials | undefined): string | undefined {
+    const found = this.#kept.get(keyOf(scope, credentials));
+    return found !== undefined && found.expiresAtMs > Date.now() ? found.header : undefined;
+  }
+
+  /** Answers a challenge. Undefined when it cannot be: no credentials, or a scheme that is not known. */
+  async answer(challengeHeader: string, scope: AuthenticationScope, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<string | undefined> {
+    const challenges = parseChallenges(challengeHeader);
+    const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
+    if (bearer !== undefined) {
+      const { token, lifetimeMs } = await this.#token(bearer.parameters, scope, credentials, signal);
+      return this.#keep(scope, credentials, `Bearer ${token}`, lifetimeMs);
+    }
+    if (credentials === undefined || !challenges.some(({ scheme }) => scheme === 'basic')) return undefined;
+    return this.#keep(scope, credentials, basic(credentials), 60 * 60_000);
+  }
+
+  forget(scope: AuthenticationScope, credentials: RegistryCredentials | undefined): void {
+    this.#kept.delete(keyOf(scope, credentials));
+  }
+
+  #keep(scope: AuthenticationScope, credentials: RegistryCredentials | undefined, header: string, lifetimeMs: number): string {
+    for (const [key, { expiresAtMs }] of this.#kept) if (expiresAtMs <= Date.now()) this.#kept.delete(key);
+    this.#kept.set(keyOf(scope, credentials), { header, expiresAtMs: Date.now() + lifetimeMs });
+    return header;
+  }
+
+  async #token(
+    parameters: ReadonlyMap<string, string>, scope: AuthenticationScope, credentials: RegistryCredentials | undefined, signal: AbortSignal,
+  ): Promise<{ token: string; lifetimeMs: number }> {
+    const realm = URL.parse(parameters.get('realm') ?? '');
+    if (realm === null || !['http:', 'https:'].includes(realm.protocol)) throw new GantryError('unsupported', `${scope.origin} names no token server in its challenge`);
+    // A password must not leave a TLS registry over a connection that anybody can read.
+    if (realm.protocol === 'http:' && scope.origin.startsWith('https:')) throw new GantryError('forbidden', `${scope.origin} wants the password sent to ${realm.origin} without TLS`);
+    const service = parameters.get('service');
+    if (service !== undefined) realm.searchParams.set('service', service);
+    realm.searchParams.set('scope', `repository:${scope.repository}:${scope.actions}`);
+    const { status, text } = await this.#fetch(realm.href, credentials === undefined ? {} : { authorization: basic(credentials) }, signal);
+    if (status !== 200) throw answerError(`token for ${scope.repository} from ${realm.origin}`, status, text, undefined);
+    const answer = parseWith(tokenSchema, JSON.parse(text), `answer of ${realm.origin}`);
+    const token = answer.token ?? answer.access_token;
+    if (token === undefined) throw new GantryError('unsupported', `${realm.origin} answered without a token`);
+    // The spec's default is a minute; a tenth is left for clocks and slow requests.
+    return { token, lifetimeMs: Math.max(answer.expires_in ?? 60, 60) * 900 };
+  }
+}
+
+function keyOf({ origin, repository, actions }: AuthenticationScope, credentials: RegistryCredentials | undefined): string {
+  return JSON.stringify([origin, repository, actions, credentials?.username, credentials?.password]);
+}
+
+function basic({ username, password }: RegistryCredentials): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}

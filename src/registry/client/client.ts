@@ -1,0 +1,248 @@
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import { type Descriptor, type Digest, formatImageReference, type ImageReference, mediaTypes } from '../../api/mod.ts';
+import { GantryError, isError, throwIfAborted } from '../../kernel/mod.ts';
+import type { RegistryCredentials } from '../ports.ts';
+import { answerError, connectionError } from './answers.ts';
+import { Authentication, type AuthenticationScope } from './authentication.ts';
+import { type Endpoint, endpointsOf, type RegistryHostsConfig } from './hosts.ts';
+
+export interface RegistryClientOptions extends RegistryHostsConfig {
+  /** Used when a call brings no credentials. */
+  readonly credentials?: (host: string) => RegistryCredentials | undefined;
+  /** PEM certificates to trust besides the built-in ones. */
+  readonly certificateAuthorities?: string;
+  readonly proxy?: { readonly http?: string; readonly https?: string; readonly noProxy?: string };
+}
+
+/** The manifest or index that a reference names, as its bytes came. */
+export interface FetchedDocument { readonly mediaType: string; readonly digest: Digest; readonly bytes: Uint8Array }
+
+const maxManifestBytes = 4 << 20;
+const maxRedirects = 5;
+/** Pushed or seen blobs that are remembered for mounting. */
+const maxKnownBlobs = 4096;
+const accepted = [mediaTypes.ociIndex, mediaTypes.ociManifest, mediaTypes.dockerManifestList, mediaTypes.dockerManifest].join(', ');
+
+interface Call {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  /** Of the registry, or a whole URL the registry gave. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Opened for each try. */
+  readonly body?: () => Readable | Uint8Array;
+  /** Statuses that are results. */
+  readonly ok: readonly number[];
+}
+
+/** A client of any OCI registry. Disposing closes its connections. */
+export class RegistryHttpClient implements AsyncDisposable {
+  readonly #options: RegistryClientOptions;
+  readonly #dispatcher: Dispatcher;
+  readonly #authentication: Authentication;
+  /** Where a blob was seen: another repository of the registry can mount it. */
+  readonly #knownBlobs = new Map<string, string>();
+
+  constructor(options: RegistryClientOptions) {
+    this.#options = options;
+    this.#dispatcher = openDispatcher(options);
+    this.#authentication = new Authentication(async (url, headers, signal) => {
+      const { statusCode, headers: answered, body } = await this.#send({ url, method: 'GET', headers }, signal);
+      return { status: statusCode, headers: answered, text: await limitedText(body, 1 << 20) };
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dispatcher.close();
+  }
+
+  /** The manifest or index, its digest checked when the reference has one. */
+  async fetchManifest(reference: ImageReference, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<FetchedDocument> {
+    const what = formatImageReference(reference);
+    const name = reference.digest ?? reference.tag ?? 'latest';
+    const call: Call = { method: 'GET', path: `/v2/${reference.repository}/manifests/${name}`, headers: { accept: accepted }, ok: [200] };
+    const { headers, body } = await this.#pull(reference, call, credentials, what, signal);
+    const bytes = await limitedBytes(body, maxManifestBytes, what);
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
+    if (reference.digest !== undefined && reference.digest !== digest) throw new GantryError('invalid', `${what}: the registry sent a manifest whose digest is ${digest}`);
+    return { mediaType: headerOf(headers, 'content-type')?.split(';')[0]?.trim() ?? '', digest, bytes };
+  }
+
+  /** The blob from `offset` on, also when the registry does not do ranges. Not verified. */
+  async fetchBlob(reference: ImageReference, descriptor: Descriptor, offset: number, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<Readable> {
+    const what = `blob ${descriptor.digest} of ${reference.host}/${reference.repository}`;
+    const headers: Record<string, string> = offset === 0 ? {} : { range: `bytes=${offset}-` };
+    const call: Call = { method: 'GET', path: blobPath(reference, descriptor.digest), headers, ok: [200, 206] };
+    const { statusCode, body } = await this.#pull(reference, call, credentials, what, signal);
+    this.#remember(reference, descriptor.digest);
+    const skip = statusCode === 200 ? offset : 0;
+    return Readable.from(contentFrom(body, skip, what), { objectMode: false, highWaterMark: 1 << 20 });
+  }
+
+  async hasBlob(reference: ImageReference, digest: Digest, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<boolean> {
+    const call: Call = { method: 'HEAD', path: blobPath(reference, digest), ok: [200, 404] };
+    const { statusCode, body } = await this.#call(originOf(reference, this.#options), reference, call, 'pull,push', credentials, `blob ${digest} of ${reference.host}/${reference.repository}`, signal);
+    await body.dump();
+    if (statusCode === 200) this.#remember(reference, digest);
+    return statusCode === 200;
+  }
+
+  /** Mounts the blob from a repository it was seen in, else uploads it in one request. */
+  async pushBlob(reference: ImageReference, descriptor: Descriptor, open: () => Readable, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<void> {
+    const endpoint = originOf(reference, this.#options);
+    const what = `push of blob ${descriptor.digest} to ${reference.host}/${reference.repository}`;
+    const from = this.#knownBlobs.get(`${reference.host} ${descriptor.digest}`);
+    const mount = from === undefined || from === reference.repository ? '' : `?mount=${descriptor.digest}&from=${encodeURIComponent(from)}`;
+    const begin: Call = { method: 'POST', path: `/v2/${reference.repository}/blobs/uploads/${mount}`, headers: { 'content-length': '0' }, ok: [201, 202] };
+    const begun = await this.#call(endpoint, reference, begin, 'pull,push', credentials, what, signal);
+    await begun.body.dump();
+    if (begun.statusCode === 202) {
+      const upload = new URL(headerOf(begun.headers, 'location') ?? '', `${endpoint.origin}${begin.path}`);
+      upload.searchParams.set('digest', descriptor.digest);
+      const headers = { 'content-type': 'application/octet-stream', 'content-length': String(descriptor.size) };
+      const { body } = await this.#call(endpoint, reference, { method: 'PUT', path: upload.href, headers, body: open, ok: [201, 204] }, 'pull,push', credentials, what, signal);
+      await body.dump();
+    }
+    this.#remember(reference, descriptor.digest);
+  }
+
+  async pushManifest(reference: ImageReference, mediaType: string, bytes: Uint8Array, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<Digest> {
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
+    const call: Call = { method: 'PUT', path: `/v2/${reference.repository}/manifests/${reference.tag ?? digest}`, headers: { 'content-type': mediaType }, body: () => bytes, ok: [201, 202] };
+    const { body } = await this.#call(originOf(reference, this.#options), reference, call, 'pull,push', credentials, `push of ${formatImageReference(reference)}`, signal);
+    await body.dump();
+    return digest;
+  }
+
+  /** Asks mirrors first; the registry itself decides what cannot be had. */
+  async #pull(reference: ImageReference, call: Call, credentials: RegistryCredentials | undefined, what: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const endpoints = endpointsOf(reference.host, this.#options, 'pull');
+    for (const endpoint of endpoints.slice(0, -1)) {
+      try {
+        return await this.#call(endpoint, reference, call, 'pull', undefined, what, signal);
+      } catch (error) {
+        throwIfAborted(signal);
+        if (!isError(error, 'not-found', 'unavailable', 'unauthenticated', 'forbidden', 'invalid', 'timeout')) throw error;
+      }
+    }
+    return this.#call(endpoints.at(-1) as Endpoint, reference, call, 'pull', credentials, what, signal);
+  }
+
+  /** One request, with one more try after a challenge. */
+  async #call(
+    endpoint: Endpoint, reference: ImageReference, call: Call, actions: AuthenticationScope['actions'], given: RegistryCredentials | undefined, what: string, signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const credentials = endpoint.isMirror ? undefined : (given ?? this.#options.credentials?.(reference.host));
+    const scope: AuthenticationScope = { origin: endpoint.origin, repository: reference.repository, actions };
+    let response = await this.#request(endpoint, call, this.#authentication.kept(scope, credentials), what, signal);
+    const challenge = headerOf(response.headers, 'www-authenticate');
+    if (response.statusCode === 401 && challenge !== undefined) {
+      await response.body.dump();
+      this.#authentication.forget(scope, credentials);
+      const authorization = await this.#authentication.answer(challenge, scope, credentials, signal);
+      if (authorization === undefined) throw new GantryError('unauthenticated', `${what}: the registry asks for credentials`);
+      response = await this.#request(endpoint, call, authorization, what, signal);
+      if (response.statusCode === 401) this.#authentication.forget(scope, credentials);
+    }
+    if (call.ok.includes(response.statusCode)) return response;
+    const text = await limitedText(response.body, 64 * 1024).catch(() => '');
+    throw answerError(what, response.statusCode, text, headerOf(response.headers, 'retry-after'));
+  }
+
+  /** Follows redirects of reads; the Authorization header stays with the registry. */
+  async #request(endpoint: Endpoint, call: Call, authorization: string | undefined, what: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    let url = new URL(call.path, `${endpoint.origin}/`);
+    if (!/^https?:/.test(call.path)) url = new URL(`${endpoint.origin}${call.path}`);
+    for (let redirects = 0; ; redirects += 1) {
+      const isOwn = url.origin === new URL(endpoint.origin).origin;
+      const headers = { ...call.headers, ...(isOwn && authorization !== undefined ? { authorization } : {}) };
+      const body = call.body?.();
+      try {
+        const response = await this.#send({ url: url.href, method: call.method, headers, ...(body === undefined ? {} : { body }) }, signal);
+        const location = headerOf(response.headers, 'location');
+        const isRedirect = [301, 302, 303, 307, 308].includes(response.statusCode) && location !== undefined && (call.method === 'GET' || call.method === 'HEAD');
+        if (!isRedirect) return response;
+        await response.body.dump();
+        if (redirects === maxRedirects) throw new GantryError('unavailable', `${what}: more than ${maxRedirects} redirects`);
+        url = new URL(location, url);
+      } catch (error) {
+        throwIfAborted(signal);
+        throw connectionError(what, error);
+      }
+    }
+  }
+
+  #send(request: { url: string; method: Call['method']; headers: Record<string, string>; body?: Readable | Uint8Array }, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const { origin, pathname, search } = new URL(request.url);
+    return this.#dispatcher.request({ origin, path: `${pathname}${search}`, method: request.method, headers: request.headers, body: request.body ?? null, signal });
+  }
+
+  #remember(reference: ImageReference, digest: Digest): void {
+    const key = `${reference.host} ${digest}`;
+    this.#knownBlobs.delete(key);
+    this.#knownBlobs.set(key, reference.repository);
+    if (this.#knownBlobs.size > maxKnownBlobs) this.#knownBlobs.delete(this.#knownBlobs.keys().next().value ?? '');
+  }
+}
+
+/** Opens a client; nothing is sent yet. `invalid` when the configuration is. */
+export function openRegistryClient(options: RegistryClientOptions = {}): RegistryHttpClient {
+  for (const host of Object.keys(options.mirrors ?? {})) endpointsOf(host, options, 'pull');
+  return new RegistryHttpClient(options);
+}
+
+function openDispatcher({ certificateAuthorities, proxy }: RegistryClientOptions): Dispatcher {
+  // A transfer may take any time; one in which nothing moves for a minute is broken.
+  const timeouts = { headersTimeout: 60_000, bodyTimeout: 60_000 };
+  const connect = { timeout: 15_000, ...(certificateAuthorities === undefined ? {} : { ca: certificateAuthorities }) };
+  if (proxy === undefined) return new Agent({ ...timeouts, connect });
+  return new EnvHttpProxyAgent({
+    ...timeouts, connect, httpProxy: proxy.http ?? '', httpsProxy: proxy.https ?? '', noProxy: ['localhost', '127.0.0.1', '::1', proxy.noProxy ?? ''].filter((name) => name !== '').join(','),
+    ...(certificateAuthorities === undefined ? {} : { requestTls: { ca: certificateAuthorities } }),
+  });
+}
+
+function originOf(reference: ImageReference, config: RegistryHostsConfig): Endpoint {
+  return endpointsOf(reference.host, config, 'push')[0] as Endpoint;
+}
+
+function blobPath(reference: ImageReference, digest: Digest): string {
+  return `/v2/${reference.repository}/blobs/${digest}`;
+}
+
+function headerOf(headers: Dispatcher.ResponseData['headers'], name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+async function limitedBytes(body: AsyncIterable<Uint8Array>, maxBytes: number, what: string): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of body) {
+      size += chunk.byteLength;
+      if (size > maxBytes) throw new GantryError('exhausted', `${what}: the registry sent more than ${maxBytes} bytes`);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw connectionError(what, error);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function limitedText(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<string> {
+  return (await limitedBytes(body, maxBytes, 'answer')).toString();
+}
+
+async function* contentFrom(body: AsyncIterable<Uint8Array>, skipBytes: number, what: string): AsyncGenerator<Uint8Array> {
+  let skip = skipBytes;
+  try {
+    for await (const chunk of body) {
+      if (skip < chunk.byteLength) yield skip === 0 ? chunk : chunk.subarray(skip);
+      skip = Math.max(0, skip - chunk.byteLength);
+    }
+  } catch (error) {
+    throw connectionError(what, error);
+  }
+}

@@ -1,0 +1,9 @@
+/**
+ * registry: OCI distribution, both sides. `openRegistry` serves images over HTTP from a blob store; `openRegistryClient` talks to any registry.
+ * Read server/routes.ts (the end points), then server/registry.ts; client/client.ts for the other side.
+ */
+export * from './config.ts';
+export type * from './ports.ts';
+export { openRegistry, type ListeningRegistry, type Registry, type RegistryOptions } from './server/registry.ts';
+export { openRegistryClient, type FetchedDocument, type RegistryClientOptions, type RegistryHttpClient } from './client/client.ts';
+export type { RegistryHostsConfig } from './client/hosts.ts';

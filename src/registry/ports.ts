@@ -1,0 +1,14 @@
+/** Who may do what at the registry. Absent: everybody may do everything, as suits a listener on loopback. */
+export interface RegistryAuthorizer {
+  /** The scheme of the challenge: `basic` asks for a password with every request, `token` sends clients to the token end point. */
+  readonly scheme: 'basic' | 'token';
+  /** The user of the credentials, or undefined when they are wrong. Compares in constant time. */
+  authenticate(credentials: RegistryCredentials, signal: AbortSignal): Promise<string | undefined>;
+  /** `user` is undefined for requests without credentials. */
+  isAllowed(user: string | undefined, repository: string, verb: RegistryVerb, signal: AbortSignal): Promise<boolean>;
+}
+
+export interface RegistryCredentials { readonly username: string; readonly password: string }
+
+/** Scope actions of the distribution spec's token authentication. */
+export type RegistryVerb = 'pull' | 'push' | 'delete';

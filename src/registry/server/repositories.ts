@@ -1,0 +1,184 @@
+import { mkdir, opendir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type Descriptor, type Digest } from '../../api/mod.ts';
+import { errnoOf, parseWith, readTextIfExists, syncFolder, writeFileAtomic } from '../../kernel/mod.ts';
+
+const manifestSchema = z.strictObject({
+  mediaType: z.string(),
+  sizeBytes: z.number(),
+  artifactType: z.string().optional(),
+  subject: z.string().optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+  /** Blobs and manifests that it names: what keeps them alive. */
+  references: z.array(z.string()),
+});
+
+/** What is known of a stored manifest; its bytes are a blob. */
+export type ManifestRecord = Readonly<z.output<typeof manifestSchema>>;
+
+/**
+ * Which repository has which manifests, tags, blobs and uploads, as small files below `<name>/_…` (names of repositories have no `_` first).
+ * Every change is one file: a crash leaves the old or the new state.
+ */
+export class Repositories {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async open(folder: string): Promise<Repositories> {
+    await mkdir(folder, { recursive: true });
+    return new Repositories(folder);
+  }
+
+  /** Whether anything was ever stored under the name. */
+  async exists(repository: string): Promise<boolean> {
+    return (await names(join(this.#folder, repository))).some((name) => name.startsWith('_'));
+  }
+
+  /** All names, sorted. */
+  async list(): Promise<string[]> {
+    const found: string[] = [];
+    const walk = async (name: string): Promise<void> => {
+      const entries = await names(join(this.#folder, name));
+      if (name !== '' && entries.includes('_manifests')) found.push(name);
+      for (const entry of entries) if (!entry.startsWith('_')) await walk(name === '' ? entry : `${name}/${entry}`);
+    };
+    await walk('');
+    return found.toSorted();
+  }
+
+  async hasBlob(repository: string, digest: string): Promise<boolean> {
+    return (await readTextIfExists(this.#path(repository, '_blobs', hex(digest)))) !== undefined;
+  }
+
+  async addBlob(repository: string, digest: string): Promise<void> {
+    if (!(await this.hasBlob(repository, digest))) await writeFileAtomic(this.#path(repository, '_blobs', hex(digest)), '');
+  }
+
+  /** False when the repository did not have it. */
+  async removeBlob(repository: string, digest: string): Promise<boolean> {
+    return this.#remove(repository, '_blobs', hex(digest));
+  }
+
+  async *blobs(repository: string): AsyncIterable<string> {
+    yield* this.#digests(this.#path(repository, '_blobs'));
+  }
+
+  async manifest(repository: string, digest: string): Promise<ManifestRecord | undefined> {
+    const path = this.#path(repository, '_manifests', hex(digest));
+    const text = await readTextIfExists(path);
+    return text === undefined ? undefined : parseWith(manifestSchema, JSON.parse(text), 'manifest record', path);
+  }
+
+  async putManifest(repository: string, digest: string, record: ManifestRecord): Promise<void> {
+    // The entry of the subject comes first: listed referrers that are not there are left out.
+    if (record.subject !== undefined) await writeFileAtomic(this.#path(repository, '_referrers', hex(record.subject), hex(digest)), '');
+    await writeFileAtomic(this.#path(repository, '_manifests', hex(digest)), JSON.stringify(record));
+  }
+
+  /** Removes the manifest and the tags that name it. False when there was none. */
+  async removeManifest(repository: string, digest: string): Promise<boolean> {
+    const record = await this.manifest(repository, digest);
+    if (record === undefined) return false;
+    for (const tag of await this.tags(repository)) if ((await this.tag(repository, tag)) === digest) await this.removeTag(repository, tag);
+    if (record.subject !== undefined) await this.#remove(repository, '_referrers', hex(record.subject), hex(digest));
+    return this.#remove(repository, '_manifests', hex(digest));
+  }
+
+  async *manifests(repository: string): AsyncIterable<string> {
+    yield* this.#digests(this.#path(repository, '_manifests'));
+  }
+
+  /** The digest a tag names. */
+  async tag(repository: string, tag: string): Promise<string | undefined> {
+    return readTextIfExists(this.#path(repository, '_tags', tagFile(tag)));
+  }
+
+  async setTag(repository: string, tag: string, digest: string): Promise<void> {
+    await writeFileAtomic(this.#path(repository, '_tags', tagFile(tag)), digest);
+  }
+
+  async removeTag(repository: string, tag: string): Promise<boolean> {
+    return this.#remove(repository, '_tags', tagFile(tag));
+  }
+
+  /** Sorted as the spec asks: by code point ("Content Discovery"). */
+  async tags(repository: string): Promise<string[]> {
+    return (await names(this.#path(repository, '_tags'))).filter((name) => name.endsWith('=')).map((name) => name.slice(0, -1)).toSorted();
+  }
+
+  /** Manifests of the repository whose subject is the digest. */
+  async referrers(repository: string, digest: string): Promise<Descriptor[]> {
+    const found: Descriptor[] = [];
+    for await (const referrer of this.#digests(this.#path(repository, '_referrers', hex(digest)))) {
+      const record = await this.manifest(repository, referrer);
+      if (record === undefined) continue;
+      const { mediaType, sizeBytes, artifactType, annotations } = record;
+      found.push({ mediaType, digest: referrer as Digest, size: sizeBytes, ...(artifactType === undefined ? {} : { artifactType }), ...(annotations === undefined ? {} : { annotations }) });
+    }
+    return found.toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
+  }
+
+  /** Binds an upload to the repository, so that nobody goes on with it through another. */
+  async addUpload(repository: string, id: string): Promise<void> {
+    await mkdir(this.#path(repository, '_uploads'), { recursive: true });
+    await writeFileAtomic(this.#path(repository, '_uploads', id), '');
+  }
+
+  async hasUpload(repository: string, id: string): Promise<boolean> {
+    return /^[0-9a-f]{1,64}$/.test(id) && (await readTextIfExists(this.#path(repository, '_uploads', id))) !== undefined;
+  }
+
+  async removeUpload(repository: string, id: string): Promise<void> {
+    await this.#remove(repository, '_uploads', id);
+  }
+
+  async uploads(repository: string): Promise<string[]> {
+    return (await names(this.#path(repository, '_uploads'))).filter((name) => /^[0-9a-f]+$/.test(name));
+  }
+
+  #path(repository: string, ...parts: string[]): string {
+    return join(this.#folder, repository, ...parts);
+  }
+
+  async #remove(repository: string, ...parts: string[]): Promise<boolean> {
+    const path = this.#path(repository, ...parts);
+    try {
+      await rm(path);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return false;
+      throw error;
+    }
+    await syncFolder(join(path, '..'));
+    return true;
+  }
+
+  async *#digests(folder: string): AsyncIterable<string> {
+    try {
+      for await (const { name } of await opendir(folder)) if (/^[0-9a-f]{64}$/.test(name)) yield `sha256:${name}`;
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
+  }
+}
+
+/** No tag holds `=`: a file that a crash left half-written (`….tmp-…`) is never taken for one. */
+function tagFile(tag: string): string {
+  return `${tag}=`;
+}
+
+function hex(digest: string): string {
+  return digest.slice('sha256:'.length);
+}
+
+async function names(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
