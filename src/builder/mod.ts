@@ -8,3 +8,5 @@ export type { BuildPlan } from './plan/build-plan.ts';
 export type * from './ports.ts';
 export type { BuildEvent, BuildListener } from './progress/build-event.ts';
 export { classicView } from './progress/classic-view.ts';
+export { bootstrapImage, bootstrapNames, bootstrappedLabel } from './bootstrap/bootstrap-image.ts';
+export type { BootstrapOptions } from './bootstrap/recipe.ts';

@@ -48,9 +48,10 @@ export type BuildMount =
   | { kind: 'bind'; hostPath: string; containerPath: string; isReadOnly: boolean }
   | { kind: 'tmpfs'; containerPath: string; sizeBytes?: number };
 
-/** The folder of images that `bootstrapImage` writes to. */
+/** The image store that `bootstrapImage` writes to. */
 export interface BootstrapStore {
-  hasImage(reference: string): boolean;
+  /** The local image of that name, or undefined. */
+  findImage(reference: string): Digest | undefined;
   /** Unpacks a plain tar as a layer. */
   importLayer(tar: Readable, signal: AbortSignal): Promise<{ diffId: Digest; sizeBytes: number }>;
   createImage(config: ImageConfig, references: readonly string[], signal: AbortSignal): Promise<Digest>;
