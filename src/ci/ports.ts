@@ -1,4 +1,5 @@
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
+import type { ImageBuildSpec } from '../api/mod.ts';
 
 /** Read access to a repository at a commit. */
 export interface SourceReader {
@@ -22,6 +23,55 @@ export interface LogStore {
   /** Everything so far; then, when `follow`, what comes until the log is closed or the signal aborts. */
   read(run: RepositoryRef, job: string, follow: boolean, signal: AbortSignal): AsyncIterable<string>;
   close(run: RepositoryRef, job: string): Promise<void>;
+  /** Takes back a `close`, for a job that starts over. */
+  reopen(run: RepositoryRef, job: string): Promise<void>;
+  /** Removes all logs of the run. */
+  remove(run: RepositoryRef): Promise<void>;
+}
+
+/** Where the steps of a job are carried out. */
+export interface JobExecutor {
+  /**
+   * Starts the job's container and its services; resolves when commands can be run and every service is ready.
+   * What an earlier attempt left under the same name is removed first. `unavailable` or `timeout` says which container did not start.
+   */
+  open(request: JobRequest, progress: (line: string) => void, signal: AbortSignal): Promise<JobSession>;
+}
+
+export interface JobRequest {
+  run: { namespace: string; name: string; uid: string };
+  jobId: string;
+  podName: string;
+  image: string;
+  env: Record<string, string>;
+  services: JobService[];
+}
+
+export interface JobService {
+  /** Host name at which the job reaches it. */
+  name: string;
+  image: string;
+  env: Record<string, string>;
+  ports: number[];
+  healthCommand: string | undefined;
+  readyTimeoutSeconds: number;
+}
+
+/** A started job. Disposing it ends everything in it at once. */
+export interface JobSession extends AsyncDisposable {
+  /** The folder that steps work in, and one for our own files; absolute paths inside the container. */
+  readonly workspace: string;
+  readonly temporary: string;
+  /** Runs one command. Aborting stops waiting for it, but need not end it. */
+  exec(command: string[], streams: JobStreams, signal: AbortSignal): Promise<{ exitCode: number }>;
+}
+
+export interface JobStreams { stdin?: Readable; stdout?: Writable; stderr?: Writable }
+
+/** Builds images for `docker/build-push-action`. */
+export interface JobImageBuilder {
+  /** Runs the build to its end, its log line by line. `owner` is the run, which the build goes away with. A failed build is `invalid`. */
+  build(owner: JobRequest['run'], name: string, spec: ImageBuildSpec, log: (text: string) => void, signal: AbortSignal): Promise<{ imageId: string | undefined; digest: string | undefined }>;
 }
 
 /** What job pods get from the machine: TLS inspection certificates and proxies, without baking them into images. */

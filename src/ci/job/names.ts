@@ -1,0 +1,31 @@
+import type { Evaluation } from '../expressions/evaluate.ts';
+import type { Job, Step } from '../workflow/model.ts';
+
+/** What a job is called: its name if that is plain text, else its id, with the values of its matrix. */
+export function jobName(job: Job): string {
+  const name = job.name?.kind === 'text' ? job.name.text : job.key;
+  return job.matrix === undefined ? name : `${name} (${Object.values(job.matrix).map(plainValue).join(', ')})`;
+}
+
+function plainValue(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** What a step is called as long as its expressions cannot be evaluated. */
+export function plainStepName(step: Step): string {
+  if (step.name?.kind === 'text') return step.name.text;
+  if (step.id !== undefined) return step.id;
+  if (step.kind === 'run') return step.run.kind === 'text' ? `Run ${firstLine(step.run.text)}` : 'Run a script';
+  return step.kind === 'checkout' ? 'actions/checkout' : 'docker/build-push-action';
+}
+
+/** What a step is called when it runs: by its name, or by the first line of its script as it stands in the file. */
+export function stepName(step: Step, evaluation: Evaluation): string {
+  if (step.name !== undefined) return evaluation.text(step.name);
+  return step.kind === 'run' && step.run.kind === 'text' ? `Run ${firstLine(step.run.text)}` : plainStepName(step);
+}
+
+function firstLine(text: string): string {
+  const line = text.trim().split('\n')[0] ?? '';
+  return line.length > 80 ? `${line.slice(0, 79)}…` : line;
+}

@@ -1,0 +1,104 @@
+import { randomHex } from '../../kernel/mod.ts';
+import { maxReportBytes, maxReportFiles, reportFolderPatterns, reportNamePatterns } from '../reports/report-files.ts';
+
+/** What a `run` step needs besides its text. */
+export interface StepScript {
+  readonly text: string;
+  /** GitHub's `shell`: a known name or a command line with `{0}`; undefined is bash if there is one, else sh. */
+  readonly shell: string | undefined;
+  /** Absolute path in the container. */
+  readonly workingDirectory: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Folders that come before the image's own PATH. */
+  readonly paths: readonly string[];
+  /** Folder for the step's files; absolute. */
+  readonly folder: string;
+}
+
+/** Names of the files a step may write, inside its folder, by the variable that names each. */
+export const commandFiles = { GITHUB_OUTPUT: 'output', GITHUB_ENV: 'env', GITHUB_PATH: 'path', GITHUB_STEP_SUMMARY: 'summary' } as const;
+
+const shells: Readonly<Record<string, string>> = {
+  bash: 'bash --noprofile --norc -eo pipefail {0}',
+  sh: 'sh -e {0}',
+  python: 'python {0}',
+  pwsh: 'pwsh -command ". \'{0}\'"',
+};
+
+export function shellQuote(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/**
+ * A program for `sh -s` that becomes the step. Everything travels through standard input, so that no value shows up among the
+ * arguments of a process; the step itself reads from /dev/null, and its two outputs are one, so that their order is kept. Its process id is kept for `killScript`.
+ */
+export function stepScript({ text, shell, workingDirectory, env, paths, folder }: StepScript): string {
+  const file = `${folder}/script`;
+  const end = `END_${randomHex(12)}`;
+  const command = shell === undefined ? undefined : (shells[shell] ?? shell).replaceAll('{0}', shellQuote(file));
+  return [
+    `mkdir -p ${shellQuote(folder)} || exit 125`,
+    ...Object.values(commandFiles).map((name) => `: > ${shellQuote(`${folder}/${name}`)}`),
+    `cat > ${shellQuote(file)} <<'${end}'`,
+    text,
+    end,
+    `: > ${shellQuote(`${folder}/started`)}`,
+    `echo $$ > ${shellQuote(`${folder}/pid`)}`,
+    `cd ${shellQuote(workingDirectory)} || exit 125`,
+    ...Object.entries(env).map(([name, value]) => `export ${name}=${shellQuote(value)}`),
+    ...Object.entries(commandFiles).map(([name, own]) => `export ${name}=${shellQuote(`${folder}/${own}`)}`),
+    '[ -z "$RUNNER_TEMP" ] || mkdir -p "$RUNNER_TEMP"',
+    ...(paths.length === 0 ? [] : [`export PATH=${shellQuote(paths.join(':'))}:"$PATH"`]),
+    ...(command === undefined
+      ? [`if command -v bash > /dev/null 2>&1; then exec bash -e ${shellQuote(file)} < /dev/null 2>&1; else exec sh -e ${shellQuote(file)} < /dev/null 2>&1; fi`]
+      : [`exec ${command} < /dev/null 2>&1`]),
+    '',
+  ].join('\n');
+}
+
+/** A program for `sh -s` that ends the step and everything it started. */
+export function killScript(folder: string): string {
+  return [
+    'tree() { for child in $(cat /proc/"$1"/task/*/children 2> /dev/null); do tree "$child"; done; echo "$1"; }',
+    `kill -9 $(tree "$(cat ${shellQuote(`${folder}/pid`)})") 2> /dev/null`,
+    'true',
+    '',
+  ].join('\n');
+}
+
+/** A program for `sh -s` that prints the step's command files and the reports it wrote, in the form that `parseCollected` reads. */
+export function collectScript(folder: string, workspace: string): string {
+  const names = reportNamePatterns.map((pattern) => `-name ${shellQuote(pattern)}`);
+  const folders = reportFolderPatterns.flatMap((pattern) => ['xml', 'json'].map((extension) => `-path ${shellQuote(`${pattern}.${extension}`)}`));
+  const find = [
+    `find ${shellQuote(workspace)} \\( -name node_modules -o -name .git \\) -prune`,
+    `-o -type f -size -${maxReportBytes / 512} -newer ${shellQuote(`${folder}/started`)} \\( ${[...names, ...folders].join(' -o ')} \\) -print`,
+  ].join(' ');
+  return [
+    'emit() { size=$(($(wc -c < "$2"))); printf "%s %s %s\\n" "$1" "$size" "$2"; head -c "$size" "$2"; echo; }',
+    ...Object.values(commandFiles).map((name) => `emit ${name} ${shellQuote(`${folder}/${name}`)}`),
+    `if command -v find > /dev/null 2>&1; then ${find} | head -n ${maxReportFiles} | while IFS= read -r file; do emit report "$file"; done; fi`,
+    '',
+  ].join('\n');
+}
+
+/** One file that `collectScript` printed. */
+export interface CollectedFile {
+  readonly kind: string;
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Reads the output of `collectScript`: for each file a line `kind size path`, its bytes, and a line end. */
+export function parseCollected(output: Buffer): CollectedFile[] {
+  const files: CollectedFile[] = [];
+  for (let position = 0; position < output.length; ) {
+    const end = output.indexOf('\n', position);
+    const [, kind = '', size = '0', path = ''] = /^(\w+) (\d+) (.*)$/s.exec(output.subarray(position, end < 0 ? output.length : end).toString()) ?? [];
+    if (end < 0 || kind === '') break;
+    files.push({ kind, path, text: output.subarray(end + 1, end + 1 + Number(size)).toString() });
+    position = end + 1 + Number(size) + 1;
+  }
+  return files;
+}
