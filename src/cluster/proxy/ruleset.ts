@@ -1,0 +1,139 @@
+import { createHash } from 'node:crypto';
+import type { Endpoint, ServicePlan } from './service-plan.ts';
+
+export interface RulesetOptions {
+  /** Name of the table, of family ip. */
+  table: string;
+  /** Addresses of services. What is still sent to one after translation has no endpoint and is refused at once. */
+  serviceCidr: string;
+  /** The bridge of this node's pods. */
+  podBridge: string;
+}
+
+/** Names of chains and affinity sets, so that the next script can remove what is no longer used. */
+export interface Ruleset { script: string; chains: ReadonlySet<string>; affinitySets: ReadonlySet<string> }
+
+/**
+ * The plan as one nft transaction. With `previous` it changes that table and keeps the memory of which client goes where;
+ * without, it replaces whatever has the table's name.
+ */
+export function renderRuleset(plans: readonly ServicePlan[], options: RulesetOptions, previous: Ruleset | undefined): Ruleset {
+  const { table } = options;
+  const targets = plans.flatMap((plan) => targetsOf(plan));
+  const chains = new Set(targets.flatMap((target) => target.chains.map(({ name }) => name)));
+  const affinitySets = new Set(targets.flatMap((target) => target.chains.flatMap(({ affinitySet }) => affinitySet ?? [])));
+  const lines: string[] = [
+    ...(previous === undefined ? [`add table ip ${table}`, `delete table ip ${table}`, `add table ip ${table}`, ...base(options)] : []),
+    ...['service-ports', 'node-ports'].map((map) => `flush map ip ${table} ${map}`),
+    `flush set ip ${table} hairpin`,
+    ...targets.flatMap((target) => target.chains.flatMap((chain) => declare(chain, table))),
+    ...targets.flatMap((target) => target.chains.flatMap(({ name, rules }) => rules.map((rule) => `add rule ip ${table} ${name} ${rule}`))),
+    ...elements(table, 'service-ports', plans.flatMap((plan) => servicePortElements(plan))),
+    ...elements(table, 'node-ports', plans.flatMap((plan) => nodePortElements(plan))),
+    ...elements(table, 'hairpin', [...new Set(targets.flatMap(({ endpoints }) => endpoints.map(({ address }) => `${address} . ${address}`)))]),
+    ...gone(previous?.chains, chains).flatMap((name) => [`flush chain ip ${table} ${name}`]),
+    ...gone(previous?.chains, chains).map((name) => `delete chain ip ${table} ${name}`),
+    ...gone(previous?.affinitySets, affinitySets).map((name) => `delete set ip ${table} ${name}`),
+  ];
+  return { script: `${lines.join('\n')}\n`, chains, affinitySets };
+}
+
+function gone(before: ReadonlySet<string> | undefined, now: ReadonlySet<string>): string[] {
+  return [...(before ?? [])].filter((name) => !now.has(name));
+}
+
+/** What does not depend on any service. */
+function base({ table, serviceCidr, podBridge }: RulesetOptions): string[] {
+  const add = (kind: string, rest: string): string => `add ${kind} ip ${table} ${rest}`;
+  return [
+    add('map', 'service-ports { type ipv4_addr . inet_proto . inet_service : verdict ; }'),
+    add('map', 'node-ports { type inet_proto . inet_service : verdict ; }'),
+    add('set', 'hairpin { type ipv4_addr . ipv4_addr ; }'),
+    add('chain', 'services'),
+    add('rule', 'services ip daddr . meta l4proto . th dport vmap @service-ports'),
+    add('rule', 'services fib daddr type local meta l4proto . th dport vmap @node-ports'),
+    add('chain', 'before-routing { type nat hook prerouting priority dstnat ; }'),
+    add('rule', 'before-routing jump services'),
+    add('chain', 'from-host { type nat hook output priority -100 ; }'),
+    add('rule', 'from-host jump services'),
+    add('chain', 'after-routing { type nat hook postrouting priority srcnat ; }'),
+    // A pod that reaches itself through its service, and clients on the host's loopback, need an address the answer can come back to.
+    add('rule', 'after-routing ct status dnat ip saddr . ip daddr @hairpin masquerade'),
+    add('rule', 'after-routing ct status dnat ip saddr 127.0.0.0/8 oifname != "lo" masquerade'),
+    // Loopback addresses are routable while node ports work on loopback: nobody else may send to them (CVE-2020-8558).
+    add('chain', 'guard-loopback { type filter hook prerouting priority raw ; }'),
+    add('rule', 'guard-loopback iifname != "lo" ip daddr 127.0.0.0/8 drop'),
+    // A pod that was told to reach its neighbour directly would send past the translation.
+    add('chain', 'keep-routed { type filter hook output priority filter ; }'),
+    add('rule', `keep-routed oifname "${podBridge}" icmp type redirect drop`),
+    ...['forward', 'output'].flatMap((hook) => [
+      add('chain', `refuse-${hook} { type filter hook ${hook} priority filter ; }`),
+      add('rule', `refuse-${hook} ip daddr ${serviceCidr} meta l4proto tcp reject with tcp reset`),
+      add('rule', `refuse-${hook} ip daddr ${serviceCidr} reject with icmp type port-unreachable`),
+    ]),
+  ];
+}
+
+interface Chain { name: string; rules: string[]; affinitySet?: string; affinitySeconds?: number }
+
+/** The chains of one way into a service port: one that chooses, and with session affinity one for each endpoint. */
+interface Target { endpoints: readonly Endpoint[]; chains: Chain[] }
+
+function targetsOf(plan: ServicePlan): Target[] {
+  const inside = { endpoints: plan.endpoints, chains: chainsOf(plan, plan.endpoints, 'svc') };
+  if (plan.nodePort === 0 || isSame(plan)) return [inside];
+  return [inside, { endpoints: plan.nodePortEndpoints, chains: chainsOf(plan, plan.nodePortEndpoints, 'ext') }];
+}
+
+function isSame({ endpoints, nodePortEndpoints }: ServicePlan): boolean {
+  return JSON.stringify(endpoints) === JSON.stringify(nodePortEndpoints);
+}
+
+function chainsOf(plan: ServicePlan, endpoints: readonly Endpoint[], prefix: 'svc' | 'ext'): Chain[] {
+  if (endpoints.length === 0) return [];
+  const name = chainName(plan, prefix);
+  if (plan.affinitySeconds === 0) return [{ name, rules: [chooseAddress(plan.protocol, endpoints)] }];
+  const sticky = endpoints.map((endpoint): Chain & { affinitySet: string } => {
+    const id = hash(`${plan.key} ${endpoint.address}:${endpoint.port}`);
+    const affinitySet = `aff-${id}`;
+    const rules = [`update @${affinitySet} { ip saddr }`, `meta l4proto ${plan.protocol} dnat to ${endpoint.address}:${endpoint.port}`];
+    return { name: `end-${prefix}-${id}`, rules, affinitySet, affinitySeconds: plan.affinitySeconds };
+  });
+  const known = sticky.map((chain) => `ip saddr @${chain.affinitySet} goto ${chain.name}`);
+  const choose = `numgen random mod ${sticky.length} vmap { ${sticky.map((chain, index) => `${index} : goto ${chain.name}`).join(', ')} }`;
+  return [...sticky, { name, rules: [...known, choose] }];
+}
+
+function chooseAddress(protocol: string, endpoints: readonly Endpoint[]): string {
+  const [only] = endpoints;
+  if (endpoints.length === 1 && only !== undefined) return `meta l4proto ${protocol} dnat to ${only.address}:${only.port}`;
+  const choices = endpoints.map(({ address, port }, index) => `${index} : ${address} . ${port}`).join(', ');
+  return `meta l4proto ${protocol} dnat ip to numgen random mod ${endpoints.length} map { ${choices} }`;
+}
+
+function declare({ name, affinitySet, affinitySeconds }: Chain, table: string): string[] {
+  const set = affinitySet === undefined ? [] : [`add set ip ${table} ${affinitySet} { type ipv4_addr ; size 65536 ; flags dynamic, timeout ; timeout ${affinitySeconds ?? 0}s ; }`];
+  return [...set, `add chain ip ${table} ${name}`, `flush chain ip ${table} ${name}`];
+}
+
+function servicePortElements(plan: ServicePlan): string[] {
+  if (plan.endpoints.length === 0) return [];
+  return plan.addresses.map((address) => `${address} . ${plan.protocol} . ${plan.port} : goto ${chainName(plan, 'svc')}`);
+}
+
+function nodePortElements(plan: ServicePlan): string[] {
+  if (plan.nodePort === 0 || plan.nodePortEndpoints.length === 0) return [];
+  return [`${plan.protocol} . ${plan.nodePort} : goto ${chainName(plan, isSame(plan) ? 'svc' : 'ext')}`];
+}
+
+function elements(table: string, name: string, values: readonly string[]): string[] {
+  return values.length === 0 ? [] : [`add element ip ${table} ${name} { ${values.join(', ')} }`];
+}
+
+function chainName(plan: ServicePlan, prefix: string): string {
+  return `${prefix}-${hash(plan.key)}`;
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
