@@ -1,42 +1,16 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { mediaTypes } from '../api/mod.ts';
-import { pollUntil, silentLogger } from '../kernel/mod.ts';
-import { openRegistry, type Registry, type RegistryAuthorizer, type RegistryOptions } from './mod.ts';
+import { pollUntil } from '../kernel/mod.ts';
+import type { RegistryAuthorizer } from './mod.ts';
+import { openTestRegistry } from './testing/test-registry.ts';
 
 const signal = new AbortController().signal;
 const digestOf = (bytes: Uint8Array | string): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-
-interface TestRegistry extends AsyncDisposable { url: string; host: string; folder: string; registry: Registry; restart(): Promise<void> }
-
-async function openTestRegistry(options: Partial<RegistryOptions> = {}): Promise<TestRegistry> {
-  const folder = await mkdtemp(join(tmpdir(), 'gantry-registry-'));
-  const start = async () => {
-    const registry = await openRegistry({ folder, log: silentLogger(), ...options });
-    return { registry, listening: await registry.listen({ host: '127.0.0.1', port: 0 }) };
-  };
-  let running = await start();
-  return {
-    folder,
-    get url() { return running.listening.url; },
-    get host() { return running.listening.host; },
-    get registry() { return running.registry; },
-    restart: async () => {
-      await running.listening[Symbol.asyncDispose]();
-      running = await start();
-    },
-    [Symbol.asyncDispose]: async () => {
-      await running.listening[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
-}
 
 interface Answer { status: number; headers: Headers; text: string }
 

@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { type Descriptor, type Digest, type ImageReference, mediaTypes, parseImageReference } from '../../api/mod.ts';
+import { isError } from '../../kernel/mod.ts';
+import { openTestRegistry } from '../testing/test-registry.ts';
+import { parseChallenges } from './challenge.ts';
+import { openRegistryClient } from './client.ts';
+import { endpointsOf, type RegistryHostsConfig } from './hosts.ts';
+
+const signal = new AbortController().signal;
+const digestOf = (bytes: Uint8Array): Digest => `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
+const blobOf = (bytes: Uint8Array): Descriptor => ({ mediaType: mediaTypes.ociLayerGzip, digest: digestOf(bytes), size: bytes.length });
+const code = (expected: string) => (error: unknown) => isError(error) && error.code === expected;
+
+async function serve(listener: RequestListener): Promise<AsyncDisposable & { host: string }> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    }),
+  };
+}
+
+async function pushTestImage(client: ReturnType<typeof openRegistryClient>, reference: ImageReference, layer: Buffer): Promise<Digest> {
+  const config = Buffer.from('{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}');
+  for (const bytes of [config, layer]) await client.pushBlob(reference, blobOf(bytes), () => Readable.from([bytes]), undefined, signal);
+  const manifest = { schemaVersion: 2, mediaType: mediaTypes.ociManifest, config: { ...blobOf(config), mediaType: mediaTypes.ociConfig }, layers: [blobOf(layer)] };
+  return client.pushManifest(reference, mediaTypes.ociManifest, Buffer.from(JSON.stringify(manifest)), undefined, signal);
+}
+
+test('RegistryHttpClient pushes to and pulls from our registry', async () => {
+  await using registry = await openTestRegistry();
+  await using client = openRegistryClient();
+  const reference = parseImageReference(`${registry.host}/team/app:v1`);
+  const layer = randomBytes(1_500_000);
+  assert.equal(await client.hasBlob(reference, digestOf(layer), undefined, signal), false);
+  const digest = await pushTestImage(client, reference, layer);
+  assert.equal(await client.hasBlob(reference, digestOf(layer), undefined, signal), true);
+  const byTag = await client.fetchManifest(reference, undefined, signal);
+  assert.deepEqual([byTag.digest, byTag.mediaType], [digest, mediaTypes.ociManifest]);
+  assert.equal((await client.fetchManifest({ ...reference, digest }, undefined, signal)).digest, digest);
+  for (const offset of [0, 1, 1_400_000]) {
+    assert.deepEqual(await buffer(await client.fetchBlob(reference, blobOf(layer), offset, undefined, signal)), layer.subarray(offset));
+  }
+  await assert.rejects(client.fetchManifest(parseImageReference(`${registry.host}/team/app:none`), undefined, signal), (error) => isError(error, 'not-found') && error.message.includes('MANIFEST_UNKNOWN'));
+  await assert.rejects(client.pushBlob(reference, blobOf(Buffer.from('x')), () => Readable.from([Buffer.from('y')]), undefined, signal), code('invalid'));
+});
+
+test('RegistryHttpClient mounts a blob it has seen in another repository', async () => {
+  await using registry = await openTestRegistry();
+  await using client = openRegistryClient();
+  const layer = randomBytes(1000);
+  await pushTestImage(client, parseImageReference(`${registry.host}/one:1`), layer);
+  const other = parseImageReference(`${registry.host}/two:1`);
+  await client.pushBlob(other, blobOf(layer), () => assert.fail('the blob was uploaded again'), undefined, signal);
+  assert.equal(await client.hasBlob(other, digestOf(layer), undefined, signal), true);
+});
+
+for (const scheme of ['basic', 'token'] as const) {
+  test(`RegistryHttpClient answers ${scheme} challenges`, async () => {
+    let questions = 0;
+    await using registry = await openTestRegistry({
+      authorizer: {
+        scheme,
+        authenticate: async ({ username, password }) => ((questions += 1), password === 'right' ? username : undefined),
+        isAllowed: async (user, repository, verb) => user === 'admin' || (user === 'reader' && verb === 'pull') || repository === 'open',
+      },
+    });
+    await using client = openRegistryClient({ credentials: (host) => (host === registry.host ? { username: 'admin', password: 'right' } : undefined) });
+    await using stranger = openRegistryClient();
+    const reference = parseImageReference(`${registry.host}/app:1`);
+    await pushTestImage(client, reference, randomBytes(1000));
+    if (scheme === 'token') assert.equal(questions, 1);
+    await client.fetchManifest(reference, { username: 'reader', password: 'right' }, signal);
+    await assert.rejects(stranger.fetchManifest(reference, undefined, signal), code('unauthenticated'));
+    await assert.rejects(stranger.fetchManifest(reference, { username: 'reader', password: 'wrong' }, signal), code('unauthenticated'));
+    await assert.rejects(stranger.pushBlob(reference, blobOf(Buffer.from('x')), () => Readable.from(['x']), { username: 'reader', password: 'right' }, signal), code('forbidden'));
+    await assert.rejects(stranger.fetchManifest(parseImageReference(`${registry.host}/open:1`), undefined, signal), code('not-found'));
+  });
+}
+
+test('RegistryHttpClient asks mirrors first, without credentials, and falls back', async () => {
+  await using upstream = await openTestRegistry();
+  await using pusher = openRegistryClient();
+  const digest = await pushTestImage(pusher, parseImageReference(`${upstream.host}/library/app:1`), randomBytes(10));
+  const asked: string[] = [];
+  await using empty = await serve((request, response) => {
+    asked.push(`${request.url ?? ''} ${request.headers.authorization ?? 'nobody'}`);
+    response.writeHead(404).end();
+  });
+  const mirrors = { 'registry.invalid': [`http://127.0.0.1:1/`, `http://${empty.host}/base/`, upstream.url] };
+  await using client = openRegistryClient({ mirrors, credentials: () => ({ username: 'u', password: 'p' }) });
+  const pulled = await client.fetchManifest(parseImageReference('registry.invalid/library/app:1'), { username: 'u', password: 'p' }, signal);
+  assert.deepEqual([pulled.digest, asked], [digest, ['/base/v2/library/app/manifests/1 nobody']]);
+});
+
+test('RegistryHttpClient keeps the password at the registry when it is redirected', async () => {
+  const layer = randomBytes(100);
+  const seen: (string | undefined)[] = [];
+  await using storage = await serve((request, response) => {
+    seen.push(request.headers.authorization);
+    response.end(layer);
+  });
+  await using registry = await serve((request, response) => {
+    if (request.headers.authorization === undefined) response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+    else response.writeHead(307, { location: `http://${storage.host}/somewhere` }).end();
+  });
+  await using client = openRegistryClient();
+  const body = await client.fetchBlob(parseImageReference(`${registry.host}/app:1`), blobOf(layer), 40, { username: 'u', password: 'p' }, signal);
+  assert.deepEqual(await buffer(body), layer.subarray(40));
+  assert.deepEqual(seen, [undefined]);
+});
+
+test('RegistryHttpClient reports what goes wrong as errors of this program', async () => {
+  await using broken = await serve((request, response) => {
+    if (request.url?.includes('/busy/') === true) return void response.writeHead(429, { 'retry-after': '7' }).end('slow down');
+    if (request.url?.includes('/cut/') === true) {
+      response.writeHead(200, { 'content-length': '1000' });
+      return void response.write('x', () => response.destroy());
+    }
+    if (request.url?.includes('/loop/') === true) return void response.writeHead(302, { location: request.url }).end();
+    response.writeHead(200, { 'content-type': mediaTypes.ociManifest }).end('{}');
+  });
+  await using client = openRegistryClient();
+  const fetch = (name: string) => client.fetchManifest(parseImageReference(name), undefined, signal);
+  await assert.rejects(fetch(`${broken.host}/busy/x:1`), (error) => isError(error, 'unavailable') && error.retryAfterMs === 7000);
+  await assert.rejects(fetch(`${broken.host}/cut/x:1`), code('unavailable'));
+  await assert.rejects(fetch(`${broken.host}/loop/x:1`), code('unavailable'));
+  await assert.rejects(fetch(`127.0.0.1:1/x:1`), code('unavailable'));
+  await assert.rejects(fetch(`${broken.host}/x@${digestOf(Buffer.from('other'))}`), code('invalid'));
+  await assert.rejects(client.fetchManifest(parseImageReference(`${broken.host}/x:1`), undefined, AbortSignal.abort()), code('cancelled'));
+});
+
+test('endpointsOf() chooses scheme, host and mirrors', () => {
+  const cases: [host: string, config: RegistryHostsConfig, purpose: 'pull' | 'push', origins: string[]][] = [
+    ['docker.io', {}, 'pull', ['https://registry-1.docker.io']],
+    ['ghcr.io', {}, 'pull', ['https://ghcr.io']],
+    ['127.0.0.1:5000', {}, 'push', ['http://127.0.0.1:5000']],
+    ['localhost:5000', {}, 'push', ['http://localhost:5000']],
+    ['127.0.0.1:5000', { tls: ['127.0.0.1:5000'] }, 'push', ['https://127.0.0.1:5000']],
+    ['10.0.0.5:5000', { plainHttp: ['10.0.0.5:5000'] }, 'push', ['http://10.0.0.5:5000']],
+    ['reg.lan:8080', { plainHttp: ['reg.lan'] }, 'push', ['http://reg.lan:8080']],
+    ['docker.io', { mirrors: { 'docker.io': ['https://m.example/a/'] } }, 'pull', ['https://m.example/a', 'https://registry-1.docker.io']],
+    ['docker.io', { mirrors: { 'docker.io': ['https://m.example'] } }, 'push', ['https://registry-1.docker.io']],
+  ];
+  for (const [host, config, purpose, origins] of cases) assert.deepEqual(endpointsOf(host, config, purpose).map(({ origin }) => origin), origins, host);
+  assert.throws(() => openRegistryClient({ mirrors: { 'docker.io': ['ftp://x'] } }), code('invalid'));
+});
+
+test('parseChallenges() reads the schemes and their parameters', () => {
+  const cases: [header: string, expected: [string, Record<string, string>][]][] = [
+    ['Bearer realm="https://a/token",service="s",scope="repository:x:pull,push"', [['bearer', { realm: 'https://a/token', service: 's', scope: 'repository:x:pull,push' }]]],
+    ['Basic realm="a \\"b\\""', [['basic', { realm: 'a "b"' }]]],
+    ['Negotiate, Basic Realm=x , Bearer realm="y"', [['negotiate', {}], ['basic', { realm: 'x' }], ['bearer', { realm: 'y' }]]],
+    ['', []],
+    ['=', []],
+  ];
+  for (const [header, expected] of cases) {
+    assert.deepEqual(parseChallenges(header).map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)]), expected, header);
+  }
+});
