@@ -2,9 +2,12 @@ import { join } from 'node:path';
 import { gantryDefinitions } from '../api/mod.ts';
 import { Informers, type KubeClient, openKubeClient } from '../client/mod.ts';
 import { ApiServer, CertificateAuthenticator, TokenAuthenticator } from '../cluster/apiserver/mod.ts';
+import { controllerServices } from '../cluster/controllers/mod.ts';
+import { Scheduler } from '../cluster/scheduler/mod.ts';
 import { type Delivery, openDelivery } from '../delivery/mod.ts';
 import { GitHosting, type PushGate, RepositoryRoot } from '../git/mod.ts';
 import { aborted, type Logger, runServices, type Service } from '../kernel/mod.ts';
+import { openRegistry } from '../registry/mod.ts';
 import { HistoryTrimmer, SqliteObjectStore } from '../store/mod.ts';
 import { type AccessToken, readAccessTokens } from './access-tokens.ts';
 import { gitAuthenticatorOf } from './adapters/git-authenticator.ts';
@@ -28,9 +31,13 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   const root = new RepositoryRoot(settings.gitRoot ?? paths.git, { hooksFolder: join(paths.runDir, 'hooks') });
   const delivery = openDelivery({ client, informers, source: manifestSourceOf(root), log });
   const git = parts.use(await openGit(instance, client, informers, tokens, delivery, log));
+  const registry = await openRegistry({ folder: paths.registry, log });
+  parts.use(await registry.listen({ host: '127.0.0.1', port: record.registryPort }));
+  const controllers = controllerServices(client, informers, {}, log);
+  const scheduler = new Scheduler(client, informers, {}, log);
   parts.use(await WebServer.open(record.httpPort, [healthRoutes, git.http], log));
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
-  await runServices([[new HistoryTrimmer(store, {}, log), informers], [git, delivery.controller], [ready]], log, signal);
+  await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler], [git, delivery.controller], [ready]], log, signal);
 }
 
 function openApiServer(instance: Instance, { pki }: Credentials, tokens: readonly AccessToken[], store: SqliteObjectStore, log: Logger): Promise<ApiServer> {

@@ -1,10 +1,12 @@
 import { type KubeObject, type ResourceType, type Stored, resources } from '../../api/mod.ts';
 import { collectionPath, type KubeClient, objectPath } from '../../client/mod.ts';
-import { GantryError, isError } from '../../kernel/mod.ts';
+import { type Backoff, GantryError, isError, retry } from '../../kernel/mod.ts';
 import type { KindIndex } from '../manifests/kinds.ts';
 import type { ManifestObject } from '../manifests/parse-manifests.ts';
 import { type Applying, repositoryLabel, toCreate, toUpdate } from './applied-object.ts';
 import type { InventoryItem } from './prune.ts';
+
+const writeBackoff: Backoff = { initialMs: 5, factor: 2, maxMs: 500, jitter: 0.5 };
 
 /** Writes a release's objects to the API, one at a time and idempotently. */
 export class ApiObjects {
@@ -18,6 +20,12 @@ export class ApiObjects {
 
   /** Creates the object or brings the existing one to what the manifest says. With `isDryRun` the API only checks. */
   async apply(manifest: ManifestObject, release: { repository: string; name: string }, isDryRun: boolean, signal: AbortSignal): Promise<void> {
+    // Controllers write the same objects' status all the time: read and merge again when one was quicker.
+    const isRetryable = (error: unknown): boolean => isError(error, 'conflict', 'already-exists');
+    await retry((stop) => this.#applyOnce(manifest, release, isDryRun, stop), { attempts: 10, backoff: writeBackoff, isRetryable }, signal);
+  }
+
+  async #applyOnce(manifest: ManifestObject, release: { repository: string; name: string }, isDryRun: boolean, signal: AbortSignal): Promise<void> {
     const type = await this.#typeOf(manifest, signal);
     const live = await this.#find(type, manifest.metadata, signal);
     const applying: Applying = { repository: release.repository, release: release.name, isScaledByOthers: live !== undefined && (await this.#isAutoscaled(manifest, signal)) };

@@ -24,15 +24,14 @@ export function toCreate(manifest: ManifestObject, applying: Applying): Manifest
 
 /**
  * The live object with the manifest applied, to be written back under the live object's resourceVersion; undefined when nothing would change.
- * `conflict` when the object belongs to another repository.
+ * `forbidden` when the object belongs to another repository.
  */
 export function toUpdate(manifest: ManifestObject, live: KubeObject, applying: Applying): ManifestObject | undefined {
   const owner = live.metadata?.labels?.[repositoryLabel];
   if (owner !== undefined && owner !== applying.repository) {
-    throw new GantryError('conflict', `${manifest.kind} ${manifest.metadata.name} belongs to the repository ${owner}`);
+    throw new GantryError('forbidden', `${manifest.kind} ${manifest.metadata.name} belongs to the repository ${owner}`);
   }
-  const wanted = applying.isScaledByOthers ? withoutReplicas(manifest) : manifest;
-  const marked = mark(wanted, wanted, applying);
+  const marked = applying.isScaledByOthers ? mark(withReplicas(manifest, replicasOf(live)), withReplicas(manifest, undefined), applying) : mark(manifest, manifest, applying);
   const last = readLast(live);
   const { status: _, ...current } = live as Record<string, unknown>;
   const merged = threeWayMerge(last, marked, current) as ManifestObject;
@@ -63,11 +62,14 @@ function readLast(live: KubeObject): unknown {
   }
 }
 
-function withoutReplicas(manifest: ManifestObject): ManifestObject {
-  const spec = manifest['spec'];
-  if (typeof spec !== 'object' || spec === null || !('replicas' in spec)) return manifest;
-  const { replicas: _, ...rest } = spec;
-  return { ...manifest, spec: rest };
+function replicasOf(object: KubeObject & { spec?: { replicas?: unknown } }): unknown {
+  return object.spec?.replicas;
+}
+
+/** The manifest with these replicas instead of its own; undefined leaves the field out. */
+function withReplicas(manifest: ManifestObject, replicas: unknown): ManifestObject {
+  const { replicas: _, ...rest } = (manifest['spec'] ?? {}) as Record<string, unknown>;
+  return { ...manifest, spec: replicas === undefined ? rest : { ...rest, replicas } };
 }
 
 /** An object that only carries another release's name is not worth a write. */

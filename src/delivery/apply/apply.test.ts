@@ -77,13 +77,14 @@ test('toUpdate() leaves the replicas of an autoscaled object as they are', () =>
   live['spec'] = { replicas: 7 };
   const scaled = { ...applying, isScaledByOthers: true };
   const updated = toUpdate({ ...deployment, spec: { replicas: 2, minReadySeconds: 1 } }, live, scaled);
-  // Not in the record either, or the next apply would take it for removed.
+  assert.deepEqual(updated?.['spec'], { replicas: 7, minReadySeconds: 1 });
+  // Not in the record, or the next apply would take it for removed.
   assert.deepEqual(JSON.parse(updated?.metadata.annotations?.[lastAppliedAnnotation] ?? '{}').spec, { minReadySeconds: 1 });
 });
 
 test('toUpdate() refuses an object of another repository, and takes over one that kubectl applied', () => {
   const other = stored(toCreate(deployment, { ...applying, repository: 'other' }));
-  assert.throws(() => toUpdate(deployment, other, applying), { code: 'conflict', message: /belongs to the repository other/ });
+  assert.throws(() => toUpdate(deployment, other, applying), { code: 'forbidden', message: /belongs to the repository other/ });
   const byHand = { ...deployment, metadata: { ...deployment.metadata, annotations: { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify({ spec: { replicas: 2, paused: true } }) } }, spec: { replicas: 2, paused: true } };
   assert.deepEqual(toUpdate(deployment, byHand, applying)?.['spec'], { replicas: 2 });
 });

@@ -59,7 +59,7 @@ async function dryRunPlaces(manifest: Manifest, object: ManifestObject, dryRun: 
     await dryRun(object, signal);
     return [];
   } catch (error) {
-    if (!(error instanceof GantryError) || !isError(error, 'invalid', 'conflict', 'unsupported', 'forbidden', 'not-found')) throw error;
+    if (!(error instanceof GantryError) || !isError(error, 'invalid', 'unsupported', 'forbidden', 'not-found')) throw error;
     const fields = error.places.filter(({ field }) => field !== undefined && field !== '');
     if (fields.length === 0) return [{ file: manifest.file, ...manifest.locate('kind'), message: `${title}: ${error.message}` }];
     return fields.map(({ field, message }) => ({ file: manifest.file, ...manifest.locate(field ?? ''), ...(field === undefined ? {} : { field }), message }));

@@ -1,4 +1,4 @@
-import type { ResourceType } from '../../api/mod.ts';
+import { apiVersionOf, type ResourceType, resources } from '../../api/mod.ts';
 import type { KubeClient } from '../../client/mod.ts';
 import { isError } from '../../kernel/mod.ts';
 import type { ManifestObject } from './parse-manifests.ts';
@@ -10,6 +10,8 @@ export class KindIndex {
 
   constructor(client: KubeClient) {
     this.#client = client;
+    // What every cluster serves need not be asked for.
+    for (const type of Object.values(resources)) if (type.group !== 'gantry.dev') this.#group(apiVersionOf(type)).set(type.kind, type);
   }
 
   /** Learns the kinds that a CustomResourceDefinition among the manifests is going to serve. */
