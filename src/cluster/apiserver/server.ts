@@ -9,6 +9,8 @@ import type { Authenticator } from './access/user.ts';
 import { DefinitionService } from './custom/definition-service.ts';
 import { builtinKinds } from './kinds/builtin.ts';
 import { KindRegistry } from './kinds/registry.ts';
+import { parseIpv4Range } from './kinds/service-address.ts';
+import { type PortRange, ServiceAllocator } from './kinds/service-allocator.ts';
 import { ObjectCache } from './objects/object-cache.ts';
 import { ensureObject } from './operations/create.ts';
 import type { Machine } from './operations/machine.ts';
@@ -28,6 +30,10 @@ export interface ApiServerOptions {
   readonly authenticators: readonly Authenticator[];
   /** Default: members of system:masters and system:nodes may do everything. */
   readonly authorizer?: Authorizer;
+  /** Addresses of Services. Default 10.96.0.0/16. */
+  readonly serviceCidr?: string;
+  /** Default 30000 to 32767. */
+  readonly nodePortRange?: PortRange;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -57,7 +63,8 @@ export class ApiServer implements AsyncDisposable {
     await using cleanup = new AsyncDisposableStack();
     const objects = cleanup.use(await ObjectCache.open(options.store));
     const schemas = BuiltinSchemas.load();
-    const kinds = new KindRegistry(builtinKinds(schemas));
+    const allocator = new ServiceAllocator(parseIpv4Range(options.serviceCidr ?? '10.96.0.0/16'), options.nodePortRange ?? { from: 30_000, to: 32_767 });
+    const kinds = new KindRegistry(builtinKinds(schemas, allocator));
     const machine: Machine = { objects, kinds, clock: options.clock ?? systemClock };
     cleanup.use(DefinitionService.open(machine, schemas, options.log));
     await createInitialObjects(machine);

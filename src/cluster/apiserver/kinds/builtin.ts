@@ -1,32 +1,83 @@
-import { type BuiltinSchemas, resources } from '../../../api/mod.ts';
+import { type BuiltinSchemas, type k8s, resources } from '../../../api/mod.ts';
 import { definitionStrategy } from '../custom/definition-strategy.ts';
+import { autoscalerStrategy } from './autoscaler.ts';
+import { configMapStrategy, secretStrategy } from './config-map.ts';
 import { buildKind, entry, type KindEntry } from './define.ts';
+import { deploymentStrategy } from './deployment.ts';
 import type { Kind } from './kind.ts';
 import { namespaceStrategy } from './namespace.ts';
+import { autoscalerColumns, deploymentColumns, endpointSliceColumns, eventColumns, nodeColumns, nodeWideColumns, replicaSetColumns, serviceColumns, serviceWideColumns, workloadWideColumns } from './other-columns.ts';
+import { podColumns, podWideColumns } from './pod-columns.ts';
+import { podStrategy } from './pod.ts';
+import { replicaSetStrategy } from './replica-set.ts';
+import type { ServiceAllocator } from './service-allocator.ts';
+import { serviceStrategy } from './service.ts';
+import { endpointSliceStrategy, eventStrategy, leaseStrategy, nodeStrategy } from './simple-strategies.ts';
 
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
-const replicasScale = { specReplicas: ['spec', 'replicas'], statusReplicas: ['status', 'replicas'] };
+const all = ['all'];
+const scale = { specReplicas: ['spec', 'replicas'], statusReplicas: ['status', 'replicas'] };
 
 /** The table of built-in kinds: adding one is adding an entry. */
-export const builtinEntries: readonly KindEntry[] = [
-  entry({ type: resources.namespaces, schemaPackage: core, shortNames: ['ns'], nameRule: 'label', strategy: namespaceStrategy, hasGeneration: false, columns: [{ name: 'Status', type: 'string', cell: ({ status }) => status?.phase ?? '' }] }),
-  entry({ type: resources.nodes, schemaPackage: core, shortNames: ['no'], hasGeneration: false }),
-  entry({ type: resources.pods, schemaPackage: core, shortNames: ['po'], categories: ['all'], selectableFields: { 'spec.nodeName': ({ spec }) => spec?.nodeName ?? '', 'status.phase': ({ status }) => status?.phase ?? '' } }),
-  entry({ type: resources.services, schemaPackage: core, shortNames: ['svc'], categories: ['all'], nameRule: 'dns1035', hasGeneration: false }),
-  entry({ type: resources.configMaps, schemaPackage: core, shortNames: ['cm'] }),
-  entry({ type: resources.secrets, schemaPackage: core }),
-  entry({ type: resources.serviceAccounts, schemaPackage: core, shortNames: ['sa'] }),
-  entry({ type: resources.events, schemaPackage: core, shortNames: ['ev'] }),
-  entry({ type: resources.deployments, schemaPackage: apps, shortNames: ['deploy'], categories: ['all'], scale: replicasScale }),
-  entry({ type: resources.replicaSets, schemaPackage: apps, shortNames: ['rs'], categories: ['all'], scale: replicasScale }),
-  entry({ type: resources.endpointSlices, schemaPackage: 'io.k8s.api.discovery.v1' }),
-  entry({ type: resources.leases, schemaPackage: 'io.k8s.api.coordination.v1' }),
-  entry({ type: resources.horizontalPodAutoscalers, schemaPackage: 'io.k8s.api.autoscaling.v2', shortNames: ['hpa'], categories: ['all'] }),
-  entry({ type: resources.customResourceDefinitions, schemaPackage: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1', shortNames: ['crd', 'crds'], categories: ['api-extensions'], strategy: definitionStrategy, columns: [{ name: 'Created At', type: 'date', cell: ({ metadata }) => metadata?.creationTimestamp ?? '' }] }),
-];
+export function builtinEntries(allocator: ServiceAllocator): KindEntry[] {
+  return [
+    entry({ type: resources.namespaces, schemaPackage: core, shortNames: ['ns'], nameRule: 'label', strategy: namespaceStrategy, hasGeneration: false, columns: [{ name: 'Status', type: 'string', description: 'The status of the namespace', cell: ({ status }) => status?.phase ?? '' }], selectableFields: { 'status.phase': ({ status }) => status?.phase ?? '' } }),
+    entry({ type: resources.nodes, schemaPackage: core, shortNames: ['no'], hasGeneration: false, strategy: nodeStrategy, columns: nodeColumns, wideColumns: nodeWideColumns, selectableFields: { 'spec.unschedulable': ({ spec }) => String(spec?.unschedulable === true) } }),
+    entry({ type: resources.pods, schemaPackage: core, shortNames: ['po'], categories: all, strategy: podStrategy, columns: podColumns, wideColumns: podWideColumns, selectableFields: podFields }),
+    entry({ type: resources.services, schemaPackage: core, shortNames: ['svc'], categories: all, nameRule: 'dns1035', hasGeneration: false, strategy: serviceStrategy(allocator), columns: serviceColumns, wideColumns: serviceWideColumns, selectableFields: { 'spec.clusterIP': ({ spec }) => spec?.clusterIP ?? '', 'spec.type': ({ spec }) => spec?.type ?? '' } }),
+    entry({ type: resources.configMaps, schemaPackage: core, shortNames: ['cm'], strategy: configMapStrategy, columns: [{ name: 'Data', type: 'integer', description: 'Number of entries.', cell: ({ data = {}, binaryData = {} }) => Object.keys(data).length + Object.keys(binaryData).length }] }),
+    entry({
+      type: resources.secrets,
+      schemaPackage: core,
+      strategy: secretStrategy,
+      columns: [
+        { name: 'Type', type: 'string', description: 'What the secret is for.', cell: ({ type }) => type ?? '' },
+        { name: 'Data', type: 'integer', description: 'Number of entries.', cell: ({ data = {} }) => Object.keys(data).length },
+      ],
+      selectableFields: { type: ({ type }) => type ?? '' },
+    }),
+    entry({ type: resources.serviceAccounts, schemaPackage: core, shortNames: ['sa'], columns: [{ name: 'Secrets', type: 'string', description: 'Number of secrets.', cell: ({ secrets = [] }) => secrets.length }] }),
+    entry({ type: resources.events, schemaPackage: core, shortNames: ['ev'], strategy: eventStrategy, allColumns: eventColumns, selectableFields: eventFields }),
+    entry({ type: resources.deployments, schemaPackage: apps, shortNames: ['deploy'], categories: all, scale, strategy: deploymentStrategy, columns: deploymentColumns, wideColumns: workloadWideColumns<k8s.Deployment>() }),
+    entry({ type: resources.replicaSets, schemaPackage: apps, shortNames: ['rs'], categories: all, scale, strategy: replicaSetStrategy, columns: replicaSetColumns, wideColumns: workloadWideColumns<k8s.ReplicaSet>(), selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) } }),
+    entry({ type: resources.endpointSlices, schemaPackage: 'io.k8s.api.discovery.v1', strategy: endpointSliceStrategy, columns: endpointSliceColumns }),
+    entry({ type: resources.leases, schemaPackage: 'io.k8s.api.coordination.v1', strategy: leaseStrategy, columns: [{ name: 'Holder', type: 'string', description: 'Who holds the lease.', cell: ({ spec }) => spec?.holderIdentity ?? '' }] }),
+    entry({ type: resources.horizontalPodAutoscalers, schemaPackage: 'io.k8s.api.autoscaling.v2', shortNames: ['hpa'], categories: all, strategy: autoscalerStrategy, columns: autoscalerColumns, hasGeneration: false }),
+    entry({
+      type: resources.customResourceDefinitions,
+      schemaPackage: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1',
+      shortNames: ['crd', 'crds'],
+      categories: ['api-extensions'],
+      strategy: definitionStrategy,
+      allColumns: [
+        { name: 'Name', type: 'string', format: 'name', description: 'Plural name and group.', cell: ({ metadata }) => metadata?.name ?? '' },
+        { name: 'Created At', type: 'date', description: 'When it was created.', cell: ({ metadata }) => metadata?.creationTimestamp ?? '' },
+      ],
+    }),
+  ];
+}
+
+const podFields = {
+  'spec.nodeName': ({ spec }: k8s.Pod): string => spec?.nodeName ?? '',
+  'spec.restartPolicy': ({ spec }: k8s.Pod): string => spec?.restartPolicy ?? '',
+  'spec.schedulerName': ({ spec }: k8s.Pod): string => spec?.schedulerName ?? '',
+  'spec.serviceAccountName': ({ spec }: k8s.Pod): string => spec?.serviceAccountName ?? '',
+  'spec.hostNetwork': ({ spec }: k8s.Pod): string => String(spec?.hostNetwork === true),
+  'status.phase': ({ status }: k8s.Pod): string => status?.phase ?? '',
+  'status.podIP': ({ status }: k8s.Pod): string => status?.podIP ?? '',
+  'status.nominatedNodeName': ({ status }: k8s.Pod): string => status?.nominatedNodeName ?? '',
+};
+
+const eventFields: Record<string, (event: k8s.Event) => string> = {
+  ...Object.fromEntries((['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'] as const).map((field) => [`involvedObject.${field}`, ({ involvedObject }: k8s.Event) => involvedObject[field] ?? ''])),
+  reason: ({ reason }) => reason ?? '',
+  reportingComponent: ({ reportingComponent }) => reportingComponent ?? '',
+  source: ({ source, reportingComponent }) => source?.component ?? reportingComponent ?? '',
+  type: ({ type }) => type ?? '',
+};
 
 /** All built-in kinds. */
-export function builtinKinds(schemas: BuiltinSchemas): Kind[] {
-  return builtinEntries.map((given) => buildKind(given, schemas));
+export function builtinKinds(schemas: BuiltinSchemas, allocator: ServiceAllocator): Kind[] {
+  return builtinEntries(allocator).map((given) => buildKind(given, schemas));
 }

@@ -18,6 +18,8 @@ export interface PrepareContext {
   readonly now: string;
   /** Objects of another kind, as they are now. */
   list(type: ResourceType, namespace?: string): Iterable<ApiObject>;
+  /** Where preparation reports what is wrong; it is told together with what validation finds. */
+  readonly problems: FieldErrors;
   /** Called when the write is over, whether it succeeded or not. */
   onFinished(release: () => void): void;
 }

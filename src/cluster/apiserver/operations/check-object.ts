@@ -5,14 +5,29 @@ import { validateMetadata, validateMetadataUpdate } from '../validation/metadata
 import { validateRequired } from '../validation/required.ts';
 import type { WriteOptions } from './machine.ts';
 
-/** Validates an object that is about to be stored, against the one it replaces if any. 422 with every problem. */
-export function checkObject(kind: Kind, object: ApiObject, old: ApiObject | undefined, options: Pick<WriteOptions, 'warnings'>): void {
+/** What an object that is about to be stored is checked against. */
+export interface CheckContext {
+  /** What it replaces. */
+  readonly old?: ApiObject;
+  /** Whether the rules of what may change apply: not for the server's own subresources. */
+  readonly isUpdateChecked: boolean;
+  /** What preparation found already. */
+  readonly problems: FieldErrors;
+}
+
+/** Validates an object that is about to be stored. 422 with every problem. */
+export function checkObject(kind: Kind, object: ApiObject, { old, isUpdateChecked, problems }: CheckContext, options: Pick<WriteOptions, 'warnings'>): void {
   const errors = new FieldErrors();
+  errors.places.push(...problems.places);
   validateMetadata(object, kind.type.isNamespaced, kind.nameRule, errors);
-  if (old !== undefined) validateMetadataUpdate(object, old, errors);
+  if (old !== undefined && isUpdateChecked) validateMetadataUpdate(object, old, errors);
+  const found = errors.places.length;
   if (!kind.isCustom) validateRequired(kind.node, object, errors);
-  kind.strategy.validate?.(object, errors);
-  if (old !== undefined) kind.strategy.validateUpdate?.(object, old, errors);
+  // A kind's own rules may rely on its required fields being there.
+  if (errors.places.length === found) {
+    kind.strategy.validate?.(object, errors);
+    if (old !== undefined && isUpdateChecked) kind.strategy.validateUpdate?.(object, old, errors);
+  }
   if (errors.places.length > 0) throw objectInvalid(kind.type, object.metadata.name, errors.places);
   options.warnings.push(...(kind.strategy.warnings?.(object) ?? []));
 }

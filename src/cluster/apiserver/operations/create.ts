@@ -38,7 +38,7 @@ async function insertObject(machine: Machine, kind: Kind, object: ApiObject, opt
     if (kind.hasGeneration) metadata.generation = 1;
     if (kind.hasStatus) delete object.status;
     kind.strategy.prepareCreate?.(object, context);
-    checkObject(kind, object, undefined, options);
+    checkObject(kind, object, { isUpdateChecked: false, problems: context.problems }, options);
     return await storeNew(machine, kind, object, options);
   } finally {
     finish();

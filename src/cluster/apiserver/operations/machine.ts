@@ -3,6 +3,7 @@ import type { Clock } from '../../../kernel/mod.ts';
 import { type ApiObject, type Kind, listPrefix, type PrepareContext } from '../kinds/kind.ts';
 import type { KindRegistry } from '../kinds/registry.ts';
 import type { ObjectCache } from '../objects/object-cache.ts';
+import { FieldErrors } from '../validation/field-errors.ts';
 
 /** What every operation works with. */
 export interface Machine {
@@ -33,6 +34,7 @@ export function openPrepareContext(machine: Machine): { context: PrepareContext;
   const releases: (() => void)[] = [];
   const context: PrepareContext = {
     now: timeText(machine.clock.now()),
+    problems: new FieldErrors(),
     list: (type, namespace = '') => listObjects(machine, type, namespace),
     onFinished: (release) => releases.push(release),
   };

@@ -87,7 +87,7 @@ async function writeChanged(machine: Machine, kind: Kind, stored: StoredObject, 
     if (part === 'main') kind.strategy.prepareUpdate?.(object, old, context);
     object.apiVersion = storedApiVersion(kind);
     if (kind.hasGeneration && part !== 'status' && isSpecChanged(object, old)) object.metadata.generation = (old.metadata.generation ?? 0) + 1;
-    checkObject(kind, object, old, options);
+    checkObject(kind, object, { old, isUpdateChecked: part !== 'all', problems: context.problems }, options);
     if (isUnchanged(object, old)) return stored;
     if (options.dryRun) return new StoredObject({ key: stored.key, value: toStoredText(object), createRevision: stored.createRevision, modRevision: stored.revision });
     if (isRemovable(object)) return await removeObject(machine, stored, object);
