@@ -6,6 +6,10 @@ export interface ControllerSettings {
   readonly autoscalerDownscaleStabilizationMs: number;
   /** A node whose Lease was not renewed for this long is taken for lost. Default 40 s. */
   readonly nodeMonitorGraceMs: number;
+  /** Events are deleted this long after they last happened. Default 1 hour. */
+  readonly eventTtlMs: number;
+  /** PEM of the API server's authority, published to every namespace as ConfigMap `kube-root-ca.crt`. Default: not published. */
+  readonly clusterCa?: string;
   /** Controllers that are not run, by name; for clusters that have their own. Default: none. */
   readonly disabled: readonly string[];
 }
@@ -14,5 +18,6 @@ export const defaultControllerSettings: ControllerSettings = {
   autoscalerSyncMs: 5_000,
   autoscalerDownscaleStabilizationMs: 300_000,
   nodeMonitorGraceMs: 40_000,
+  eventTtlMs: 3_600_000,
   disabled: [],
 };

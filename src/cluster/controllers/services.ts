@@ -1,10 +1,16 @@
 import { type ControllerOptions, EventRecorder, type Informers, type KubeClient } from '../../client/mod.ts';
 import { type Clock, type Logger, type Service, systemClock } from '../../kernel/mod.ts';
+import { autoscalerController } from './autoscaler/reconciler.ts';
 import { type ControllerSettings, defaultControllerSettings } from './config.ts';
 import type { ControllerContext } from './context.ts';
 import { deploymentController } from './deployment/reconciler.ts';
 import { endpointSliceController } from './endpoint-slice/reconciler.ts';
+import { EventExpiry } from './event-expiry/event-expiry.ts';
+import { GarbageCollector } from './garbage-collector/reconciler.ts';
+import { namespaceController } from './namespace/reconciler.ts';
+import { nodeLifecycleController } from './node-lifecycle/reconciler.ts';
 import { replicaSetController } from './replica-set/reconciler.ts';
+import { serviceAccountController } from './service-account/reconciler.ts';
 
 export interface ControllerServicesOptions extends Partial<ControllerSettings> {
   readonly clock?: Clock;
@@ -27,6 +33,12 @@ export function controllerServices(client: KubeClient, informers: Informers, opt
     deploymentController(contextOf('deployment-controller')),
     replicaSetController(contextOf('replicaset-controller')),
     endpointSliceController(contextOf('endpoint-slice-controller')),
+    autoscalerController(contextOf('horizontal-pod-autoscaler'), settings),
+    new GarbageCollector(contextOf('garbage-collector')),
+    namespaceController(contextOf('namespace-controller')),
+    nodeLifecycleController(contextOf('node-controller'), settings),
+    serviceAccountController(contextOf('service-account-controller'), settings),
+    new EventExpiry(contextOf('event-expiry'), settings),
   ];
   return services.filter(({ name }) => !settings.disabled.includes(name));
 }
