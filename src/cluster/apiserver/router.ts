@@ -2,11 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { GantryError, type Logger } from '../../kernel/mod.ts';
 import { type Authorizer, isPublic } from './access/authorizer.ts';
 import { anonymous, type Authenticator, type User } from './access/user.ts';
+import { serveDiscovery } from './discovery/discovery-handler.ts';
+import type { OpenApiHandler } from './discovery/openapi-handler.ts';
 import { badRequest, pathNotFound, qualifiedResource } from './errors.ts';
 import type { Exchange } from './handlers/exchange.ts';
 import { serveHealth } from './handlers/health.ts';
 import { serveResource } from './handlers/resource-handler.ts';
 import { serveSubresource } from './handlers/subresource-handler.ts';
+import type { VirtualResource } from './kinds/virtual.ts';
 import type { Machine } from './operations/machine.ts';
 import { parseRequestInfo, type RequestInfo } from './requests/request-info.ts';
 import { sendError } from './requests/respond.ts';
@@ -15,6 +18,8 @@ export interface RouterOptions {
   readonly machine: Machine;
   readonly authenticators: readonly Authenticator[];
   readonly authorizer: Authorizer;
+  readonly virtual: readonly VirtualResource[];
+  readonly openApi: OpenApiHandler;
   readonly log: Logger;
   isReady(): boolean;
 }
@@ -72,8 +77,12 @@ export class Router {
     const { machine } = this.#options;
     if (!info.isResource) {
       if (await serveHealth(exchange, this.#options.isReady())) return;
+      if (await serveDiscovery(machine.kinds, this.#options.virtual, exchange)) return;
+      if (await this.#options.openApi.serve(exchange)) return;
       throw pathNotFound();
     }
+    const virtual = this.#options.virtual.find(({ group, version, plural }) => group === info.group && version === info.version && plural === info.plural);
+    if (virtual !== undefined) return virtual.serve(exchange);
     const kind = machine.kinds.find(info.group, info.version, info.plural);
     if (kind === undefined) throw pathNotFound();
     if (info.subresource === '') return serveResource(machine, kind, exchange, 'main');

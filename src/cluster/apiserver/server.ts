@@ -7,6 +7,7 @@ import type { ObjectStore } from '../../store/mod.ts';
 import { type Authorizer, GroupAuthorizer } from './access/authorizer.ts';
 import type { Authenticator } from './access/user.ts';
 import { DefinitionService } from './custom/definition-service.ts';
+import { OpenApiHandler } from './discovery/openapi-handler.ts';
 import { builtinKinds } from './kinds/builtin.ts';
 import { KindRegistry } from './kinds/registry.ts';
 import { parseIpv4Range } from './kinds/service-address.ts';
@@ -68,7 +69,15 @@ export class ApiServer implements AsyncDisposable {
     const machine: Machine = { objects, kinds, clock: options.clock ?? systemClock };
     cleanup.use(DefinitionService.open(machine, schemas, options.log));
     await createInitialObjects(machine);
-    const router = new Router({ machine, authenticators: options.authenticators, authorizer: options.authorizer ?? new GroupAuthorizer(), log: options.log, isReady: () => true });
+    const router = new Router({
+      machine,
+      authenticators: options.authenticators,
+      authorizer: options.authorizer ?? new GroupAuthorizer(),
+      virtual: [],
+      openApi: new OpenApiHandler(kinds, schemas),
+      log: options.log,
+      isReady: () => true,
+    });
     const server = openServer(options.tls);
     server.on('request', (request, response) => void router.handle(request, response));
     cleanup.defer(() => closeServer(server));
