@@ -166,6 +166,7 @@ function settingOptions(command: Command): Command {
     .option('--docker-listen <address>', 'tcp://127.0.0.1:PORT for the Docker API beside its socket; may be repeated', repeatable)
     .option('--pod-cidr <cidr>', 'network of pods (default: 10.244.0.0/16 or a free one)')
     .option('--service-cidr <cidr>', 'network of services (default: 10.96.0.0/16 or a free one)')
+    .option('--container-cidr <cidr>', 'networks of containers that are not pods (default: 10.160.0.0/16 or a free one)')
     .option('--node-port-range <first-last>', 'ports of NodePort services (default: 30000-32767)')
     .option('--token-file <file>', 'Kubernetes static token file: lines of token,user,uid,"group1,group2"')
     .option('--git-root <dir>', 'serve this folder of bare repositories (default: DIR/git)')

@@ -11,6 +11,7 @@ export interface SettingFlags {
   dockerListen?: string[];
   podCidr?: string;
   serviceCidr?: string;
+  containerCidr?: string;
   nodePortRange?: string;
   tokenFile?: string;
   gitRoot?: string;
@@ -25,13 +26,13 @@ export interface SettingFlags {
 
 /** The flags that were given, checked like the configuration file. `invalid` names the setting. */
 export function settingsOf(flags: SettingFlags): Settings {
-  const { dockerListen, podCidr, serviceCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel } = flags;
+  const { dockerListen, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel } = flags;
   const given = {
     apiPort: port(flags.apiPort),
     httpPort: port(flags.httpPort),
     registryPort: port(flags.registryPort),
     agentPort: port(flags.agentPort),
-    ...{ dockerListen, podCidr, serviceCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel },
+    ...{ dockerListen, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel },
     noProxy: flags.noProxyFor,
     insecureRegistries: flags.insecureRegistry,
     registryMirrors: mirrors(flags.registryMirror),

@@ -1,11 +1,78 @@
-import { aborted, type Logger } from '../kernel/mod.ts';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bootstrapImage } from '../builder/mod.ts';
+import { Informers, openKubeClient } from '../client/mod.ts';
+import { DnsServer, parseResolvConf } from '../cluster/dns/mod.ts';
+import { NodeAgent } from '../cluster/node/mod.ts';
+import { ServiceProxy } from '../cluster/proxy/mod.ts';
+import { type Engine, openEngine, openImageStore } from '../engine/mod.ts';
+import { openNftables } from '../host/mod.ts';
+import { aborted, type Logger, readTextIfExists, runServices, type Service } from '../kernel/mod.ts';
+import { bootstrapStoreOf } from './adapters/bootstrap-store.ts';
+import { createContainerRuntime } from './adapters/container-runtime.ts';
+import { openEngineRegistryClient } from './adapters/registry-client.ts';
+import { AgentSocket } from './agent-socket.ts';
+import { containerNetworks } from './container-networks.ts';
 import type { Credentials } from './credentials.ts';
 import type { Instance } from './instance.ts';
+import { proxyVariables, version } from './process-environment.ts';
 
-/** Composes and runs the agent. */
+/** Layers of base images, shared by all instances of the machine. */
+const bootstrapCache = '/var/cache/gantry/bootstrap';
+
+/** Composes the node agent from the layers and runs it until the signal aborts; `onReady` is called once the node is registered. */
 export async function runAgent(instance: Instance, credentials: Credentials, log: Logger, onReady: () => void, signal: AbortSignal): Promise<void> {
-  log.info('agent started', { apiPort: instance.record.apiPort });
-  void credentials;
-  onReady();
-  await aborted(signal);
+  const { id, paths, record, settings } = instance;
+  await using parts = new AsyncDisposableStack();
+  const certificateAuthorities = settings.certificateBundle === undefined ? undefined : await readFile(settings.certificateBundle, 'utf8');
+  const registry = parts.use(openEngineRegistryClient({ mirrors: settings.registryMirrors, plainHttp: settings.insecureRegistries, certificateAuthorities, proxy: { http: settings.httpProxy, https: settings.httpsProxy, noProxy: settings.noProxy } }));
+  const images = parts.use(await openImageStore({ folder: join(paths.engine, 'images'), registry, log }));
+  const networks = containerNetworks(record.containerCidr);
+  const engine = parts.use(await openEngine({ instanceId: id, rootFolder: paths.engine, runFolder: join(paths.runDir, 'e'), images, podCidr: record.podCidr, ...networks, publishAddress: '127.0.0.1', log }, signal));
+  const environment = { certificateBundle: settings.certificateBundle, proxyVariables: proxyVariables(settings) };
+  const commands = { bootstrapImage: (name: string, progress: (line: string) => void, stop: AbortSignal) => bootstrapImage(name, bootstrapStoreOf(images), { cacheFolder: bootstrapCache, environment }, progress, stop) };
+  parts.use(await AgentSocket.open(paths.agentSocket, commands, log));
+  const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: credentials.pki.ca.cert, clientCert: credentials.pki.agent.cert, clientKey: credentials.pki.agent.key, userAgent: 'gantry-agent' }));
+  const informers = new Informers(client, log);
+  const services = await openNodeServices(instance, credentials, { client, informers, engine, runtime: createContainerRuntime(engine, images), parts, log });
+  const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
+  await runServices([[informers], services.network, [services.node], [ready]], log, signal);
+}
+
+interface NodeParts {
+  readonly client: ReturnType<typeof openKubeClient>;
+  readonly informers: Informers;
+  readonly engine: Engine;
+  readonly runtime: ReturnType<typeof createContainerRuntime>;
+  /** Takes what has to be closed. */
+  readonly parts: AsyncDisposableStack;
+  readonly log: Logger;
+}
+
+/** What makes pods run and reach each other: proxy and name service, then the node agent itself. */
+async function openNodeServices(instance: Instance, { pki }: Credentials, { client, informers, engine, runtime, parts, log }: NodeParts): Promise<{ network: Service[]; node: NodeAgent }> {
+  const { id, paths, record, nodeName, clusterDomain } = instance;
+  const pods = engine.networks.get('pods');
+  const resolver = parseResolvConf((await readTextIfExists('/etc/resolv.conf')) ?? '');
+  const nftables = parts.use(openNftables());
+  const proxy = new ServiceProxy(informers, nftables, { nodeName, table: `gantry-${id}-services`, serviceCidr: record.serviceCidr, podBridge: pods.bridgeName }, log);
+  const upstreams = resolver.servers.filter((address) => address !== pods.gateway).map((address) => ({ address, port: 53 }));
+  const dns = new DnsServer(informers, { address: pods.gateway, port: 53, clusterDomain, upstreams }, log);
+  const node = parts.use(
+    await NodeAgent.open(
+      {
+        nodeName,
+        nodeIp: pods.gateway,
+        podCidr: record.podCidr,
+        dataFolder: paths.node,
+        runFolder: join(paths.runDir, 'n'),
+        dns: { clusterServers: [pods.gateway], clusterDomain, host: resolver },
+        listen: { host: '127.0.0.1', port: record.agentPort, tls: { cert: pki.agentServing.cert, key: pki.agentServing.key, clientCa: pki.ca.cert } },
+        runtimeVersion: `gantry-${engine.info.runtimeName}://${engine.info.runtimeVersion}`,
+        version,
+      },
+      { client, informers, runtime, drain: proxy, log },
+    ),
+  );
+  return { network: [proxy, dns], node };
 }

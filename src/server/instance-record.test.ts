@@ -5,7 +5,7 @@ import { type InstanceRecord, type MachineUse, planRecord } from './instance-rec
 import type { Settings } from './settings.ts';
 
 const free: MachineUse = { isPortUsed: () => false, networks: [] };
-const first: InstanceRecord = { version: 1, instanceId: 'abcd1234', dataDir: '/d', apiPort: 6443, httpPort: 7080, registryPort: 5000, agentPort: 10_250, serviceCidr: '10.96.0.0/16', podCidr: '10.244.0.0/16' };
+const first: InstanceRecord = { version: 1, instanceId: 'abcd1234', dataDir: '/d', apiPort: 6443, httpPort: 7080, registryPort: 5000, agentPort: 10_250, serviceCidr: '10.96.0.0/16', podCidr: '10.244.0.0/16', containerCidr: '10.160.0.0/16' };
 
 function plan(settings: Settings = {}, previous?: InstanceRecord, use: MachineUse = free): InstanceRecord {
   return planRecord('abcd1234', '/d', settings, previous, use);

@@ -14,19 +14,22 @@ export const instanceRecordSchema = z.strictObject({
   agentPort: z.int(),
   serviceCidr: z.string(),
   podCidr: z.string(),
+  containerCidr: z.string(),
 });
 export type InstanceRecord = z.output<typeof instanceRecordSchema>;
 
 const portDefaults = { apiPort: 6443, httpPort: 7080, registryPort: 5000, agentPort: 10_250 } as const;
 type PortName = keyof typeof portDefaults;
 const portNames = Object.keys(portDefaults) as PortName[];
-const flagOf: Record<PortName | 'serviceCidr' | 'podCidr', string> = {
+type NetworkName = 'serviceCidr' | 'podCidr' | 'containerCidr';
+const flagOf: Record<PortName | NetworkName, string> = {
   apiPort: '--api-port',
   httpPort: '--http-port',
   registryPort: '--registry-port',
   agentPort: '--agent-port',
   serviceCidr: '--service-cidr',
   podCidr: '--pod-cidr',
+  containerCidr: '--container-cidr',
 };
 
 /** What the machine has in use, without this instance's own share. */
@@ -52,8 +55,8 @@ export function planRecord(instanceId: string, dataDir: string, settings: Settin
   if (new Set(Object.values(ports)).size < portNames.length) throw new GantryError('invalid', `the ports must differ: ${portNames.map((name) => `${flagOf[name]} ${ports[name]}`).join(', ')}`);
   const serviceCidr = network('serviceCidr', settings, previous, serviceCandidates(), use.networks);
   const podCidr = network('podCidr', settings, previous, podCandidates(), [...use.networks, parseCidr(serviceCidr)]);
-  if (cidrsOverlap(parseCidr(serviceCidr), parseCidr(podCidr))) throw new GantryError('invalid', `--service-cidr ${serviceCidr} and --pod-cidr ${podCidr} overlap`);
-  return { version: 1, instanceId, dataDir, ...ports, serviceCidr, podCidr };
+  const containerCidr = network('containerCidr', settings, previous, containerCandidates(), [...use.networks, parseCidr(serviceCidr), parseCidr(podCidr)]);
+  return { version: 1, instanceId, dataDir, ...ports, serviceCidr, podCidr, containerCidr };
 }
 
 function nextPort(first: number, isUsed: (port: number) => boolean): number {
@@ -61,7 +64,7 @@ function nextPort(first: number, isUsed: (port: number) => boolean): number {
   throw new GantryError('exhausted', `no free port between ${first} and ${first + 999}`);
 }
 
-function network(name: 'serviceCidr' | 'podCidr', settings: Settings, previous: InstanceRecord | undefined, candidates: readonly string[], used: readonly Cidr[]): string {
+function network(name: NetworkName, settings: Settings, previous: InstanceRecord | undefined, candidates: readonly string[], used: readonly Cidr[]): string {
   const [wanted, chosen] = [settings[name], previous?.[name]];
   if (chosen !== undefined) {
     if (wanted === undefined || wanted === chosen) return chosen;
@@ -79,6 +82,10 @@ function network(name: 'serviceCidr' | 'podCidr', settings: Settings, previous: 
 
 function serviceCandidates(): string[] {
   return Array.from({ length: 32 }, (_, index) => `10.${96 + index}.0.0/16`);
+}
+
+function containerCandidates(): string[] {
+  return Array.from({ length: 32 }, (_, index) => `10.${160 + index}.0.0/16`);
 }
 
 function podCandidates(): string[] {

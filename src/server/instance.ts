@@ -115,7 +115,7 @@ async function machineUse(id: string, ports: readonly number[]): Promise<Machine
     if (!(await canListen(port))) usedPorts.add(port);
   }));
   const routes = parseRoutes((await readTextIfExists('/proc/net/route')) ?? '', `g${id.slice(0, 6)}`);
-  const networks = [...routes, ...others.flatMap((record) => [parseCidr(record.serviceCidr), parseCidr(record.podCidr)])];
+  const networks = [...routes, ...others.flatMap((record) => [record.serviceCidr, record.podCidr, record.containerCidr].map(parseCidr))];
   return { isPortUsed: (port) => usedPorts.has(port), networks };
 }
 

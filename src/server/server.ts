@@ -6,7 +6,7 @@ import { controllerServices } from '../cluster/controllers/mod.ts';
 import { Scheduler } from '../cluster/scheduler/mod.ts';
 import { type Delivery, openDelivery } from '../delivery/mod.ts';
 import { GitHosting, type PushGate, RepositoryRoot } from '../git/mod.ts';
-import { aborted, type Logger, runServices, type Service } from '../kernel/mod.ts';
+import { aborted, GantryError, type Logger, runServices, type Service } from '../kernel/mod.ts';
 import { openRegistry } from '../registry/mod.ts';
 import { HistoryTrimmer, SqliteObjectStore } from '../store/mod.ts';
 import { type AccessToken, readAccessTokens } from './access-tokens.ts';
@@ -46,6 +46,8 @@ function openApiServer(instance: Instance, { pki }: Credentials, tokens: readonl
     listen: { host: '127.0.0.1', port: instance.record.apiPort },
     tls: { key: pki.server.key, cert: pki.server.cert, clientCa: pki.ca.cert },
     authenticators: [new CertificateAuthenticator(), new TokenAuthenticator(tokens)],
+    serviceCidr: instance.record.serviceCidr,
+    ...(instance.settings.nodePortRange === undefined ? {} : { nodePortRange: parsePortRange(instance.settings.nodePortRange) }),
     log,
   });
 }
@@ -66,4 +68,10 @@ function openGit(instance: Instance, client: KubeClient, informers: Informers, t
     authenticator: gitAuthenticatorOf(tokens),
     log,
   });
+}
+
+function parsePortRange(text: string): { from: number; to: number } {
+  const [from = 0, to = 0] = text.split('-').map(Number);
+  if (from < 1 || to > 65_535 || from > to) throw new GantryError('invalid', `nodePortRange ${text}: expected FIRST-LAST within 1-65535`);
+  return { from, to };
 }

@@ -6,7 +6,7 @@ const port = z.int().min(1).max(65_535);
 const cidr = z.string().superRefine((text, context) => {
   try {
     const { prefix } = parseCidr(text);
-    if (prefix < 12 || prefix > 24) context.addIssue({ code: 'custom', message: 'the prefix must be between /12 and /24' });
+    if (prefix < 12 || prefix > 22) context.addIssue({ code: 'custom', message: 'the prefix must be between /12 and /22' });
   } catch (error) {
     if (!isError(error, 'invalid')) throw error;
     context.addIssue({ code: 'custom', message: error.message });
@@ -34,6 +34,8 @@ export const settingsSchema = z.strictObject({
   serviceCidr: cidr.optional(),
   /** Network of pods. Default 10.244.0.0/16, or a free one. Fixed once chosen. */
   podCidr: cidr.optional(),
+  /** Networks of containers that are not pods: Docker's `bridge` and those that clients make. Default 10.160.0.0/16, or a free one. Fixed once chosen. */
+  containerCidr: cidr.optional(),
   /** Ports of NodePort services. Default 30000-32767. */
   nodePortRange: z.string().regex(/^\d{1,5}-\d{1,5}$/, 'must be FIRST-LAST').optional(),
   /** Kubernetes' static token file: CSV lines `token,user,uid,"group1,group2"`. */

@@ -10,7 +10,7 @@ interface Status {
   /** Only those that run. */
   processes: { name: Role; pid: number }[];
   endpoints: Endpoints;
-  networks: { pods: string; services: string };
+  networks: { pods: string; services: string; containers: string };
   nodes: { name: string; isReady: boolean }[];
   applications: { namespace: string; repository: string; release: number; phase: string; commit: string; urls: string[] }[];
   /** Why nodes and applications are not known. */
@@ -25,7 +25,7 @@ export async function status(options: InstanceOptions & { json?: boolean }): Pro
   print(`instance     ${found.instanceId} in ${found.dataDir}`);
   print(`processes    ${found.processes.map(({ name, pid }) => `${name} (pid ${pid})`).join(', ') || 'none running'}`);
   print(`API          ${endpoints.api}\ngit, logs    ${endpoints.web}\nregistry     ${endpoints.registry}\nDocker       ${endpoints.docker}`);
-  print(`networks     pods ${found.networks.pods}, services ${found.networks.services}`);
+  print(`networks     pods ${found.networks.pods}, services ${found.networks.services}, containers ${found.networks.containers}`);
   if (found.problem !== undefined) return print(`problem      ${found.problem}`);
   print(`nodes        ${found.nodes.map(({ name, isReady }) => `${name} (${isReady ? 'ready' : 'not ready'})`).join(', ') || 'none'}`);
   if (found.applications.length === 0) return print('applications none');
@@ -44,7 +44,7 @@ async function readStatus(instance: Instance, options: InstanceOptions): Promise
     dataDir: instance.paths.dataDir,
     processes,
     endpoints: endpointsOf(instance),
-    networks: { pods: instance.record.podCidr, services: instance.record.serviceCidr },
+    networks: { pods: instance.record.podCidr, services: instance.record.serviceCidr, containers: instance.record.containerCidr },
     nodes: [],
     applications: [],
   };

@@ -1,0 +1,60 @@
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { formatError, GantryError, type Logger, toGantryError } from '../kernel/mod.ts';
+
+/** What can be asked of the agent on its own socket. */
+export interface AgentCommands {
+  /** Makes a base image; resolves to its id. `not-found` for a name without a recipe. */
+  bootstrapImage(name: string, progress: (line: string) => void, signal: AbortSignal): Promise<string>;
+}
+
+/**
+ * The agent's own unix socket (mode 0600), for what neither the Docker nor the Kubernetes API has.
+ * `POST /images/bootstrap?name=` answers lines of JSON: `{"progress":…}`, then `{"result":…}` or `{"error":{"code","message"}}`.
+ */
+export class AgentSocket implements AsyncDisposable {
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async open(path: string, commands: AgentCommands, log: Logger): Promise<AgentSocket> {
+    // A socket file that a killed agent left; the role's lock says that there is no other agent.
+    await rm(path, { force: true });
+    const server = createServer({ requestTimeout: 0 }, (request, response) => void serve(commands, request, response, log));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error) => reject(new GantryError('unavailable', `cannot listen on ${path}`, { cause: error })));
+      server.listen(path, resolve);
+    });
+    await chmod(path, 0o600);
+    return new AgentSocket(server);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}
+
+async function serve(commands: AgentCommands, request: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://agent');
+  const name = url.searchParams.get('name');
+  if (request.method !== 'POST' || url.pathname !== '/images/bootstrap' || name === null) {
+    response.writeHead(404, { 'content-type': 'application/json' }).end(JSON.stringify({ message: 'there is nothing here' }));
+    return;
+  }
+  const gone = new AbortController();
+  response.once('close', () => gone.abort(new GantryError('cancelled', 'the client went away')));
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  const say = (message: unknown): void => void response.write(`${JSON.stringify(message)}\n`);
+  try {
+    say({ result: await commands.bootstrapImage(name, (line) => say({ progress: line }), gone.signal) });
+  } catch (error) {
+    const { code } = toGantryError(error);
+    if (!gone.signal.aborted) log.warn('image not made', { name, err: error });
+    say({ error: { code, message: formatError(error) } });
+  }
+  response.end();
+}
