@@ -1,10 +1,12 @@
 /**
- * engine: containers, from an image reference to a running process and back. Read engine.ts (the face) and types.ts first,
- * then images/types.ts for images and docker/ for the Docker Engine API.
+ * engine: containers, from an image reference to a running process and back. Read engine.ts (the face) and types.ts first, then
+ * containers/container-lifecycle.ts (states) and containers/launcher.ts (one run); images/types.ts for images, docker/ for the Docker Engine API.
  */
+export { defaultLogOptions, plainContainerSpec } from './containers/plain-spec.ts';
 export type * from './engine.ts';
 export { openImageStore, type ImageStoreOptions } from './images/local-image-store.ts';
 export { formatPlatform, hostPlatform, parsePlatform } from './images/platform.ts';
 export * from './images/types.ts';
+export { type EngineOptions, openEngine } from './open-engine.ts';
 export type * from './ports.ts';
 export type * from './types.ts';

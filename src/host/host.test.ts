@@ -4,7 +4,7 @@ import { hostname, networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isError, randomHex } from '../kernel/mod.ts';
-import { LinkTable } from './links.ts';
+import { LinkTable, removeLink } from './links.ts';
 import { readMounts, unmountBelow } from './mounts.ts';
 import { nameHost, pinNamespaces, unpinNamespace, withinNamespaces } from './namespaces.ts';
 import { deleteTable, openNftables, openNftProgram, tablesWithPrefix } from './nftables.ts';
@@ -61,11 +61,11 @@ test('LinkTable joins a namespace to a bridge by a veth pair', { skip }, async (
       return { mac: eth0.macAddress, address: networkInterfaces().eth0?.[0]?.address, routes: readFileSync('/proc/thread-self/net/route', 'utf8').split('\n').length - 2 };
     });
     assert.deepEqual(inside, { mac: '02:42:c6:12:ff:02', address: '198.18.255.2', routes: 1 });
-    assert.equal(await links.remove(`gv${id}`), true);
-    assert.equal(await links.remove(`gv${id}`), false);
+    assert.equal(await removeLink(`gv${id}`), true);
+    assert.equal(await removeLink(`gv${id}`), false);
   } finally {
     unpinNamespace(net);
-    await links.remove(`gt${id}`);
+    await removeLink(`gt${id}`);
     rmSync(folder, { recursive: true });
   }
 });

@@ -1,4 +1,5 @@
 import { isError } from '../kernel/mod.ts';
+import { withinNamespaces } from './namespaces.ts';
 import {
   addressHeader,
   attribute,
@@ -97,17 +98,17 @@ export class LinkTable implements Disposable {
   }
 
   /**
-   * False when there is no such link. Removing one end of a veth pair removes the other. Runs on another thread with a socket
-   * of its own: the kernel takes 20 to 70 ms to take an interface out of use.
+   * False when there is no such link. Removing one end of a veth pair removes the other. The kernel takes 20 to 70 ms, so it is asked on
+   * another thread; nobody else may use this table meanwhile.
    */
-  async remove(name: string): Promise<boolean> {
+  async removeSlowly(name: string): Promise<boolean> {
     const link = this.find(name);
     if (link === undefined) return false;
-    using other = LinkTable.open();
-    const request = encodeMessage(netlink.deleteLink, netlink.request | netlink.acknowledge, 1, linkHeader(link.index), []);
-    await descriptors.sendElsewhere(other.#fd, request);
+    this.#sequence += 1;
+    const flags = netlink.request | netlink.acknowledge;
+    await descriptors.sendElsewhere(this.#fd, encodeMessage(netlink.deleteLink, flags, this.#sequence, linkHeader(link.index), []));
     try {
-      other.#answers(`link ${name}`, 1);
+      this.#answers(`link ${name}`, this.#sequence);
       return true;
     } catch (error) {
       if (isError(error) && error.details.errno === 'ENODEV') return false;
@@ -200,3 +201,8 @@ function macBytes(macAddress: string): Buffer {
   return Buffer.from(macAddress.replaceAll(':', ''), 'hex');
 }
 
+/** Removes an interface of this namespace, or of the pinned one, without holding up this thread. False when there is none of that name. */
+export async function removeLink(name: string, namespaceFile?: string): Promise<boolean> {
+  using table = namespaceFile === undefined ? LinkTable.open() : withinNamespaces({ net: namespaceFile }, () => LinkTable.open());
+  return await table.removeSlowly(name);
+}

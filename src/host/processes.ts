@@ -35,6 +35,16 @@ export function signalProcess(identity: ProcessIdentity, signalNumber: number): 
   }
 }
 
+/** The program's arguments, separated by zero bytes; empty when the process is gone. */
+export function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return '';
+    throw error;
+  }
+}
+
 /** Changes with every boot of the machine (random(4)). */
 export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

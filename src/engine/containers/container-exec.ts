@@ -1,0 +1,49 @@
+import { GantryError } from '../../kernel/mod.ts';
+import { planEnvironment } from '../bundle/bundle.ts';
+import { planCapabilities, toOciCapabilities } from '../bundle/capabilities.ts';
+import type { OciProcess } from '../bundle/oci-spec.ts';
+import { planRlimits } from '../bundle/rlimits.ts';
+import { readUserDatabases, resolveUser } from '../bundle/user.ts';
+import type { ExecSession, ExecSpec } from '../engine.ts';
+import type { HostFacts } from '../host-facts.ts';
+import type { EnginePaths } from '../paths.ts';
+import { startExec } from '../runtime/exec.ts';
+import type { ContainerEntry } from './container-entry.ts';
+
+/** Runs a further process in a running container. `conflict` when it does not run or is paused. */
+export async function execInContainer(host: HostFacts, paths: EnginePaths, entry: ContainerEntry, spec: ExecSpec, signal: AbortSignal): Promise<ExecSession> {
+  if (!entry.isRunning) throw new GantryError('conflict', `container ${entry.id} is not running`);
+  if (entry.status.state === 'paused') throw new GantryError('conflict', `Container ${entry.id} is paused, unpause the container before exec`);
+  if (spec.args.length === 0 || spec.args[0] === '') throw new GantryError('invalid', 'No exec command specified');
+  return startExec(
+    host.programs,
+    {
+      containerId: entry.id,
+      stateRoot: paths.runtimeState,
+      scratchFolder: entry.paths.run,
+      process: planExecProcess(host, entry, spec),
+      stdin: spec.stdin,
+      size: spec.size,
+    },
+    signal,
+  );
+}
+
+/** The process as the runtime takes it: the container's settings with what the request changes. */
+function planExecProcess(host: HostFacts, { spec: container, id, paths }: ContainerEntry, spec: ExecSpec): OciProcess {
+  const user = resolveUser(spec.user === '' ? container.user : spec.user, spec.user === '' ? container.supplementalGroups : [], readUserDatabases(paths.rootfs));
+  const isPrivileged = spec.isPrivileged || container.security.isPrivileged;
+  const bounding = planCapabilities({ ...container.security, isPrivileged }).filter((name) => host.capabilities.has(name));
+  const hostname = container.hostname === '' ? id.slice(0, 12) : container.hostname;
+  return {
+    terminal: spec.tty,
+    ...(spec.tty && spec.size !== undefined ? { consoleSize: spec.size } : {}),
+    user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+    args: spec.args,
+    env: planEnvironment([...container.env, ...spec.env], { home: user.home, hostname, tty: spec.tty }),
+    cwd: spec.workingDir !== '' ? spec.workingDir : container.workingDir !== '' ? container.workingDir : '/',
+    capabilities: toOciCapabilities(bounding, user.uid),
+    rlimits: planRlimits(container.resources.ulimits ?? [], host.limits).rlimits,
+    noNewPrivileges: container.security.noNewPrivileges && !spec.isPrivileged,
+  };
+}

@@ -1,0 +1,296 @@
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { commandLine, identifyProcess, mount, resolveInside, signalProcess } from '../../host/mod.ts';
+import { errnoOf, GantryError, type Logger, pollUntil } from '../../kernel/mod.ts';
+import { type BundleFacts, planBundle, serializeSpec } from '../bundle/bundle.ts';
+import { planCapabilities } from '../bundle/capabilities.ts';
+import { planDevices } from '../bundle/devices.ts';
+import type { ResolvedMount } from '../bundle/mounts.ts';
+import { planResources } from '../bundle/resources.ts';
+import { planRlimits } from '../bundle/rlimits.ts';
+import { hostSeccompTarget, parseSeccompProfile, toOciSeccomp } from '../bundle/seccomp.ts';
+import { readUserDatabases, resolveUser } from '../bundle/user.ts';
+import { type Cgroups, countOomKills } from '../cgroups/cgroups.ts';
+import type { HostFacts } from '../host-facts.ts';
+import { currentLogName } from '../logs/log-files.ts';
+import { formatHosts, formatResolvConf, planDns, readHostDns } from '../networks/etc-files.ts';
+import type { NetworkManager } from '../networks/network-manager.ts';
+import type { EnginePaths } from '../paths.ts';
+import { createMonitoredContainer, readMonitorPid } from '../runtime/monitor.ts';
+import { startCreatedContainer } from '../runtime/start.ts';
+import type { ContainerSpec, EndpointStatus, PortBinding, RootfsSource } from '../types.ts';
+import type { VolumeManager } from '../volumes/volume-manager.ts';
+import type { ContainerEntry } from './container-entry.ts';
+import { etcMounts, type LaunchPeers, namespaceOf, type SandboxParts } from './launch-request.ts';
+import { mountRootfs, removeRunFolder, unmountRootfs } from './rootfs.ts';
+
+export interface LaunchParts {
+  readonly host: HostFacts;
+  readonly paths: EnginePaths;
+  readonly cgroups: Cgroups;
+  readonly networks: NetworkManager;
+  readonly volumes: VolumeManager;
+  readonly images: RootfsSource;
+  readonly peers: LaunchPeers;
+  readonly log: Logger;
+}
+
+/** A container whose process exists and waits to be let go. */
+export interface LaunchedContainer {
+  readonly pid: number;
+  readonly endpoints: readonly EndpointStatus[];
+  readonly ports: readonly PortBinding[];
+  readonly warnings: readonly string[];
+}
+
+/** Turns a record into a process, and removes everything of a run again. It keeps no state: all of it is in records and on the host. */
+export class Launcher {
+  readonly #parts: LaunchParts;
+
+  constructor(parts: LaunchParts) {
+    this.#parts = parts;
+  }
+
+  /** Root file system, network, bundle, monitor. On an error everything made is removed. */
+  async create(entry: ContainerEntry, signal: AbortSignal): Promise<LaunchedContainer> {
+    const { spec, paths } = entry;
+    let endpoints: EndpointStatus[] = [];
+    let ports: PortBinding[] = [];
+    try {
+      mkdirSync(paths.run, { recursive: true, mode: 0o700 });
+      await this.mountRootfs(entry, signal);
+      const sandbox = spec.owner.kind === 'pod' ? this.#parts.peers.sandbox(spec.owner.sandboxId) : undefined;
+      const network = this.#connect(entry, sandbox);
+      endpoints = network.endpoints;
+      ports = await this.#publish(spec, endpoints);
+      const { facts, warnings } = await this.#facts(entry, sandbox, network.source, endpoints);
+      await writeFile(join(paths.bundle, 'config.json'), serializeSpec(planBundle(spec, facts)), { mode: 0o600 });
+      const pid = await createMonitoredContainer(
+        this.#parts.host.programs,
+        this.#parts.paths,
+        { id: entry.id, paths, logFile: join(paths.logs, currentLogName), tty: spec.tty, stdin: spec.stdin, keepStdinOpen: !spec.stdinOnce },
+        signal,
+      );
+      return { pid, endpoints, ports, warnings };
+    } catch (error) {
+      await this.cleanUp(entry, endpoints, ports);
+      throw error;
+    }
+  }
+
+  /** Lets the created process run. */
+  async letGo(entry: ContainerEntry, signal: AbortSignal): Promise<void> {
+    await startCreatedContainer(this.#parts.host.programs, this.#parts.paths.runtimeState, entry.id, signal);
+  }
+
+  /** Mounts the root file system; a no-op when it is mounted. */
+  async mountRootfs(entry: ContainerEntry, signal: AbortSignal): Promise<void> {
+    const { layerFolders } = await this.#parts.images.openRootfs(entry.spec.image.id, signal);
+    unmountRootfs(entry.paths);
+    mountRootfs(this.#parts.paths, entry.paths, layerFolders);
+  }
+
+  cgroupPath(entry: ContainerEntry): string {
+    const { owner } = entry.spec;
+    if (owner.kind === 'pod') return `${this.#parts.peers.sandbox(owner.sandboxId).cgroupPath}/${entry.id}`;
+    return this.#parts.cgroups.pathOf('user', entry.id);
+  }
+
+  /** Whether the kernel ended a process of this run for want of memory. Asked before `cleanUp`. */
+  wasOomKilled(entry: ContainerEntry): boolean {
+    return existsSync(entry.paths.oomFile) || countOomKills(this.#parts.cgroups.layout, this.cgroupPath(entry)) > 0;
+  }
+
+  /** Removes everything of a run from the machine: processes, ports, namespaces, mounts, cgroups. Idempotent; goes on after a failure. */
+  async cleanUp(entry: ContainerEntry, endpoints: readonly EndpointStatus[], ports: readonly PortBinding[]): Promise<void> {
+    const { cgroups, networks, paths, log } = this.#parts;
+    const attempt = async (what: string, work: () => unknown): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        log.warn('cleaning up after a container failed', { container: entry.id, what, err: error });
+      }
+    };
+    const cgroupPath = this.cgroupPath(entry);
+    entry.monitor?.[Symbol.dispose]();
+    entry.monitor = undefined;
+    await attempt('monitor', () => endMonitor(entry));
+    await attempt('processes', () => cgroups.kill(cgroupPath, AbortSignal.timeout(10_000)));
+    await attempt('ports', () => networks.unpublish(ports, endpoints[0]?.ipv4Address ?? ''));
+    await attempt('network', () => networks.removeNamespace(entry.id.slice(0, 16)));
+    networks.release(endpoints);
+    await attempt('rootfs', () => unmountRootfs(entry.paths));
+    await attempt('run folder', () => removeRunFolder(entry.paths));
+    await attempt('runtime state', () => rmSync(join(paths.runtimeState, entry.id), { recursive: true, force: true }));
+    await attempt('exit file', () => rm(join(paths.exits, entry.id), { force: true }));
+    await attempt('cgroup', () => pollUntil('the cgroup to empty', () => cgroups.remove(cgroupPath) || undefined, { timeoutMs: 5000, intervalMs: 5 }, AbortSignal.timeout(10_000)));
+  }
+
+  #connect(entry: ContainerEntry, sandbox: SandboxParts | undefined): { source: BundleFacts['namespaces']['network']; endpoints: EndpointStatus[] } {
+    const { network } = entry.spec;
+    const { networks, peers } = this.#parts;
+    switch (network.mode) {
+      case 'host':
+        return { source: { kind: 'host' }, endpoints: [] };
+      case 'container':
+        return { source: namespaceOf(peers.pidOf(network.containerId), 'net'), endpoints: [] };
+      case 'sandbox':
+        if (sandbox === undefined) throw new GantryError('invalid', 'only containers of a pod can share its network');
+        return { source: sandbox.namespaces.network, endpoints: [] };
+      case 'none':
+        return { source: { kind: 'new' }, endpoints: [] };
+      case 'bridge': {
+        const file = networks.createNamespace(entry.id.slice(0, 16));
+        const endpoints: EndpointStatus[] = [];
+        try {
+          for (const [index, endpoint] of network.endpoints.entries()) endpoints.push(networks.connect(file, endpoint, `eth${index}`, index === 0));
+        } catch (error) {
+          networks.release(endpoints);
+          throw error;
+        }
+        return { source: { kind: 'join', path: file }, endpoints };
+      }
+    }
+  }
+
+  async #publish(spec: ContainerSpec, endpoints: readonly EndpointStatus[]): Promise<PortBinding[]> {
+    const [first] = endpoints;
+    return first === undefined || spec.ports.length === 0 ? [] : this.#parts.networks.publish(spec.ports, first.ipv4Address);
+  }
+
+  async #facts(
+    entry: ContainerEntry,
+    sandbox: SandboxParts | undefined,
+    network: BundleFacts['namespaces']['network'],
+    endpoints: readonly EndpointStatus[],
+  ): Promise<{ facts: BundleFacts; warnings: string[] }> {
+    const { host, cgroups } = this.#parts;
+    const { spec, paths } = entry;
+    const bounding = planCapabilities(spec.security);
+    const capabilities = bounding.filter((name) => host.capabilities.has(name));
+    const rlimits = planRlimits(spec.resources.ulimits ?? [], host.limits);
+    const resources = planResources(spec.resources, cgroups.layout.support);
+    const user = resolveUser(spec.user, spec.supplementalGroups, readUserDatabases(paths.rootfs));
+    const hostname = sandbox?.hostname ?? (spec.hostname === '' ? entry.id.slice(0, 12) : spec.hostname);
+    const etcFolder = this.#writeEtcFiles(entry, sandbox, hostname, endpoints);
+    const mounts = await this.#resolveMounts(spec, paths.rootfs);
+    const taken = new Set(mounts.map(({ target }) => target));
+    const oom = planOomScoreAdj(spec.resources.oomScoreAdj, host);
+    const ipc = this.#ipc(entry, sandbox);
+    const pid = spec.namespaces.pid;
+    return {
+      facts: {
+        containerId: entry.id,
+        rootfsPath: paths.rootfs,
+        cgroupVersion: host.layout.version,
+        cgroupPath: this.cgroupPath(entry),
+        hostname,
+        user,
+        capabilities,
+        seccomp: this.#seccomp(spec, capabilities),
+        rlimits: rlimits.rlimits,
+        resources: resources.resources,
+        devices: planDevices(spec.devices, spec.security.isPrivileged),
+        mounts: [...mounts, ...etcMounts(etcFolder, taken)],
+        namespaces: {
+          network,
+          ipc: ipc.source,
+          uts: spec.namespaces.uts.mode === 'host' ? { kind: 'host' } : (sandbox?.namespaces.uts ?? { kind: 'new' }),
+          pid: pid.mode === 'container' ? namespaceOf(this.#parts.peers.pidOf(pid.containerId), 'pid') : { kind: pid.mode === 'host' ? 'host' : 'new' },
+          cgroup: { kind: spec.namespaces.cgroup.mode === 'host' ? 'host' : 'new' },
+        },
+        sharedShmPath: ipc.shmPath,
+        oomScoreAdj: oom.value,
+        idMappings: undefined,
+      },
+      warnings: [...rlimits.warnings, ...resources.warnings, ...oom.warnings],
+    };
+  }
+
+  #ipc(entry: ContainerEntry, sandbox: SandboxParts | undefined): { source: BundleFacts['namespaces']['ipc']; shmPath: string | undefined } {
+    const { ipc } = entry.spec.namespaces;
+    switch (ipc.mode) {
+      case 'host':
+        return { source: { kind: 'host' }, shmPath: '/dev/shm' };
+      case 'private':
+        return { source: { kind: 'new' }, shmPath: undefined };
+      case 'shareable':
+        mkdirSync(entry.paths.shm, { recursive: true });
+        mount('shm', entry.paths.shm, 'tmpfs', 2 | 4 | 8, `mode=1777,size=${entry.spec.shmSizeBytes}`);
+        return { source: { kind: 'new' }, shmPath: entry.paths.shm };
+      case 'container':
+        return { source: namespaceOf(this.#parts.peers.pidOf(ipc.containerId), 'ipc'), shmPath: this.#parts.peers.shmOf(ipc.containerId) };
+      case 'sandbox':
+        if (sandbox === undefined) throw new GantryError('invalid', 'only containers of a pod can share its IPC namespace');
+        return { source: sandbox.namespaces.ipc, shmPath: sandbox.shmPath };
+    }
+  }
+
+  #seccomp(spec: ContainerSpec, capabilities: readonly string[]): BundleFacts['seccomp'] {
+    const { seccomp, isPrivileged } = spec.security;
+    if (isPrivileged || seccomp.kind === 'unconfined') return undefined;
+    const profile = seccomp.kind === 'custom' ? parseSeccompProfile(seccomp.profile) : this.#parts.host.seccomp;
+    return toOciSeccomp(profile, hostSeccompTarget(capabilities));
+  }
+
+  #writeEtcFiles(entry: ContainerEntry, sandbox: SandboxParts | undefined, hostname: string, endpoints: readonly EndpointStatus[]): string {
+    const { spec, paths } = entry;
+    if (sandbox !== undefined) return sandbox.etcFolder;
+    if (spec.network.mode === 'container') return this.#parts.peers.etcFolderOf(spec.network.containerId);
+    mkdirSync(paths.etc, { recursive: true });
+    const names = spec.domainname === undefined || spec.domainname === '' ? [hostname] : [`${hostname}.${spec.domainname}`, hostname];
+    const extra = spec.extraHosts.map(({ ip, names: extraNames }) => ({ ip: ip === 'host-gateway' ? this.#parts.networks.get('bridge').gateway : ip, names: extraNames }));
+    const isHost = spec.network.mode === 'host';
+    if (isHost && extra.length === 0) copyFileSync('/etc/hosts', join(paths.etc, 'hosts'));
+    else writeFileSync(join(paths.etc, 'hosts'), formatHosts(endpoints.map(({ ipv4Address }) => ({ ip: ipv4Address, names })), extra));
+    writeFileSync(join(paths.etc, 'hostname'), `${hostname}\n`);
+    writeFileSync(join(paths.etc, 'resolv.conf'), formatResolvConf(planDns(spec.dns, readHostDns(), isHost)));
+    return paths.etc;
+  }
+
+  async #resolveMounts(spec: ContainerSpec, rootfs: string): Promise<ResolvedMount[]> {
+    const resolved: ResolvedMount[] = [];
+    for (const wanted of spec.mounts) {
+      if (wanted.type === 'tmpfs') resolved.push(wanted);
+      else if (wanted.type === 'bind') resolved.push({ ...wanted, source: await bindSource(wanted.source, wanted.createSource) });
+      else {
+        const volume = await this.#parts.volumes.create({ name: wanted.volume, labels: {}, options: {} });
+        if (wanted.copyUp) await this.#copyUp(volume.name, resolveInside(rootfs, wanted.target));
+        resolved.push({ type: 'bind', source: volume.mountpoint, target: wanted.target, isReadOnly: wanted.isReadOnly, propagation: 'rprivate', isRecursive: true });
+      }
+    }
+    return resolved;
+  }
+
+  async #copyUp(volume: string, source: string): Promise<void> {
+    const isFolder = await stat(source).then((found) => found.isDirectory(), () => false);
+    if (isFolder) await this.#parts.volumes.copyUp(this.#parts.volumes.get(volume), source);
+  }
+}
+
+/** Ends the monitor of a run that is given up. The pid file may be old, so the process must carry the container's id. */
+function endMonitor(entry: ContainerEntry): void {
+  const pid = readMonitorPid(entry.paths);
+  if (pid === undefined) return;
+  const identity = identifyProcess(pid);
+  if (identity !== undefined && commandLine(pid).includes(entry.id)) signalProcess(identity, 9);
+}
+
+/** The host folder or file of a bind mount. `invalid` when it does not exist and must not be made. */
+async function bindSource(source: string, isCreated: boolean): Promise<string> {
+  try {
+    await stat(source);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    if (!isCreated) throw new GantryError('invalid', `invalid mount config for type "bind": bind source path does not exist: ${source}`, { cause: error });
+    mkdirSync(source, { recursive: true, mode: 0o755 });
+  }
+  return source;
+}
+
+/** Without CAP_SYS_RESOURCE a process cannot be made less likely to be killed than its parent (proc_pid_oom_score_adj(5)). */
+function planOomScoreAdj(wanted: number | undefined, host: HostFacts): { value: number | undefined; warnings: string[] } {
+  if (wanted === undefined || host.limits.canRaise || wanted >= host.ownOomScoreAdj) return { value: wanted, warnings: [] };
+  return { value: host.ownOomScoreAdj, warnings: [`the OOM score is limited to ${host.ownOomScoreAdj}: the host does not let it be lowered`] };
+}

@@ -1,0 +1,64 @@
+import { GantryError, type ErrorPlace } from '../../kernel/mod.ts';
+import { normalizeCapability } from '../bundle/capabilities.ts';
+import { checkResources } from '../bundle/resources.ts';
+import type { ContainerSpec } from '../types.ts';
+import { parseSignal } from './signals.ts';
+
+const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+/** Settings that belong to a namespace of the container; others would change the host. */
+const networkSysctl = /^net\.[a-z0-9_.\-/]+$/i;
+const ipcSysctl = /^(kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|fs\.mqueue\.[a-z_]+)$/;
+
+/** `invalid`, naming every field that is wrong. What only the host can tell (paths, users) is found out at start. */
+export function validateSpec(spec: ContainerSpec): void {
+  const places: ErrorPlace[] = [];
+  const check = (isGood: boolean, field: string, message: string): void => {
+    if (!isGood) places.push({ field, message });
+  };
+  const attempt = (field: string, work: () => unknown): void => {
+    try {
+      work();
+    } catch (error) {
+      if (error instanceof GantryError) places.push({ field, message: error.message });
+      else throw error;
+    }
+  };
+  check(namePattern.test(spec.name) && spec.name.length <= 255, 'name', `Invalid container name (${spec.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+  check(spec.args.length > 0 && spec.args[0] !== '', 'args', 'No command specified');
+  check(![...spec.args, ...spec.env].some((text) => text.includes('\0')), 'args', 'zero bytes are not allowed');
+  check(spec.env.every((variable) => variable.indexOf('=') > 0), 'env', 'every variable is NAME=value');
+  check(spec.workingDir === '' || spec.workingDir.startsWith('/'), 'workingDir', `the working directory '${spec.workingDir}' is invalid, it needs to be an absolute path`);
+  check(/^[a-zA-Z0-9]?[a-zA-Z0-9.-]{0,62}$/.test(spec.hostname), 'hostname', `invalid hostname ${spec.hostname}`);
+  attempt('stopSignal', () => parseSignal(spec.stopSignal));
+  attempt('security.addCapabilities', () => spec.security.addCapabilities.map(normalizeCapability));
+  attempt('security.dropCapabilities', () => spec.security.dropCapabilities.map(normalizeCapability));
+  attempt('resources', () => checkResources(spec.resources));
+  checkMounts(spec, check);
+  checkSysctls(spec, check);
+  check(spec.network.mode === 'bridge' || spec.ports.length === 0, 'ports', 'ports can only be published on a bridge network');
+  check(spec.log.maxFiles >= 1 && spec.log.maxSizeBytes >= 1024, 'log', 'a log keeps at least one file of 1 KiB');
+  if (places.length > 0) throw new GantryError('invalid', places.map(({ message }) => message).join('; '), { places });
+}
+
+type Check = (isGood: boolean, field: string, message: string) => void;
+
+function checkMounts(spec: ContainerSpec, check: Check): void {
+  const seen = new Set<string>();
+  for (const [index, mount] of spec.mounts.entries()) {
+    const field = `mounts[${index}]`;
+    const target = mount.target.replace(/\/+$/, '');
+    check(mount.target.startsWith('/') && target !== '', field, `invalid mount target ${JSON.stringify(mount.target)}: an absolute path other than / is needed`);
+    check(!seen.has(target), field, `Duplicate mount point: ${target}`);
+    seen.add(target);
+    if (mount.type === 'bind') check(mount.source.startsWith('/'), field, `invalid mount source ${JSON.stringify(mount.source)}: it must be an absolute path`);
+  }
+}
+
+function checkSysctls(spec: ContainerSpec, check: Check): void {
+  const ownsNetwork = spec.network.mode === 'bridge' || spec.network.mode === 'none';
+  for (const name of Object.keys(spec.sysctls)) {
+    const isNamespaced = (networkSysctl.test(name) && ownsNetwork) || (ipcSysctl.test(name) && spec.namespaces.ipc.mode !== 'host');
+    check(isNamespaced, `sysctls.${name}`, `sysctl ${name} is not in a namespace of its own and would change the host`);
+  }
+}

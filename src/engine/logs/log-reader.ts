@@ -1,0 +1,171 @@
+import { watch } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../../kernel/mod.ts';
+import type { LogQuery, LogRecord } from '../engine.ts';
+import { currentLogName, findTail, listLogFiles, type LogPosition } from './log-files.ts';
+import { LogRecordParser, timeNanos } from './log-record.ts';
+
+/** Whether more may come: the container runs. `onEnd` calls back once when it has exited and everything is in the file. */
+export interface LogWriterState {
+  isLive(): boolean;
+  onEnd(listener: () => void): Disposable;
+}
+
+const chunkBytes = 64 << 10;
+
+/** The records of a container's log that the query asks for. Ends at the end of the log, or with `follow` when the writer has ended. */
+export async function* readLog(folder: string, query: LogQuery, writer: LogWriterState, signal: AbortSignal): AsyncGenerator<LogRecord> {
+  const from = query.tailLines === undefined ? undefined : query.tailLines === 0 ? await endOfLog(folder) : await findTail(folder, query.tailLines);
+  const since = query.since === undefined ? undefined : timeNanos(query.since);
+  const until = query.until === undefined ? undefined : timeNanos(query.until);
+  for await (const records of readRecords(folder, from, query.follow ? writer : undefined, signal)) {
+    for (const record of records) {
+      if ((record.stream === 'stdout' && !query.stdout) || (record.stream === 'stderr' && !query.stderr)) continue;
+      const time = since === undefined && until === undefined ? undefined : timeNanos(record.time);
+      if (since !== undefined && time !== undefined && time < since) continue;
+      if (until !== undefined && time !== undefined && time > until) return;
+      yield record;
+    }
+  }
+}
+
+/** The position after everything written so far. */
+export async function endOfLog(folder: string): Promise<LogPosition | undefined> {
+  const file = join(folder, currentLogName);
+  try {
+    await using handle = await open(file, 'r');
+    return { file, offset: (await handle.stat()).size };
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Records from a position on, in batches. With a live writer it waits for more (inotify, no polling) and goes along with rotation:
+ * the next file is the one with the next lower number than the file that was being read has now.
+ */
+export async function* readRecords(folder: string, from: LogPosition | undefined, writer: LogWriterState | undefined, signal: AbortSignal): AsyncGenerator<LogRecord[]> {
+  const parser = new LogRecordParser();
+  using changes = new ChangeSignal(folder, writer, signal);
+  let file = from?.file ?? (await listLogFiles(folder))[0];
+  let offset = from?.offset ?? 0;
+  while (!signal.aborted) {
+    // Whether more may come is asked before reading, so that the last bytes are not missed.
+    const mayGrow = writer?.isLive() === true;
+    changes.reset();
+    file ??= (await listLogFiles(folder))[0];
+    if (file !== undefined) {
+      await using handle = await openIfExists(file);
+      if (handle !== undefined) {
+        const next = yield* readFileRecords(handle, offset, folder, parser, changes, writer, signal);
+        if (next === undefined) return;
+        file = next;
+        offset = 0;
+        continue;
+      }
+    }
+    if (!mayGrow) return;
+    await changes.wait();
+  }
+}
+
+/** Reads one file to its end, and on while it grows. Returns the file to go on with; undefined: that was all. */
+async function* readFileRecords(
+  handle: FileHandle,
+  start: number,
+  folder: string,
+  parser: LogRecordParser,
+  changes: ChangeSignal,
+  writer: LogWriterState | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<LogRecord[], string | undefined> {
+  const { ino } = await handle.stat();
+  const buffer = Buffer.allocUnsafe(chunkBytes);
+  let offset = start;
+  let newer: string | undefined;
+  while (!signal.aborted) {
+    const mayGrow = writer?.isLive() === true;
+    changes.reset();
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, offset);
+    offset += bytesRead;
+    // The parser keeps no reference into the buffer beyond the batch; copy what is handed out.
+    if (bytesRead > 0) {
+      const records = parser.push(Buffer.from(buffer.subarray(0, bytesRead)));
+      if (records.length > 0) yield records;
+      continue;
+    }
+    if (newer !== undefined) return newer;
+    // Once a newer file exists the writer is done with this one, and one more read gets all of it.
+    newer = await newerFile(folder, ino);
+    if (newer !== undefined) continue;
+    if (!mayGrow) return undefined;
+    await changes.wait();
+  }
+  return undefined;
+}
+
+/** The file that follows the one with this inode, or undefined when that is the newest. */
+async function newerFile(folder: string, inode: number): Promise<string | undefined> {
+  const files = await listLogFiles(folder);
+  for (const [index, file] of files.entries()) {
+    await using handle = await openIfExists(file);
+    if (handle !== undefined && (await handle.stat()).ino === inode) return files[index + 1];
+  }
+  // It was removed by rotation: go on with the oldest that is left.
+  return files[0];
+}
+
+async function openIfExists(file: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(file, 'r');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Remembers changes of the folder between two waits. */
+class ChangeSignal implements Disposable {
+  #isChanged = false;
+  #wake: (() => void) | undefined;
+  readonly #close: () => void;
+
+  constructor(folder: string, writer: LogWriterState | undefined, signal: AbortSignal) {
+    const notify = (): void => {
+      this.#isChanged = true;
+      this.#wake?.();
+    };
+    if (writer === undefined) {
+      this.#close = () => undefined;
+      return;
+    }
+    const watcher = watch(folder, notify);
+    // The folder goes when the container is removed; the writer has ended then.
+    watcher.on('error', notify);
+    const ended = writer.onEnd(notify);
+    signal.addEventListener('abort', notify, { once: true });
+    this.#close = () => {
+      watcher.close();
+      ended[Symbol.dispose]();
+      signal.removeEventListener('abort', notify);
+    };
+  }
+
+  reset(): void {
+    this.#isChanged = false;
+  }
+
+  async wait(): Promise<void> {
+    if (this.#isChanged) return;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    this.#wake = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.#close();
+  }
+}

@@ -1,0 +1,154 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { openNftables } from '../host/mod.ts';
+import { GantryError, type Logger } from '../kernel/mod.ts';
+import { Cgroups } from './cgroups/cgroups.ts';
+import { ContainerEntry } from './containers/container-entry.ts';
+import { ContainerIndex } from './containers/container-index.ts';
+import { ContainerLifecycle } from './containers/container-lifecycle.ts';
+import { ContainerStore } from './containers/container-store.ts';
+import type { LaunchPeers } from './containers/launch-request.ts';
+import { Launcher } from './containers/launcher.ts';
+import { LocalContainers } from './containers/local-containers.ts';
+import { planRecovery } from './containers/recovery-plan.ts';
+import type { Engine } from './engine.ts';
+import { EventLog } from './events/event-log.ts';
+import { readHostFacts } from './host-facts.ts';
+import { LocalEngine } from './local-engine.ts';
+import { NetworkManager, type NetworkOptions } from './networks/network-manager.ts';
+import { EnginePaths } from './paths.ts';
+import { ExitFiles } from './runtime/exits.ts';
+import { isMonitorAlive } from './runtime/monitor.ts';
+import { execFifoPath } from './runtime/start.ts';
+import { SandboxManager } from './sandboxes/sandbox-manager.ts';
+import { findDebris, planSweep, sweep, sweepFolder, type SweepParts } from './sweep.ts';
+import { TreeManager } from './trees/tree-manager.ts';
+import type { RootfsSource } from './types.ts';
+import { VolumeManager } from './volumes/volume-manager.ts';
+
+export interface EngineOptions extends NetworkOptions {
+  /** Durable: records, writable layers, logs, volumes. On one file system with the image store. */
+  readonly rootFolder: string;
+  /** Gone after a reboot; at most 60 bytes long, for socket paths. */
+  readonly runFolder: string;
+  readonly images: RootfsSource;
+  /** Default: the best for the host's cgroup version. */
+  readonly runtime?: 'runc' | 'crun';
+  readonly log: Logger;
+}
+
+/**
+ * Opens the engine of an instance: reads what is on disk, finds out what runs, adopts it, and removes what is not wanted. Needs root.
+ * `unavailable` names a program that is missing. Only one engine of an instance may be open at a time.
+ */
+export async function openEngine(options: EngineOptions, signal: AbortSignal): Promise<Engine> {
+  if (process.getuid?.() !== 0) throw new GantryError('forbidden', 'the container engine needs root');
+  if (Buffer.byteLength(options.runFolder) > 60) throw new GantryError('invalid', `the run folder ${options.runFolder} is longer than 60 bytes`);
+  const { log, images, instanceId } = options;
+  await using stack = new AsyncDisposableStack();
+  const paths = new EnginePaths(options.rootFolder, options.runFolder);
+  const host = await readHostFacts(options.runtime, log, signal);
+  await mkdir(paths.run, { recursive: true, mode: 0o711 });
+  await mkdir(paths.root, { recursive: true, mode: 0o711 });
+  const events = new EventLog();
+  const nftables = stack.use(openNftables());
+  const cgroups = new Cgroups(host.layout, instanceId);
+  cgroups.createSlices();
+  const networks = stack.use(await NetworkManager.open(options, paths, nftables, events, log));
+  const volumes = await VolumeManager.open(paths.volumes, events);
+  const index = new ContainerIndex();
+  const sandboxes = new SandboxManager(paths, networks, cgroups, events);
+  const store = new ContainerStore(paths);
+  const launcher = new Launcher({ host, paths, cgroups, networks, volumes, images, peers: peersOf(index, sandboxes), log });
+  const exits = stack.use(
+    await ExitFiles.open(paths.exits, (id) => {
+      const entry = index.find(id);
+      if (entry !== undefined) void lifecycle.observeEnd(entry, false);
+    }),
+  );
+  const lifecycle = new ContainerLifecycle({ index, store, launcher, exits, cgroups, volumes, images, events, paths, log });
+  const trees = new TreeManager({ host, paths, cgroups, networks });
+  const records = await store.load();
+  for (const record of records) index.add(new ContainerEntry(record, paths.container(record.id)));
+  for (const { status } of records) networks.restore(status.endpoints);
+  await sandboxes.load();
+  await sweepRuns({ instanceId, paths, cgroups, nftables }, index, sandboxes, signal);
+  await trees.load();
+  stack.use(images.addUsers({ usersOf: (imageId) => usersOf(index, imageId), layers: () => [] }));
+  await recover(index, { launcher, lifecycle, exits, cgroups, networks, paths });
+  networks.applyFirewall();
+  const containers = new LocalContainers({ host, paths, index, store, lifecycle, launcher, cgroups, events });
+  const kept = stack.move();
+  return new LocalEngine({ instanceId, host, paths, containers, sandboxes, networks, volumes, trees, events, lifecycle, index, cgroups, nftables, resources: kept });
+}
+
+function usersOf(index: ContainerIndex, imageId: string): string[] {
+  return index.all().filter(({ spec }) => spec.image.id === imageId).map(({ id }) => id);
+}
+
+function peersOf(index: ContainerIndex, sandboxes: SandboxManager): LaunchPeers {
+  return {
+    pidOf: (id) => {
+      const { pid } = index.get(id).status;
+      if (pid === undefined) throw new GantryError('conflict', `cannot join a namespace of a non running container: ${id}`);
+      return pid;
+    },
+    etcFolderOf: (id) => index.get(id).paths.etc,
+    shmOf: (id) => index.get(id).paths.shm,
+    sandbox: (id) => sandboxes.partsOf(id),
+  };
+}
+
+interface RecoveryParts {
+  readonly launcher: Launcher;
+  readonly lifecycle: ContainerLifecycle;
+  readonly exits: ExitFiles;
+  readonly cgroups: Cgroups;
+  readonly networks: NetworkManager;
+  readonly paths: EnginePaths;
+}
+
+/** Brings every container's record in line with what is found on the machine. */
+async function recover(index: ContainerIndex, { launcher, lifecycle, exits, cgroups, networks, paths }: RecoveryParts): Promise<void> {
+  for (const entry of index.all()) {
+    // Asked in this order: a monitor that ends in between has left its exit file.
+    const isAlive = isMonitorAlive(entry.paths, entry.id);
+    const action = planRecovery({
+      recordedState: entry.status.state,
+      exitCode: await exits.read(entry.id),
+      isMonitorAlive: isAlive,
+      isStarted: existsSync(`${paths.runtimeState}/${entry.id}`) && !existsSync(execFifoPath(paths.runtimeState, entry.id)),
+      processCount: cgroups.processes(launcher.cgroupPath(entry)).length,
+    });
+    const [endpoint] = entry.status.endpoints;
+    if (action.kind === 'adopt' && endpoint !== undefined) await networks.restorePublications(entry.status.ports, endpoint.ipv4Address);
+    await lifecycle.recover(entry, action);
+  }
+}
+
+/** Removes what belongs to no container and no pod: of builds, of removals that a crash cut short, of records that are gone. */
+async function sweepRuns(parts: SweepParts, index: ContainerIndex, sandboxes: SandboxManager, signal: AbortSignal): Promise<void> {
+  const { paths, cgroups } = parts;
+  const found = findDebris(parts);
+  const shortIds = new Set([...index.all(), ...sandboxes.list()].map(({ id }) => id.slice(0, 16)));
+  const folders = ['c', 's'].flatMap((kind) => [...shortIds].map((id) => `${paths.run}/${kind}/${id}`));
+  const pins = [...shortIds].flatMap((id) => ['net', 'ipc', 'uts'].map((kind) => `${paths.namespaces}/${kind}-${id}`));
+  const podPaths = sandboxes.list().map(({ id }) => sandboxes.partsOf(id).cgroupPath);
+  const containerPaths = index.all().map((entry) =>
+    entry.spec.owner.kind === 'pod' ? `${sandboxes.partsOf(entry.spec.owner.sandboxId).cgroupPath}/${entry.id}` : cgroups.pathOf('user', entry.id),
+  );
+  const unwanted = planSweep(found, {
+    mounts: new Set([...folders, ...pins]),
+    // Bridges were made just now; a veth pair goes with its namespace. The table is replaced as a whole.
+    links: new Set(found.links),
+    tables: new Set(found.tables),
+    cgroups: new Set([...podPaths, ...containerPaths]),
+  });
+  await sweep(parts, unwanted, signal);
+  for (const kind of ['c', 's', 't']) await sweepFolder(`${paths.run}/${kind}`, (name) => kind !== 't' && shortIds.has(name));
+  await sweepFolder(paths.namespaces, (name) => shortIds.has(name.replace(/^\w+-/, '')));
+  const ids = new Set(index.all().map(({ id }) => String(id)));
+  await sweepFolder(paths.runtimeState, (name) => ids.has(name));
+  await sweepFolder(paths.exits, (name) => ids.has(name));
+}
+

@@ -1,0 +1,82 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { deleteTable, LinkTable, type Nftables, readMounts, removeLink, tablesWithPrefix, unmount } from '../host/mod.ts';
+import { errnoOf } from '../kernel/mod.ts';
+import type { Cgroups } from './cgroups/cgroups.ts';
+import { linkPrefix } from './networks/network-manager.ts';
+import type { EnginePaths } from './paths.ts';
+
+/** Things of this instance on the machine that carry no process. */
+export interface Debris {
+  readonly mounts: readonly string[];
+  readonly links: readonly string[];
+  readonly tables: readonly string[];
+  readonly cgroups: readonly string[];
+}
+
+export interface Wanted {
+  /** Mount points and everything below them. */
+  readonly mounts: ReadonlySet<string>;
+  readonly links: ReadonlySet<string>;
+  readonly tables: ReadonlySet<string>;
+  /** Paths of cgroups with containers or pods in them. */
+  readonly cgroups: ReadonlySet<string>;
+}
+
+export interface SweepParts { readonly instanceId: string; readonly paths: EnginePaths; readonly cgroups: Cgroups; readonly nftables: Nftables }
+
+/** What is on the machine under this instance's names. */
+export function findDebris({ instanceId, paths, cgroups, nftables }: SweepParts): Debris {
+  using links = LinkTable.open();
+  const prefix = linkPrefix(instanceId);
+  return {
+    mounts: readMounts().map(({ target }) => target).filter((target) => isBelow(target, paths.run) || isBelow(target, paths.root)),
+    links: links.list().map(({ name }) => name).filter((name) => name.startsWith(prefix)),
+    tables: tablesWithPrefix(nftables, `gantry-${instanceId}-engine`).map(({ name }) => name),
+    cgroups: cgroupLeaves(cgroups),
+  };
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(`${folder}/`);
+}
+
+/** Containers' and pods' cgroups: two levels below the root for users' containers, three for pods'. */
+function cgroupLeaves(cgroups: Cgroups): string[] {
+  const root = cgroups.rootPath;
+  return cgroups.children(root).flatMap((slice) =>
+    cgroups.children(`${root}/${slice}`).flatMap((name) => {
+      const path = `${root}/${slice}/${name}`;
+      return name.startsWith('pod') ? [path, ...cgroups.children(path).map((child) => `${path}/${child}`)] : [path];
+    }),
+  );
+}
+
+/** What is there and not wanted. Pure. */
+export function planSweep(found: Debris, wanted: Wanted): Debris {
+  const isWantedMount = (target: string): boolean => [...wanted.mounts].some((folder) => isBelow(target, folder));
+  return {
+    mounts: found.mounts.filter((target) => !isWantedMount(target)),
+    links: found.links.filter((name) => !wanted.links.has(name)),
+    tables: found.tables.filter((name) => !wanted.tables.has(name)),
+    cgroups: found.cgroups.filter((path) => !wanted.cgroups.has(path)),
+  };
+}
+
+/** Removes it: processes first, then mounts (the newest first), links, tables, cgroups. */
+export async function sweep({ cgroups, nftables }: SweepParts, debris: Debris, signal: AbortSignal): Promise<void> {
+  for (const path of debris.cgroups) await cgroups.kill(path, signal);
+  for (const target of debris.mounts.toReversed()) unmount(target, { lazy: true });
+  for (const name of debris.links) await removeLink(name);
+  for (const name of debris.tables) nftables.apply(deleteTable('ip', name));
+  for (const path of debris.cgroups.toReversed()) cgroups.remove(path);
+}
+
+/** Removes entries of a run folder whose owners are gone. */
+export async function sweepFolder(folder: string, isWanted: (name: string) => boolean): Promise<void> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  });
+  for (const name of names.filter((candidate) => !isWanted(candidate))) await rm(join(folder, name), { recursive: true, force: true });
+}
