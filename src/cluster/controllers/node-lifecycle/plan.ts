@@ -52,7 +52,8 @@ export function planNode(observed: ObservedNode): Plan<NodeAction, k8s.NodeStatu
     if (due.atMs <= nowMs) actions.push({ type: 'evict', pod, reason: `Taint manager: ${due.taint} on node ${node.metadata.name}` });
     else waits.push(due.atMs - nowMs);
   }
-  return { actions, status: { ...node.status, conditions }, ...(waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) + 10 }) };
+  // A node that reports writes its own status; ours would undo it.
+  return { actions, ...(silentInMs <= 0 ? { status: { ...node.status, conditions } } : {}), ...(waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) + 10 }) };
 }
 
 function lastSeenMs({ node, lease, watchingSinceMs }: ObservedNode): number {
