@@ -1,4 +1,4 @@
-import type { Readable, Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Digest } from '../../api/mod.ts';
 
 /**
@@ -25,6 +25,10 @@ export interface ContainerRuntime {
   listContainers(signal: AbortSignal): Promise<PodContainer[]>;
 
   exec(id: string, request: ExecRequest, signal: AbortSignal): Promise<ExecResult>;
+  /** The container's own stdio from now on; resolves when it exits or the signal aborts. */
+  attach(id: string, request: AttachRequest, signal: AbortSignal): Promise<void>;
+  /** A TCP connection made inside the pod's network namespace, to its loopback. */
+  dial(sandboxId: string, port: number, signal: AbortSignal): Promise<Duplex>;
   /** The log lines, oldest first; ends at the last line, or with the signal when `follow`. */
   logs(id: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogLine>;
   stats(signal: AbortSignal): Promise<ContainerStats[]>;
@@ -99,6 +103,7 @@ export interface PodContainerSpec {
     dropCapabilities: string[];
     seccomp: 'default' | 'unconfined';
   };
+  namespaces: { pid: { mode: 'private' | 'host' } | { mode: 'container'; id: string }; ipc: 'sandbox' | 'host' };
   labels: Record<string, string>;
   stopSignal?: string;
 }
@@ -139,6 +144,8 @@ export interface ExecRequest {
 }
 
 export interface ExecResult { exitCode: number }
+
+export type AttachRequest = Pick<ExecRequest, 'stdin' | 'stdout' | 'stderr' | 'resizes'>;
 
 export interface LogRequest {
   follow: boolean;

@@ -1,0 +1,191 @@
+import { mkdir } from 'node:fs/promises';
+import { type k8s, keyOf, resources, type Stored } from '../../api/mod.ts';
+import { EventRecorder, type Informer, type Informers, type KubeClient } from '../../client/mod.ts';
+import { aborted, type Clock, formatError, type Logger, type Service, systemClock } from '../../kernel/mod.ts';
+import { CachedConfigSource } from './cached-config-source.ts';
+import { ImageKeeper } from './image-keeper.ts';
+import { type ExtraRoute, NodeListener, type ListenerTls } from './listener/node-listener.ts';
+import { readMachine } from './machine.ts';
+import { NodeRegistration } from './node-registration.ts';
+import type { NodeServices } from './node-services.ts';
+import { allocatableOf } from './node-status.ts';
+import { PodWorker } from './pod-worker.ts';
+import type { ContainerRuntime, ServiceDrain } from './ports.ts';
+import { RuntimeIndex } from './runtime-index.ts';
+import type { DnsSettings } from './sandbox-spec.ts';
+import { VolumeManager } from './volumes/volume-manager.ts';
+
+export interface NodeAgentOptions {
+  readonly nodeName: string;
+  /** The address pods and other nodes reach this machine at; on one machine the gateway of the pod bridge does. */
+  readonly nodeIp: string;
+  readonly podCidr: string;
+  /** Disk: emptyDir volumes and termination messages, by pod uid. */
+  readonly dataFolder: string;
+  /** Memory (below /run): configuration and secret volumes. */
+  readonly runFolder: string;
+  readonly dns: DnsSettings;
+  readonly listen: { readonly host: string; readonly port: number; readonly tls: ListenerTls };
+  /** Further routes of the listener, for example build logs. */
+  readonly extraRoutes?: readonly ExtraRoute[];
+  /** Shown as the node's runtime, for example `gantry-runc://1.1.5`. */
+  readonly runtimeVersion: string;
+  readonly version: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly maxPods?: number;
+  readonly podPidsLimit?: number;
+  readonly reservedMemoryBytes?: number;
+}
+
+export interface NodeAgentParts {
+  readonly client: KubeClient;
+  /** The process's caches; the caller runs them. The agent asks for pods of its node, ConfigMaps, Secrets and Services. */
+  readonly informers: Informers;
+  readonly runtime: ContainerRuntime;
+  /** Without one, pods are stopped at once when they are deleted. */
+  readonly drain?: ServiceDrain;
+  readonly clock?: Clock;
+  readonly log: Logger;
+}
+
+/** The node agent: turns the pods bound to this node into containers and reports what becomes of them. Its end stops no container. */
+export class NodeAgent implements Service, AsyncDisposable {
+  readonly name = 'node agent';
+  readonly listener: NodeListener;
+  readonly #services: NodeServices;
+  readonly #source: CachedConfigSource;
+  readonly #pods: Informer<k8s.Pod>;
+  readonly #registration: NodeRegistration;
+  readonly #workers = new Map<string, PodWorker>();
+  readonly #runs = new Set<Promise<void>>();
+
+  /** Opens the listener; nothing else happens before `run`. Ask for it before the informers run. */
+  static async open(options: NodeAgentOptions, parts: NodeAgentParts): Promise<NodeAgent> {
+    await mkdir(options.dataFolder, { recursive: true, mode: 0o711 });
+    await mkdir(options.runFolder, { recursive: true, mode: 0o711 });
+    const machine = readMachine(options.dataFolder);
+    const reservedMemoryBytes = options.reservedMemoryBytes ?? Math.min(256 << 20, Math.floor(machine.memoryBytes / 10));
+    const source = new CachedConfigSource(parts.client, parts.informers, allocatableOf(machine, reservedMemoryBytes));
+    const { client, runtime, log } = parts;
+    const clock = parts.clock ?? systemClock;
+    const services: NodeServices = {
+      runtime,
+      index: new RuntimeIndex(runtime, log),
+      client,
+      source,
+      images: new ImageKeeper(runtime, source),
+      volumes: new VolumeManager(options, source),
+      drain: parts.drain,
+      events: new EventRecorder(client, 'gantry-agent', log, options.nodeName),
+      clock,
+      log,
+      node: { name: options.nodeName, ip: options.nodeIp, dns: options.dns, memoryBytes: machine.memoryBytes, podPidsLimit: options.podPidsLimit ?? 4096 },
+    };
+    const pods = parts.informers.of(resources.pods, { fieldSelector: `spec.nodeName=${options.nodeName}` });
+    const listener = await NodeListener.open(options.listen, options.extraRoutes ?? [], { runtime, index: services.index, pods, log });
+    const identity = {
+      name: options.nodeName,
+      ip: options.nodeIp,
+      podCidr: options.podCidr,
+      listenerPort: listener.port,
+      maxPods: options.maxPods ?? 250,
+      reservedMemoryBytes,
+      runtimeVersion: options.runtimeVersion,
+      version: options.version,
+      labels: options.labels ?? {},
+    };
+    return new NodeAgent(services, source, pods, listener, new NodeRegistration(client, identity, machine, clock, log));
+  }
+
+  private constructor(services: NodeServices, source: CachedConfigSource, pods: Informer<k8s.Pod>, listener: NodeListener, registration: NodeRegistration) {
+    this.#services = services;
+    this.#source = source;
+    this.#pods = pods;
+    this.listener = listener;
+    this.#registration = registration;
+  }
+
+  /** Resolves when the node is registered. */
+  async ready(signal: AbortSignal): Promise<void> {
+    await this.#registration.ready(signal);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { index } = this.#services;
+    const registering = this.#registration.run(signal);
+    const indexing = index.run(signal);
+    try {
+      // What runs already has to be known before any pod is looked at: nothing is ever started twice.
+      await index.refresh(signal);
+      await Promise.all([this.#pods.ready(signal), this.#source.configMaps.ready(signal), this.#source.secrets.ready(signal)]);
+      const stops = this.#follow(signal);
+      await this.#removeOrphans(signal);
+      await aborted(signal);
+      for (const stop of stops) stop();
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      await Promise.all([registering, indexing, ...this.#runs]);
+      await this.#services.events.flush();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.listener[Symbol.asyncDispose]();
+    await this.#services.events[Symbol.asyncDispose]();
+  }
+
+  #follow(signal: AbortSignal): (() => unknown)[] {
+    return [
+      this.#services.index.onChange((podUid) => this.#workers.get(podUid)?.wake()),
+      this.#pods.onChange((change) => {
+        const { uid } = change.object.metadata;
+        if (change.type === 'deleted') return this.#workers.get(uid)?.markGone();
+        const worker = this.#workers.get(uid);
+        if (worker === undefined) this.#start(change.object, signal);
+        else worker.update(change.object);
+      }),
+      this.#source.configMaps.onChange(({ object }) => this.#configChanged('ConfigMap', object)),
+      this.#source.secrets.onChange(({ object }) => this.#configChanged('Secret', object)),
+    ];
+  }
+
+  #configChanged(kind: 'ConfigMap' | 'Secret', { metadata }: Stored<k8s.ConfigMap | k8s.Secret>): void {
+    for (const worker of this.#workers.values()) {
+      if (worker.pod.metadata.namespace === metadata.namespace) worker.configChanged(kind, metadata.name);
+    }
+  }
+
+  #start(pod: Stored<k8s.Pod>, signal: AbortSignal): void {
+    const worker = new PodWorker(this.#services, pod);
+    this.#workers.set(pod.metadata.uid, worker);
+    const run = worker
+      .run(signal)
+      .catch((error: unknown) => this.#services.log.error('pod worker failed', { pod: keyOf(pod), err: error }))
+      .finally(() => {
+        this.#runs.delete(run);
+        this.#workers.delete(pod.metadata.uid);
+      });
+    this.#runs.add(run);
+  }
+
+  /** Pods that were deleted while the agent was away left sandboxes, containers and volumes behind. */
+  async #removeOrphans(signal: AbortSignal): Promise<void> {
+    const { index, volumes, runtime, log } = this.#services;
+    const orphans = new Set([...index.podUids(), ...(await volumes.listPods())].filter((podUid) => !this.#workers.has(podUid)));
+    for (const podUid of orphans) {
+      try {
+        const running = index.containersOf(podUid).filter(({ state }) => state === 'running');
+        await Promise.all(running.map(({ id }) => runtime.stopContainer(id, 10, signal)));
+        const sandbox = index.sandboxOf(podUid);
+        if (sandbox !== undefined) await runtime.removeSandbox(sandbox.id, signal);
+        await volumes.release(podUid);
+        log.info('removed what a deleted pod left', { podUid });
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn('cannot remove what a deleted pod left', { podUid, error: formatError(error) });
+      }
+    }
+    if (orphans.size > 0) await index.refresh(signal);
+  }
+}

@@ -1,0 +1,112 @@
+import { chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type k8s, quantityValue } from '../../../api/mod.ts';
+import { mount, mountFlags, readMounts, unmountBelow } from '../../../host/mod.ts';
+import { GantryError } from '../../../kernel/mod.ts';
+import type { ConfigSource } from '../config-source.ts';
+import type { PodFacts } from '../downward.ts';
+import { expand } from '../expansion.ts';
+import type { PodContainerSpec } from '../ports.ts';
+import { writeAtomicFolder } from './atomic-folder.ts';
+import { prepareHostPath } from './host-path.ts';
+import { isConfigVolume, readPayload } from './payload.ts';
+import { bindSubPath } from './sub-path.ts';
+
+export interface VolumeFolders {
+  /** On disk: emptyDir volumes and termination messages. */
+  readonly dataFolder: string;
+  /** In memory (below /run): configuration and secrets never reach the disk. */
+  readonly runFolder: string;
+}
+
+/** The volumes of the node's pods, in folders named by pod uid. Every step may be repeated: after a restart it finds what is there. */
+export class VolumeManager {
+  readonly #folders: VolumeFolders;
+  readonly #source: ConfigSource;
+
+  constructor(folders: VolumeFolders, source: ConfigSource) {
+    this.#folders = folders;
+    this.#source = source;
+  }
+
+  /** Makes all volumes of the pod ready to be mounted. Returns when a token in them has to be renewed. */
+  async prepare(facts: PodFacts, signal: AbortSignal): Promise<{ renewAtMs: number | undefined }> {
+    const renewals = await Promise.all((facts.pod.spec?.volumes ?? []).map((volume) => this.#prepareOne(facts, volume, signal)));
+    const due = renewals.filter((renewAtMs) => renewAtMs !== undefined);
+    return { renewAtMs: due.length === 0 ? undefined : Math.min(...due) };
+  }
+
+  /** The engine's mounts for one attempt of a container, its termination message file included. */
+  async mountsOf(pod: k8s.Pod, container: k8s.Container, attempt: number, environment: ReadonlyMap<string, string>): Promise<PodContainerSpec['mounts']> {
+    const mounts: PodContainerSpec['mounts'] = [];
+    for (const [index, volumeMount] of (container.volumeMounts ?? []).entries()) {
+      const volume = pod.spec?.volumes?.find(({ name }) => name === volumeMount.name);
+      if (volume === undefined) throw new GantryError('invalid', `volume mount ${volumeMount.name} of container ${container.name} names no volume of the pod`);
+      const subPath = volumeMount.subPathExpr === undefined ? (volumeMount.subPath ?? '') : expand(volumeMount.subPathExpr, environment);
+      const path = this.#pathOf(pod, volume);
+      const target = join(this.#podFolder(pod), 'sub-paths', container.name, `${attempt}-${index}`);
+      mounts.push({
+        hostPath: subPath === '' ? path : await bindSubPath(path, subPath, target),
+        containerPath: volumeMount.mountPath,
+        isReadOnly: volumeMount.readOnly === true || isConfigVolume(volume),
+        propagation: ({ HostToContainer: 'rslave', Bidirectional: 'rshared' } as const)[volumeMount.mountPropagation ?? ''] ?? 'private',
+      });
+    }
+    const message = this.terminationMessageFile(pod, container.name, attempt);
+    await mkdir(join(message, '..'), { recursive: true, mode: 0o700 });
+    await writeFile(message, '', { mode: 0o666 });
+    await chmod(message, 0o666);
+    mounts.push({ hostPath: message, containerPath: container.terminationMessagePath ?? '/dev/termination-log', isReadOnly: false, propagation: 'private' });
+    return mounts;
+  }
+
+  terminationMessageFile(pod: k8s.Pod, container: string, attempt: number): string {
+    return join(this.#podFolder(pod), 'containers', container, String(attempt), 'termination-message');
+  }
+
+  /** Removes everything of a pod. Host paths and other people's mounts are never touched: mounts go first, or nothing goes. */
+  async release(podUid: string): Promise<void> {
+    for (const folder of [join(this.#folders.dataFolder, podUid), join(this.#folders.runFolder, podUid)]) {
+      unmountBelow(folder);
+      if (readMounts().some(({ target }) => target.startsWith(`${folder}/`))) throw new GantryError('unavailable', `${folder} still has mounts`);
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** The pods that have anything here; those that no longer exist are to be released. */
+  async listPods(): Promise<string[]> {
+    const names = await Promise.all([this.#folders.dataFolder, this.#folders.runFolder].map((folder) => readdir(folder).catch(() => [])));
+    return [...new Set(names.flat())];
+  }
+
+  async #prepareOne(facts: PodFacts, volume: k8s.Volume, signal: AbortSignal): Promise<number | undefined> {
+    const path = this.#pathOf(facts.pod, volume);
+    const group = facts.pod.spec?.securityContext?.fsGroup;
+    if (volume.hostPath !== undefined) await prepareHostPath(volume.hostPath);
+    if (volume.emptyDir !== undefined) await this.#prepareEmptyDir(path, volume.emptyDir, group);
+    if (!isConfigVolume(volume)) return undefined;
+    const { payload, renewAtMs } = await readPayload(this.#source, facts, volume, signal);
+    await writeAtomicFolder(path, payload, group);
+    return renewAtMs;
+  }
+
+  async #prepareEmptyDir(path: string, source: k8s.EmptyDirVolumeSource, group: number | undefined): Promise<void> {
+    const isNew = (await mkdir(path, { recursive: true, mode: 0o777 })) !== undefined;
+    if (source.medium === 'Memory' && !readMounts().some(({ target }) => target === path)) {
+      const size = source.sizeLimit === undefined ? '' : `,size=${quantityValue(source.sizeLimit)}`;
+      mount('tmpfs', path, 'tmpfs', mountFlags.noSuid | mountFlags.noDevices, `mode=0777${size}`);
+    } else if (!isNew) return;
+    if (group !== undefined) await chown(path, 0, group);
+    await chmod(path, group === undefined ? 0o777 : 0o2777);
+  }
+
+  #pathOf(pod: k8s.Pod, volume: k8s.Volume): string {
+    if (volume.hostPath !== undefined) return volume.hostPath.path;
+    const root = isConfigVolume(volume) ? this.#folders.runFolder : this.#folders.dataFolder;
+    return join(root, pod.metadata?.uid ?? '', 'volumes', volume.name);
+  }
+
+  #podFolder(pod: k8s.Pod): string {
+    return join(this.#folders.dataFolder, pod.metadata?.uid ?? '');
+  }
+}
