@@ -172,8 +172,10 @@ export interface Tree extends AsyncDisposable {
   readonly id: string;
   /** The merged view on the host. */
   readonly rootPath: string;
-  /** The overlay's upper folder: what was changed. Complete only when nothing writes to `rootPath`. */
+  /** The overlay's upper folder: what was changed. Complete after `unmount`. */
   readonly writableFolder: string;
+  /** Ends the merged view; `writableFolder` stays, and may be taken away. */
+  unmount(): void;
 }
 
 export interface TreeProcess {
@@ -182,9 +184,13 @@ export interface TreeProcess {
   workingDir: string;
   user: string;
   network: 'default' | 'none' | 'host';
-  mounts: { hostPath: string; containerPath: string; isReadOnly: boolean }[];
+  mounts: TreeMount[];
   output: Writable;
 }
+
+export type TreeMount =
+  | { kind: 'bind'; hostPath: string; containerPath: string; isReadOnly: boolean }
+  | { kind: 'tmpfs'; containerPath: string; sizeBytes?: number };
 
 export interface Events {
   /** Events after the call, until the signal aborts; with `sinceNanos` also what is still kept (the last 1000). Ends with the signal. */

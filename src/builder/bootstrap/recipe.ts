@@ -18,8 +18,8 @@ export interface RecipeContext {
   readonly workFolder: string;
   readonly environment: Readonly<Record<string, string>>;
   /** The layer of another recipe as a plain tar file, made when it is not there. */
-  layerOf(recipe: LayerRecipe): Promise<string>;
-  progress(line: string): void;
+  readonly layerOf: (recipe: LayerRecipe) => Promise<string>;
+  readonly progress: (line: string) => void;
 }
 
 /** Makes one layer. */

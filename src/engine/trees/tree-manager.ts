@@ -7,13 +7,14 @@ import { baseEnv, cancelled, GantryError, pollUntil, randomHex, throwIfAborted }
 import { type BundleFacts, planBundle, serializeSpec } from '../bundle/bundle.ts';
 import { defaultCapabilities } from '../bundle/capabilities.ts';
 import { planDevices } from '../bundle/devices.ts';
+import type { ResolvedMount } from '../bundle/mounts.ts';
 import { hostSeccompTarget, toOciSeccomp } from '../bundle/seccomp.ts';
 import { readUserDatabases, resolveUser } from '../bundle/user.ts';
 import { type Cgroups, countOomKills } from '../cgroups/cgroups.ts';
 import { etcMounts } from '../containers/launch-request.ts';
 import { mountRootfs, unmountRootfs } from '../containers/rootfs.ts';
 import { plainContainerSpec } from '../containers/plain-spec.ts';
-import type { Tree, TreeProcess, Trees } from '../engine.ts';
+import type { Tree, TreeMount, TreeProcess, Trees } from '../engine.ts';
 import type { HostFacts } from '../host-facts.ts';
 import { formatHosts, formatResolvConf, planDns, readHostDns } from '../networks/etc-files.ts';
 import type { NetworkManager } from '../networks/network-manager.ts';
@@ -51,7 +52,7 @@ export class TreeManager implements Trees {
     const paths = this.#parts.paths.tree(id);
     mountRootfs(this.#parts.paths, paths, layerFolders);
     this.#open.set(id, paths);
-    return { id, rootPath: paths.rootfs, writableFolder: paths.upper, [Symbol.asyncDispose]: () => this.#close(id, paths) };
+    return { id, rootPath: paths.rootfs, writableFolder: paths.upper, unmount: () => unmountRootfs(paths), [Symbol.asyncDispose]: () => this.#close(id, paths) };
   }
 
   async #close(id: string, paths: ContainerPaths): Promise<void> {
@@ -111,14 +112,7 @@ export class TreeManager implements Trees {
     writeFileSync(join(bundle, 'hostname'), `${hostname}\n`);
     writeFileSync(join(bundle, 'resolv.conf'), formatResolvConf(planDns({ servers: [], searches: [], options: [] }, readHostDns(), step.network === 'host')));
     const taken = new Set(step.mounts.map(({ containerPath }) => containerPath));
-    const mounts = step.mounts.map((mount) => ({
-      type: 'bind' as const,
-      source: mount.hostPath,
-      target: mount.containerPath,
-      isReadOnly: mount.isReadOnly,
-      propagation: 'rprivate',
-      isRecursive: true,
-    }));
+    const mounts = step.mounts.map(toResolvedMount);
     const own = { kind: 'new' } as const;
     return {
       containerId: runId,
@@ -162,6 +156,12 @@ export class TreeManager implements Trees {
       signal.removeEventListener('abort', onAbort);
     }
   }
+}
+
+function toResolvedMount(mount: TreeMount): ResolvedMount {
+  const target = mount.containerPath;
+  if (mount.kind === 'tmpfs') return { type: 'tmpfs', target, isReadOnly: false, options: [], ...(mount.sizeBytes === undefined ? {} : { sizeBytes: mount.sizeBytes }) };
+  return { type: 'bind', source: mount.hostPath, target, isReadOnly: mount.isReadOnly, propagation: 'rprivate', isRecursive: true };
 }
 
 /** Copies with back-pressure and leaves the target open: two streams write to it. */
