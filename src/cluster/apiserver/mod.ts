@@ -5,5 +5,6 @@
 export * from './access/authenticators.ts';
 export * from './access/authorizer.ts';
 export * from './access/user.ts';
+export * from './connect/connect-subresource.ts';
 export * from './ports.ts';
 export * from './server.ts';

@@ -1,7 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { GantryError, type Logger } from '../../kernel/mod.ts';
 import { type Authorizer, isPublic } from './access/authorizer.ts';
 import { anonymous, type Authenticator, type User } from './access/user.ts';
+import type { ConnectHandler } from './connect/connect-handler.ts';
 import { serveDiscovery } from './discovery/discovery-handler.ts';
 import type { OpenApiHandler } from './discovery/openapi-handler.ts';
 import { badRequest, pathNotFound, qualifiedResource } from './errors.ts';
@@ -13,6 +15,7 @@ import type { VirtualResource } from './kinds/virtual.ts';
 import type { Machine } from './operations/machine.ts';
 import { parseRequestInfo, type RequestInfo } from './requests/request-info.ts';
 import { sendError } from './requests/respond.ts';
+import { statusOf } from './status.ts';
 
 export interface RouterOptions {
   readonly machine: Machine;
@@ -20,6 +23,7 @@ export interface RouterOptions {
   readonly authorizer: Authorizer;
   readonly virtual: readonly VirtualResource[];
   readonly openApi: OpenApiHandler;
+  readonly connects: ConnectHandler;
   readonly log: Logger;
   isReady(): boolean;
 }
@@ -46,6 +50,25 @@ export class Router {
       await this.#dispatch(exchange);
     } catch (error) {
       await this.#fail(request, response, error);
+    }
+  }
+
+  /** Takes over a connection that asks for another protocol: exec, attach, port-forward. */
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const gone = new AbortController();
+    socket.once('close', () => gone.abort(new GantryError('cancelled', 'the client is gone')));
+    socket.on('error', () => socket.destroy());
+    try {
+      const { path, query } = splitUrl(request.url ?? '/');
+      const info = parseRequestInfo(request.method ?? 'GET', path, query);
+      this.#authorize(this.#authenticate(request), info);
+      const { connects, machine } = this.#options;
+      const kind = machine.kinds.find(info.group, info.version, info.plural);
+      const connect = connects.find(info);
+      if (kind === undefined || connect === undefined) throw pathNotFound();
+      await connects.upgrade(connect, kind, info, query, request, socket, head, AbortSignal.any([gone.signal, this.#stop.signal]));
+    } catch (error) {
+      if (!gone.signal.aborted) refuseUpgrade(socket, error);
     }
   }
 
@@ -77,7 +100,7 @@ export class Router {
     const { machine } = this.#options;
     if (!info.isResource) {
       if (await serveHealth(exchange, this.#options.isReady())) return;
-      if (await serveDiscovery(machine.kinds, this.#options.virtual, exchange)) return;
+      if (await serveDiscovery(machine.kinds, this.#options.virtual, this.#options.connects, exchange)) return;
       if (await this.#options.openApi.serve(exchange)) return;
       throw pathNotFound();
     }
@@ -85,6 +108,8 @@ export class Router {
     if (virtual !== undefined) return virtual.serve(exchange);
     const kind = machine.kinds.find(info.group, info.version, info.plural);
     if (kind === undefined) throw pathNotFound();
+    const connect = this.#options.connects.find(info);
+    if (connect !== undefined) return this.#options.connects.serve(connect, kind, exchange);
     if (info.subresource === '') return serveResource(machine, kind, exchange, 'main');
     return serveSubresource(machine, kind, exchange);
   }
@@ -95,6 +120,12 @@ export class Router {
     request.resume();
     await sendError(request, response, told).catch(() => response.destroy());
   }
+}
+
+function refuseUpgrade(socket: Duplex, error: unknown): void {
+  const status = statusOf(error);
+  const body = JSON.stringify(status);
+  socket.end(`HTTP/1.1 ${status.code} ${STATUS_CODES[status.code] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
 }
 
 function splitUrl(url: string): { path: string; query: URLSearchParams } {

@@ -6,15 +6,21 @@ import { type Clock, GantryError, type Logger, systemClock } from '../../kernel/
 import type { ObjectStore } from '../../store/mod.ts';
 import { type Authorizer, GroupAuthorizer } from './access/authorizer.ts';
 import type { Authenticator } from './access/user.ts';
+import { ConnectHandler } from './connect/connect-handler.ts';
+import type { ConnectSubresource } from './connect/connect-subresource.ts';
+import { podConnects } from './connect/pod-connect.ts';
 import { DefinitionService } from './custom/definition-service.ts';
 import { OpenApiHandler } from './discovery/openapi-handler.ts';
 import { builtinKinds } from './kinds/builtin.ts';
 import { KindRegistry } from './kinds/registry.ts';
 import { parseIpv4Range } from './kinds/service-address.ts';
 import { type PortRange, ServiceAllocator } from './kinds/service-allocator.ts';
+import { metricsResources } from './metrics/metrics-resources.ts';
 import { ObjectCache } from './objects/object-cache.ts';
 import { ensureObject } from './operations/create.ts';
 import type { Machine } from './operations/machine.ts';
+import type { MetricsSource, NodeDialer } from './ports.ts';
+import { reviewResources } from './reviews/review-resources.ts';
 import { Router } from './router.ts';
 
 /** Key and certificates as PEM. Clients that show a certificate are checked against `clientCa`. */
@@ -31,6 +37,12 @@ export interface ApiServerOptions {
   readonly authenticators: readonly Authenticator[];
   /** Default: members of system:masters and system:nodes may do everything. */
   readonly authorizer?: Authorizer;
+  /** How nodes are reached. Absent: logs, exec and the like are `unavailable`. */
+  readonly dialer?: NodeDialer;
+  /** Absent: metrics.k8s.io is not served. */
+  readonly metrics?: MetricsSource;
+  /** Subresources that nodes' agents answer, beside those of pods. */
+  readonly connects?: readonly ConnectSubresource[];
   /** Addresses of Services. Default 10.96.0.0/16. */
   readonly serviceCidr?: string;
   /** Default 30000 to 32767. */
@@ -69,17 +81,20 @@ export class ApiServer implements AsyncDisposable {
     const machine: Machine = { objects, kinds, clock: options.clock ?? systemClock };
     cleanup.use(DefinitionService.open(machine, schemas, options.log));
     await createInitialObjects(machine);
+    const authorizer = options.authorizer ?? new GroupAuthorizer();
     const router = new Router({
       machine,
       authenticators: options.authenticators,
-      authorizer: options.authorizer ?? new GroupAuthorizer(),
-      virtual: [],
+      authorizer,
+      virtual: [...reviewResources(authorizer), ...(options.metrics === undefined ? [] : metricsResources(machine, options.metrics))],
+      connects: new ConnectHandler(machine, options.dialer, [...podConnects, ...(options.connects ?? [])]),
       openApi: new OpenApiHandler(kinds, schemas),
       log: options.log,
       isReady: () => true,
     });
     const server = openServer(options.tls);
     server.on('request', (request, response) => void router.handle(request, response));
+    server.on('upgrade', (request, socket, head) => void router.upgrade(request, socket, head));
     cleanup.defer(() => closeServer(server));
     cleanup.defer(() => router.stop());
     await listen(server, options.listen);

@@ -10,6 +10,14 @@ export type AccessRequest = Pick<RequestInfo, 'isResource' | 'verb' | 'group' | 
 /** Decides who may do what. */
 export interface Authorizer {
   authorize(user: User, request: AccessRequest): Decision;
+  /** All that a user may do in a namespace, for `kubectl auth can-i --list`. */
+  rulesOf(user: User, namespace: string): AccessRules;
+}
+
+/** The rules of authorization.k8s.io's SubjectRulesReviewStatus. */
+export interface AccessRules {
+  readonly resourceRules: readonly { verbs: readonly string[]; apiGroups: readonly string[]; resources: readonly string[]; resourceNames?: readonly string[] }[];
+  readonly nonResourceRules: readonly { verbs: readonly string[]; nonResourceURLs: readonly string[] }[];
 }
 
 /** Paths that everybody may read, even without saying who they are. */
@@ -31,5 +39,10 @@ export class GroupAuthorizer implements Authorizer {
   authorize(user: User): Decision {
     const group = user.groups.find((name) => this.#groups.has(name));
     return group === undefined ? { isAllowed: false, reason: '' } : { isAllowed: true, reason: `member of ${group}` };
+  }
+
+  rulesOf(user: User): AccessRules {
+    if (!this.authorize(user).isAllowed) return { resourceRules: [], nonResourceRules: [] };
+    return { resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }], nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }] };
   }
 }

@@ -1,4 +1,5 @@
 import { shortHash } from '../../../kernel/mod.ts';
+import type { ConnectHandler } from '../connect/connect-handler.ts';
 import type { Exchange } from '../handlers/exchange.ts';
 import type { KindRegistry } from '../kinds/registry.ts';
 import type { VirtualResource } from '../kinds/virtual.ts';
@@ -8,12 +9,12 @@ import { discoverGroups, type DiscoveredGroup, type DiscoveredResource } from '.
 const serverAddresses = [{ clientCIDR: '0.0.0.0/0', serverAddress: '' }];
 
 /** Answers `/api`, `/apis` and what lies under them but is no resource; false for any other path. */
-export async function serveDiscovery(kinds: KindRegistry, virtual: readonly VirtualResource[], exchange: Exchange): Promise<boolean> {
+export async function serveDiscovery(kinds: KindRegistry, virtual: readonly VirtualResource[], connects: ConnectHandler, exchange: Exchange): Promise<boolean> {
   const { request, response, info } = exchange;
   const parts = info.path.split('/').filter((part) => part !== '');
   const [root, ...rest] = parts;
   if (info.verb !== 'get' || (root !== 'api' && root !== 'apis')) return false;
-  const groups = discoverGroups(kinds, virtual);
+  const groups = discoverGroups(kinds, virtual, connects);
   if (rest.length === 0) {
     const isLegacy = root === 'api';
     const aggregatedVersion = aggregated(request.headers.accept);

@@ -45,7 +45,7 @@ function addReferences(components: Record<string, ApiSchema>, schema: ApiSchema,
     const id = schema.$ref.slice(refPrefix.length);
     const definition = schemas.definitions[id];
     if (components[id] !== undefined || definition === undefined) return;
-    components[id] = withMergeRules(definition, schemas.node(id));
+    components[id] = withMergeRules(definition, schemas.node(id), schemas.definitions);
     addReferences(components, definition, schemas);
     return;
   }
@@ -54,16 +54,17 @@ function addReferences(components: Record<string, ApiSchema>, schema: ApiSchema,
   if (typeof schema.additionalProperties === 'object') addReferences(components, schema.additionalProperties, schemas);
 }
 
-function withMergeRules(definition: ApiSchema, node: SchemaNode): ApiSchema {
-  const properties = Object.entries(definition.properties ?? {}).map(([name, property]): [string, ApiSchema] => [name, { ...wrapReference(property), ...mergeRules(node.properties?.get(name)) }]);
+function withMergeRules(definition: ApiSchema, node: SchemaNode, definitions: BuiltinSchemas['definitions']): ApiSchema {
+  const properties = Object.entries(definition.properties ?? {}).map(([name, property]): [string, ApiSchema] => [name, { ...wrapReference(property, definitions), ...mergeRules(node.properties?.get(name)) }]);
   return { ...definition, properties: Object.fromEntries(properties) };
 }
 
 /** A reference may have no neighbours, so it stands in an allOf; clients look there for the description. */
-function wrapReference(schema: ApiSchema): ApiSchema {
-  if (schema.$ref === undefined || Object.keys(schema).length === 1) return schema;
+function wrapReference(schema: ApiSchema, definitions: BuiltinSchemas['definitions']): ApiSchema {
+  if (schema.$ref === undefined) return schema;
   const { $ref, ...rest } = schema;
-  return { ...rest, allOf: [{ $ref }] };
+  const description = definitions[$ref.slice(refPrefix.length)]?.description;
+  return { ...(description === undefined ? {} : { description }), ...rest, allOf: [{ $ref }] };
 }
 
 function mergeRules(node: SchemaNode | undefined): Partial<ApiSchema> {

@@ -1,3 +1,4 @@
+import type { ConnectHandler } from '../connect/connect-handler.ts';
 import type { Kind } from '../kinds/kind.ts';
 import type { KindRegistry } from '../kinds/registry.ts';
 import type { VirtualResource } from '../kinds/virtual.ts';
@@ -20,8 +21,8 @@ export interface DiscoveredResource {
 export interface DiscoveredGroup { readonly group: string; readonly versions: readonly { readonly version: string; readonly resources: readonly DiscoveredResource[] }[] }
 
 /** Everything that is served, by group and version: the core group first, then in the order of the tables. */
-export function discoverGroups(kinds: KindRegistry, virtual: readonly VirtualResource[]): DiscoveredGroup[] {
-  const found = [...kinds.all().map(fromKind), ...virtual.map((resource) => ({ ...resource, shortNames: [], categories: [], subresources: [] }))];
+export function discoverGroups(kinds: KindRegistry, virtual: readonly VirtualResource[], connects: ConnectHandler): DiscoveredGroup[] {
+  const found = [...kinds.all().map((kind) => fromKind(kind, connects)), ...virtual.map((resource) => ({ ...resource, shortNames: [], categories: [], subresources: [] }))];
   const groups = [...new Set(found.map(({ group }) => group))];
   return groups.map((group) => {
     const own = found.filter((resource) => resource.group === group);
@@ -30,16 +31,17 @@ export function discoverGroups(kinds: KindRegistry, virtual: readonly VirtualRes
   });
 }
 
-function fromKind(kind: Kind): DiscoveredResource {
-  return { ...kind.type, singular: kind.singular, verbs: kind.verbs, shortNames: kind.shortNames, categories: kind.categories, subresources: subresourcesOf(kind) };
+function fromKind(kind: Kind, connects: ConnectHandler): DiscoveredResource {
+  return { ...kind.type, singular: kind.singular, verbs: kind.verbs, shortNames: kind.shortNames, categories: kind.categories, subresources: subresourcesOf(kind, connects) };
 }
 
-function subresourcesOf(kind: Kind): DiscoveredResource['subresources'] {
+function subresourcesOf(kind: Kind, connects: ConnectHandler): DiscoveredResource['subresources'] {
   const { group, version } = kind.type;
   const readWrite = ['get', 'patch', 'update'];
   return [
     ...(kind.hasStatus ? [{ name: 'status', group, version, kind: kind.type.kind, verbs: readWrite }] : []),
     ...(kind.scale === undefined ? [] : [{ name: 'scale', group: 'autoscaling', version: 'v1', kind: 'Scale', verbs: readWrite }]),
+    ...connects.of(group, kind.type.plural).map(({ name, optionsKind, verbs }) => ({ name, group, version, kind: optionsKind, verbs })),
     ...kind.subresources.map((given) => ({ name: given.name, group: given.group ?? group, version: given.version ?? version, kind: given.kind, verbs: given.verbs })),
   ];
 }

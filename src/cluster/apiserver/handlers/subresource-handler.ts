@@ -3,6 +3,7 @@ import { GantryError } from '../../../kernel/mod.ts';
 import { methodNotAllowed, objectNotFound, pathNotFound } from '../errors.ts';
 import { type Kind, objectKey, type ScalePaths } from '../kinds/kind.ts';
 import type { Machine } from '../operations/machine.ts';
+import { evictPod } from '../operations/evict.ts';
 import { finalizeNamespace } from '../operations/namespace-finalize.ts';
 import { bindPod } from '../operations/pod-binding.ts';
 import { modifyScale, scaleOf } from '../operations/scale.ts';
@@ -18,6 +19,7 @@ export async function serveSubresource(machine: Machine, kind: Kind, exchange: E
   const name = `${kind.type.group === '' ? '' : `${kind.type.group}/`}${kind.type.plural}/${info.subresource}`;
   if (info.subresource === 'status' && kind.hasStatus) return serveStatus(machine, kind, exchange);
   if (info.subresource === 'scale' && kind.scale !== undefined) return serveScale(machine, kind, kind.scale, exchange);
+  if (name === 'pods/eviction') return serveEviction(machine, kind, exchange);
   if (name === 'pods/binding') return serveBinding(machine, kind, exchange);
   if (name === 'namespaces/finalize') {
     if (info.verb !== 'update') throw methodNotAllowed();
@@ -34,6 +36,12 @@ async function serveStatus(machine: Machine, kind: Kind, exchange: Exchange): Pr
 async function serveBinding(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
   if (exchange.info.verb !== 'create') throw methodNotAllowed();
   await bindPod(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange.request), parseWriteOptions(exchange));
+  await sendJson(exchange.request, exchange.response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
+}
+
+async function serveEviction(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
+  if (exchange.info.verb !== 'create') throw methodNotAllowed();
+  await evictPod(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange.request), exchange.query);
   await sendJson(exchange.request, exchange.response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 
