@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+import { type k8s, resources } from '../api/mod.ts';
+import { openKubeClient, readKubeconfig } from '../client/mod.ts';
+import { baseEnv, isError, pollUntil, runCommand } from '../kernel/mod.ts';
+import { locateInstance, roleHolder } from '../server/mod.ts';
+import { exitCodes } from './exit-codes.ts';
+
+const program = resolve(import.meta.dirname, '../../bin/gantry');
+const needs = ['runc', 'conmon', 'nft', 'ip'];
+const missing = needs.filter((name) => !['/usr/bin', '/usr/sbin', '/bin', '/sbin'].some((folder) => existsSync(join(folder, name))));
+const skip = process.getuid?.() !== 0 ? 'needs root' : missing.length > 0 ? `needs ${missing.join(', ')}` : false;
+
+interface Status { instanceId: string; processes: { name: string; pid: number }[]; nodes: { isReady: boolean }[]; endpoints: { api: string }; networks: { pods: string } }
+
+/** A data folder driven by the command line. Disposing purges it. */
+class Subject implements AsyncDisposable {
+  readonly dataDir: string;
+  readonly signal: AbortSignal;
+
+  constructor(dataDir: string, signal: AbortSignal) {
+    this.dataDir = dataDir;
+    this.signal = signal;
+  }
+
+  static async create(signal: AbortSignal): Promise<Subject> {
+    return new Subject(await mkdtemp(join(tmpdir(), 'gantry-up-')), signal);
+  }
+
+  run(args: readonly string[], okCodes: readonly number[] = [0]): Promise<{ code: number; stdout: string; stderr: string }> {
+    return runCommand(program, [...args, '--data-dir', this.dataDir], { okCodes, env: baseEnv() }, this.signal);
+  }
+
+  async status(): Promise<Status> {
+    return JSON.parse((await this.run(['status', '--json'])).stdout) as Status;
+  }
+
+  async pid(name: string): Promise<number> {
+    return pollUntil(name, async () => (await this.status()).processes.find((process) => process.name === name)?.pid, { timeoutMs: 20_000 }, this.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await runCommand(program, ['down', '--purge', '--data-dir', this.dataDir], { env: baseEnv() }, AbortSignal.timeout(60_000));
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** Everything on the machine that carries the instance's id. */
+async function tracesOf(id: string, dataDir: string, signal: AbortSignal): Promise<string[]> {
+  const { stdout } = await runCommand('nft', ['list', 'tables'], {}, signal);
+  const { stdout: groups } = await runCommand('find', ['/sys/fs/cgroup', '-name', `*${id}*`], { okCodes: [0, 1] }, signal);
+  const processes = readdirSync('/proc').filter((name) => {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) return false;
+    try {
+      return readFileSync(`/proc/${name}/cmdline`, 'latin1').split('\0').some((argument) => argument.startsWith(`${dataDir}/`) || argument.includes(`gantry-${id}`));
+    } catch {
+      return false;
+    }
+  });
+  return [
+    ...stdout.split('\n').filter((line) => line.includes(id)),
+    ...readdirSync('/sys/class/net').filter((name) => name.startsWith(`g${id.slice(0, 6)}`)),
+    ...readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(id) || line.includes(dataDir)),
+    ...groups.split('\n').filter((line) => line !== ''),
+    ...processes.map((pid) => `process ${pid}`),
+    ...[dataDir, `/run/gantry-${id}`].filter((path) => existsSync(path)),
+  ];
+}
+
+const pod: k8s.Pod = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'idle', namespace: 'default' },
+  spec: { containers: [{ name: 'idle', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: ['sleep', '3600'] }], terminationGracePeriodSeconds: 0 },
+};
+
+test('gantry up runs two instances side by side; killed processes come back, containers go on, and a purge leaves nothing', { skip }, async () => {
+  const signal = AbortSignal.timeout(120_000);
+  await using first = await Subject.create(signal);
+  await using second = await Subject.create(signal);
+  await Promise.all([first.run(['up', '--detach']), second.run(['up', '--detach'])]);
+  const [one, two] = [await first.status(), await second.status()];
+  assert.notEqual(one.endpoints.api, two.endpoints.api);
+  assert.notEqual(one.networks.pods, two.networks.pods);
+  assert.deepEqual(one.processes.map(({ name }) => name), ['supervisor', 'server', 'agent']);
+
+  await first.run(['image', 'bootstrap', 'busybox', '--quiet']);
+  const { connection } = await readKubeconfig(join(first.dataDir, 'kubeconfig'));
+  await using client = openKubeClient(connection);
+  const containerId = (): Promise<string> =>
+    pollUntil('the pod to run', async () => {
+      try {
+        const [container] = (await client.get(resources.pods, { namespace: 'default', name: 'idle' }, signal)).status?.containerStatuses ?? [];
+        return container?.state?.running === undefined ? undefined : container.containerID;
+      } catch (error) {
+        if (isError(error, 'unavailable')) return undefined;
+        throw error;
+      }
+    }, { timeoutMs: 30_000 }, signal);
+  await client.create(resources.pods, pod, signal);
+  const before = await containerId();
+
+  for (const name of ['server', 'agent']) {
+    const old = await first.pid(name);
+    process.kill(old, 'SIGKILL');
+    await pollUntil(`a new ${name}`, async () => ((await first.pid(name)) === old ? undefined : true), { timeoutMs: 20_000 }, signal);
+  }
+  // The children of a killed supervisor end by themselves, and the instance can be started again at once.
+  const { instanceId } = await first.status();
+  process.kill(await first.pid('supervisor'), 'SIGKILL');
+  await first.run(['up', '--detach']);
+  assert.equal((await first.status()).instanceId, instanceId);
+  await pollUntil('the node to be ready', async () => ((await first.status()).nodes[0]?.isReady === true ? true : undefined), { timeoutMs: 30_000 }, signal);
+  assert.equal(await containerId(), before);
+  const refused = await first.run(['up', '--detach'], [exitCodes.conflict]);
+  assert.match(refused.stderr, /supervisor is already running/);
+
+  await first.run(['down']);
+  assert.deepEqual((await first.status()).processes, []);
+  assert.ok((await tracesOf(one.instanceId, first.dataDir, signal)).some((trace) => trace.startsWith('process')), 'the container did not go on');
+  await first.run(['down', '--purge']);
+  assert.deepEqual(await tracesOf(one.instanceId, first.dataDir, signal), []);
+  assert.equal((await second.status()).nodes[0]?.isReady, true);
+  await second.run(['down', '--purge']);
+  assert.deepEqual(await tracesOf(two.instanceId, second.dataDir, signal), []);
+});
+
+test('gantry down --purge removes an instance whose processes were all killed', { skip }, async () => {
+  const signal = AbortSignal.timeout(60_000);
+  await using subject = await Subject.create(signal);
+  await subject.run(['up', '--detach']);
+  const { instanceId, processes } = await subject.status();
+  for (const { pid } of processes) process.kill(pid, 'SIGKILL');
+  await subject.run(['down', '--purge']);
+  assert.deepEqual(await tracesOf(instanceId, subject.dataDir, signal), []);
+});
+
+test('gantry server serves an API without a node, with the tokens and repositories it is given', async () => {
+  const signal = AbortSignal.timeout(60_000);
+  const folder = await mkdtemp(join(tmpdir(), 'gantry-server-'));
+  await using subject = new Subject(join(folder, 'data'), signal);
+  await writeFile(join(folder, 'tokens.csv'), 'reader-token,reader,1\nadmin-token,boss,2,"system:masters"\n');
+  await runCommand('git', ['init', '--quiet', '--bare', join(folder, 'git/shop.git')], {}, signal);
+  const stop = new AbortController();
+  const args = ['server', '--token-file', join(folder, 'tokens.csv'), '--git-root', join(folder, 'git'), '--service-cidr', '10.99.0.0/16', '--data-dir', subject.dataDir];
+  const running = runCommand(program, args, {}, stop.signal).catch(() => undefined);
+  const location = await locateInstance(subject.dataDir);
+  try {
+    const server = await pollUntil('the kubeconfig', () => readKubeconfig(join(subject.dataDir, 'kubeconfig')).then(({ connection }) => connection, () => undefined), { timeoutMs: 20_000 }, signal);
+    await using client = openKubeClient({ server: server.server, ca: server.ca, token: 'admin-token' });
+    const repositories = await pollUntil('the repository to be adopted', () => client.list(resources.repositories, {}, signal).then(({ items }) => (items.length > 0 ? items : undefined), () => undefined), { timeoutMs: 20_000 }, signal);
+    assert.deepEqual(repositories.map(({ metadata }) => metadata.name), ['shop']);
+    await using reader = openKubeClient({ server: server.server, ca: server.ca, token: 'reader-token' });
+    await assert.rejects(reader.list(resources.secrets, {}, signal), { code: 'forbidden' });
+    await using nobody = openKubeClient({ server: server.server, ca: server.ca, token: 'wrong' });
+    await assert.rejects(nobody.list(resources.secrets, {}, signal), { code: 'unauthenticated' });
+    assert.equal((await subject.status()).nodes.length, 0);
+    const record = JSON.parse(await readFile(join(subject.dataDir, 'instance.json'), 'utf8')) as { serviceCidr: string };
+    assert.equal(record.serviceCidr, '10.99.0.0/16');
+    assert.equal((await roleHolder(location.paths.runDir, 'agent')), undefined);
+  } finally {
+    await subject.run(['down']);
+    await running;
+    stop.abort();
+    await subject.run(['down', '--purge']);
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+const mistakes: readonly { name: string; args: string[]; code: number; stderr: RegExp }[] = [
+  { name: 'an unknown command', args: ['fly'], code: exitCodes.invalid, stderr: /unknown command 'fly'/ },
+  { name: 'an unknown option', args: ['status', '--fly'], code: exitCodes.invalid, stderr: /unknown option '--fly'/ },
+  { name: 'a wrong setting', args: ['up', '--api-port', 'x'], code: exitCodes.invalid, stderr: /^gantry: settings: apiPort/ },
+  { name: 'a folder without an instance', args: ['status'], code: exitCodes['not-found'], stderr: /^gantry: there is no Gantry instance in / },
+  { name: 'a missing configuration file', args: ['server', '--config', '/nonexistent.yaml'], code: exitCodes['not-found'], stderr: /^gantry: there is no configuration file \/nonexistent\.yaml/ },
+];
+
+for (const { name, args, code, stderr } of mistakes) {
+  test(`gantry exits with ${code} for ${name}`, async () => {
+    const signal = AbortSignal.timeout(30_000);
+    const folder = await mkdtemp(join(tmpdir(), 'gantry-cli-'));
+    await using subject = new Subject(join(folder, 'data'), signal);
+    const result = await runCommand(program, [...args, ...(args[0] === 'fly' ? [] : ['--data-dir', subject.dataDir])], { okCodes: [code] }, signal);
+    assert.match(result.stderr, stderr);
+    await rm(folder, { recursive: true, force: true });
+  });
+}
