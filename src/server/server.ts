@@ -1,17 +1,19 @@
 import { join } from 'node:path';
-import { gantryDefinitions } from '../api/mod.ts';
+import { gantryDefinitions, type k8s, resources } from '../api/mod.ts';
 import { Informers, type KubeClient, openKubeClient } from '../client/mod.ts';
-import { ApiServer, CertificateAuthenticator, TokenAuthenticator } from '../cluster/apiserver/mod.ts';
+import { ApiServer, CertificateAuthenticator, type MetricsSource, type NodeDialer, TokenAuthenticator } from '../cluster/apiserver/mod.ts';
 import { controllerServices } from '../cluster/controllers/mod.ts';
 import { Scheduler } from '../cluster/scheduler/mod.ts';
 import { type Delivery, openDelivery } from '../delivery/mod.ts';
 import { GitHosting, type PushGate, RepositoryRoot } from '../git/mod.ts';
-import { aborted, GantryError, type Logger, runServices, type Service } from '../kernel/mod.ts';
+import { aborted, GantryError, type Logger, runServices, type Service, systemClock } from '../kernel/mod.ts';
 import { openRegistry } from '../registry/mod.ts';
 import { HistoryTrimmer, SqliteObjectStore } from '../store/mod.ts';
 import { type AccessToken, readAccessTokens } from './access-tokens.ts';
 import { gitAuthenticatorOf } from './adapters/git-authenticator.ts';
 import { manifestSourceOf } from './adapters/manifest-source.ts';
+import { StatsMetricsSource } from './adapters/metrics-source.ts';
+import { createNodeDialer } from './adapters/node-dialer.ts';
 import { applyDefinitions } from './apply-definitions.ts';
 import type { Credentials } from './credentials.ts';
 import type { Instance } from './instance.ts';
@@ -23,11 +25,12 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   await using parts = new AsyncDisposableStack();
   const tokens = await readAccessTokens(credentials.token, settings.tokenFile);
   const store = parts.use(await SqliteObjectStore.open(join(paths.store, 'objects.db')));
-  parts.use(await openApiServer(instance, credentials, tokens, store, log));
   const { pki } = credentials;
   const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: pki.ca.cert, clientCert: pki.admin.cert, clientKey: pki.admin.key, userAgent: 'gantry-server' }));
-  await applyDefinitions(client, gantryDefinitions, signal);
   const informers = new Informers(client, log);
+  const { dialer, metrics } = openNodeAccess(instance, credentials, informers, log);
+  parts.use(await openApiServer(instance, credentials, { tokens, store, dialer, metrics, log }));
+  await applyDefinitions(client, gantryDefinitions, signal);
   const root = new RepositoryRoot(settings.gitRoot ?? paths.git, { hooksFolder: join(paths.runDir, 'hooks') });
   const delivery = openDelivery({ client, informers, source: manifestSourceOf(root), log });
   const git = parts.use(await openGit(instance, client, informers, tokens, delivery, log));
@@ -37,15 +40,36 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   const scheduler = new Scheduler(client, informers, {}, log);
   parts.use(await WebServer.open(record.httpPort, [healthRoutes, git.http], log));
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
-  await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler], [git, delivery.controller], [ready]], log, signal);
+  await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics], [git, delivery.controller], [ready]], log, signal);
 }
 
-function openApiServer(instance: Instance, { pki }: Credentials, tokens: readonly AccessToken[], store: SqliteObjectStore, log: Logger): Promise<ApiServer> {
+/** How the API reaches this machine's node: on loopback, whatever address the node has for pods. */
+function openNodeAccess(instance: Instance, { pki }: Credentials, informers: Informers, log: Logger): { dialer: NodeDialer; metrics: StatsMetricsSource } {
+  const nodes = informers.of(resources.nodes);
+  const nodeOf = (name: string): k8s.Node | undefined => {
+    const node = nodes.get(name);
+    return node === undefined || name !== instance.nodeName ? node : { ...node, status: { ...node.status, addresses: [{ type: 'InternalIP', address: '127.0.0.1' }] } };
+  };
+  const dialer = createNodeDialer(nodeOf, { ca: pki.ca.cert, ...pki.nodeClient });
+  return { dialer, metrics: new StatsMetricsSource(() => nodes.list(), dialer, systemClock, log) };
+}
+
+interface ApiServerParts {
+  readonly tokens: readonly AccessToken[];
+  readonly store: SqliteObjectStore;
+  readonly dialer: NodeDialer;
+  readonly metrics: MetricsSource;
+  readonly log: Logger;
+}
+
+function openApiServer(instance: Instance, { pki }: Credentials, { tokens, store, dialer, metrics, log }: ApiServerParts): Promise<ApiServer> {
   return ApiServer.open({
     store,
     listen: { host: '127.0.0.1', port: instance.record.apiPort },
     tls: { key: pki.server.key, cert: pki.server.cert, clientCa: pki.ca.cert },
     authenticators: [new CertificateAuthenticator(), new TokenAuthenticator(tokens)],
+    dialer,
+    metrics,
     serviceCidr: instance.record.serviceCidr,
     ...(instance.settings.nodePortRange === undefined ? {} : { nodePortRange: parsePortRange(instance.settings.nodePortRange) }),
     log,
