@@ -75,6 +75,8 @@ export async function tunnelUpgrade(dialer: NodeDialer, target: ConnectTarget, r
   const lines = [`${request.method ?? 'GET'} ${target.path} HTTP/1.1`, `Host: ${target.nodeName}`, ...headers.map(([name, value]) => `${name}: ${value}`)];
   node.write(`${lines.join('\r\n')}\r\n\r\n`);
   if (head.length > 0) node.write(head);
+  // Two pipelines on one socket listen more often than Node takes for usual.
+  for (const socket of [client, node]) socket.setMaxListeners(32);
   const ends = Promise.allSettled([pipeline(client, node, { signal }), pipeline(node, client, { signal })]);
   // One direction's error ends both; the settled promise owns the errors.
   node.once('close', () => client.destroy());
