@@ -87,6 +87,7 @@ export class NodeAgent implements Service, AsyncDisposable {
       name: options.nodeName,
       ip: options.nodeIp,
       podCidr: options.podCidr,
+      listenerHost: options.listen.host,
       listenerPort: listener.port,
       maxPods: options.maxPods ?? 250,
       reservedMemoryBytes,

@@ -65,9 +65,11 @@ export class NodeRegistration implements Service {
       if (isError(error, 'not-found')) return this.#client.create<k8s.Node>(resources.nodes, wanted, signal);
       throw error;
     });
-    const labels = wanted.metadata?.labels ?? {};
-    const hasLabels = Object.entries(labels).every(([key, value]) => known.metadata.labels?.[key] === value);
-    if (!hasLabels) await this.#client.patch(resources.nodes, ref, { type: 'merge', body: { metadata: { labels } } }, signal);
+    const { labels = {}, annotations = {} } = wanted.metadata ?? {};
+    const has = (present: Record<string, string> = {}, own: Record<string, string>): boolean => Object.entries(own).every(([key, value]) => present[key] === value);
+    if (!has(known.metadata.labels, labels) || !has(known.metadata.annotations, annotations)) {
+      await this.#client.patch(resources.nodes, ref, { type: 'merge', body: { metadata: { labels, annotations } } }, signal);
+    }
     const status = toNodeStatus(this.#identity, this.#machine, known.status, this.#clock.now());
     await this.#client.patch(resources.nodes, ref, { type: 'merge', subresource: 'status', body: { status } }, signal);
   }

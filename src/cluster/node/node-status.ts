@@ -8,6 +8,7 @@ export interface NodeIdentity {
   /** The address other nodes and pods reach it at. */
   readonly ip: string;
   /** Where its HTTPS listener for logs, exec and statistics is. */
+  readonly listenerHost: string;
   readonly listenerPort: number;
   readonly maxPods: number;
   /** For the machine's own work; pods cannot ask for it. */
@@ -17,6 +18,9 @@ export interface NodeIdentity {
   readonly version: string;
   readonly labels: Readonly<Record<string, string>>;
 }
+
+/** The annotation that says at which address the agent listens when that is not the node's own, for example only on loopback. */
+export const listenerHostAnnotation = 'gantry.dev/agent-host';
 
 /** What pods can have of the node. */
 export function allocatableOf(machine: Machine, reservedMemoryBytes: number): { cpuMilli: number; memoryBytes: number; ephemeralStorageBytes: number } {
@@ -36,6 +40,7 @@ export function toNode(identity: NodeIdentity, machine: Machine): k8s.Node {
         'beta.kubernetes.io/arch': machine.info.architecture,
         ...identity.labels,
       },
+      ...(identity.listenerHost === identity.ip ? {} : { annotations: { [listenerHostAnnotation]: identity.listenerHost } }),
     },
     spec: { podCIDR: identity.podCidr, podCIDRs: [identity.podCidr] },
   };

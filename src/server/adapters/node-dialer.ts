@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
 import type { k8s } from '../../api/mod.ts';
 import type { NodeDialer } from '../../cluster/apiserver/mod.ts';
+import { listenerHostAnnotation } from '../../cluster/node/mod.ts';
 import { cancelled, GantryError, withTimeout } from '../../kernel/mod.ts';
 
 /** How the API server proves itself to node agents. All PEM. */
@@ -13,8 +14,8 @@ const connectTimeoutMs = 5_000;
 export function createNodeDialer(nodeOf: (name: string) => k8s.Node | undefined, tls: NodeDialerTls): NodeDialer {
   return {
     connect: async (nodeName, signal) => {
-      const status = nodeOf(nodeName)?.status;
-      const host = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
+      const { metadata, status } = nodeOf(nodeName) ?? {};
+      const host = metadata?.annotations?.[listenerHostAnnotation] ?? status?.addresses?.find(({ type }) => type === 'InternalIP')?.address;
       const port = status?.daemonEndpoints?.kubeletEndpoint?.Port;
       if (host === undefined || port === undefined) throw new GantryError('unavailable', `node ${nodeName} has not reported where its agent listens`);
       return connectTls(nodeName, host, port, tls, withTimeout(signal, connectTimeoutMs));

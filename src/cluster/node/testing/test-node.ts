@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type k8s, refOf, resources, type Stored } from '../../../api/mod.ts';
+import { type k8s, resources, type Stored } from '../../../api/mod.ts';
 import { Informers, type KubeClient, openKubeClient } from '../../../client/mod.ts';
+import { unmountBelow } from '../../../host/mod.ts';
 import { pollUntil, silentLogger } from '../../../kernel/mod.ts';
 import { openTestApiServer, type TestApiServer } from '../../apiserver/testing/test-api-server.ts';
 import { NodeAgent, type NodeAgentOptions, type NodeAgentParts } from '../agent.ts';
@@ -32,7 +33,11 @@ export interface TestNode extends AsyncDisposable {
 export async function openTestNode(runtime: ContainerRuntime, options: Partial<NodeAgentOptions> & Pick<NodeAgentParts, 'drain'> = {}): Promise<TestNode> {
   await using cleanup = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'gantry-node-'));
-  cleanup.defer(() => rm(folder, { recursive: true, force: true }));
+  cleanup.defer(() => {
+    // Volumes of pods that the test left: tmpfs and sub-paths.
+    unmountBelow(folder);
+    return rm(folder, { recursive: true, force: true });
+  });
   const api = cleanup.use(await openTestApiServer());
   const client = openKubeClient(api.connection);
   const tls = makeTestTls(testNodeName);
@@ -106,9 +111,4 @@ async function startAgent(runtime: ContainerRuntime, client: KubeClient, folder:
       await agent[Symbol.asyncDispose]();
     },
   };
-}
-
-/** The key's object, for tests that read by `namespace/name`. */
-export function podRef(key: string) {
-  return refOf(key);
 }
