@@ -80,7 +80,7 @@ export interface JobEnvironment {
   certificateBundle: string | undefined;
   /** HTTP_PROXY, HTTPS_PROXY, NO_PROXY in both spellings, as configured. */
   proxyVariables: Record<string, string>;
-  /** Image for `runs-on` labels, for example `ubuntu-latest` → `node:24-slim`. */
+  /** Image for `runs-on` labels, for example `ubuntu-latest` → `node:24-slim`. The label `*` stands for all others. */
   runnerImages: Record<string, string>;
   /** `host:port` images are pushed to. */
   registryHost: string;

@@ -16,6 +16,8 @@ export interface KubeClient {
   delete<T extends KubeObject>(type: ResourceType<T>, ref: ObjectRef, options: DeleteOptions, signal: AbortSignal): Promise<void>;
   /** Any other call, for example `POST …/pods/x/binding`. The body and answer are JSON. */
   request(method: string, path: string, body: unknown, signal: AbortSignal): Promise<unknown>;
+  /** The raw bytes of any GET, as they arrive, for example the log of an image build. */
+  stream(path: string, signal: AbortSignal): Promise<Readable>;
   /** `kubectl exec` over WebSocket v5. Resolves with the exit code. */
   exec(pod: ObjectRef, options: PodExecOptions, signal: AbortSignal): Promise<{ exitCode: number }>;
   /** `kubectl logs`: the raw bytes. */

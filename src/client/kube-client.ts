@@ -85,6 +85,10 @@ class HttpKubeClient implements KubeClient, AsyncDisposable {
     return this.#transport.json({ method, path, body }, signal);
   }
 
+  stream(path: string, signal: AbortSignal): Promise<Readable> {
+    return this.#transport.stream({ method: 'GET', path }, signal);
+  }
+
   async exec(pod: ObjectRef, options: PodExecOptions, signal: AbortSignal): Promise<{ exitCode: number }> {
     const path = withQuery(objectPath(resources.pods, pod, 'exec'), {
       container: options.container,

@@ -5,7 +5,7 @@ export type ContextName = (typeof contextNames)[number];
 /** Values of the contexts; what is absent counts as empty. */
 export type Contexts = Partial<Record<ContextName, unknown>>;
 
-/** How the work before stands, for `success()`, `failure()` and `cancelled()`. */
-export type StatusSoFar = 'success' | 'failure' | 'cancelled';
+/** How the work before stands, for `success()`, `failure()` and `cancelled()`; all three deny `skipped`. */
+export type StatusSoFar = 'success' | 'failure' | 'cancelled' | 'skipped';
 
 export const statusFunctions = ['success', 'failure', 'cancelled', 'always'] as const;

@@ -35,7 +35,7 @@ export function prepareJob(job: Job, evaluation: Evaluation, environment: JobEnv
 
 function runnerImage(job: Job, evaluation: Evaluation, environment: JobEnvironment): string {
   const label = evaluation.text(job.runsOn);
-  const image = Object.hasOwn(environment.runnerImages, label) ? environment.runnerImages[label] : undefined;
+  const image = Object.hasOwn(environment.runnerImages, label) ? environment.runnerImages[label] : environment.runnerImages['*'];
   if (image !== undefined) return image;
   const place = { ...job.runsOn.place, message: `there is no image for runs-on: ${label}; known are ${Object.keys(environment.runnerImages).join(', ') || 'none'}` };
   throw new GantryError('invalid', formatPlace(place), { places: [place] });
