@@ -5,13 +5,16 @@ import { isError } from '../../kernel/mod.ts';
 
 /**
  * Makes the object's status what `status` says. A no-op when it already is, or when the object is gone. Not guarded by a
- * resourceVersion: each status has one writer, and what it decides is right again with the next pass.
+ * resourceVersion: each status has one writer, and what it decides is right again with the next pass. `isGuarded` is for statuses
+ * that others write too: `conflict` when the object has changed.
  */
-export async function writeStatus<T extends KubeObject & { status?: object }>(client: KubeClient, type: ResourceType<T>, object: Stored<T>, status: object, signal: AbortSignal): Promise<void> {
+export async function writeStatus<T extends KubeObject & { status?: object }>(client: KubeClient, type: ResourceType<T>, object: Stored<T>, status: object, signal: AbortSignal, { isGuarded = false } = {}): Promise<void> {
   const patch = mergePatchOf(object.status ?? {}, status);
   if (patch === undefined) return;
+  const { uid, resourceVersion } = object.metadata;
+  const metadata = isGuarded ? { uid, resourceVersion } : { uid };
   try {
-    await client.patch(type, refOf(keyOf(object)), { type: 'merge', subresource: 'status', body: { metadata: { uid: object.metadata.uid }, status: patch } }, signal);
+    await client.patch(type, refOf(keyOf(object)), { type: 'merge', subresource: 'status', body: { metadata, status: patch } }, signal);
   } catch (error) {
     if (!isError(error, 'not-found')) throw error;
   }

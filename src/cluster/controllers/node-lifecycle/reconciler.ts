@@ -92,7 +92,7 @@ class NodeReconciler implements Reconciler<ObservedNode, NodeAction, k8s.NodeSta
 
   async report(status: k8s.NodeStatus, { node }: ObservedNode, signal: AbortSignal): Promise<void> {
     const wasReady = isHealthy(node);
-    await writeStatus(this.#context.client, kind, node, status, signal);
+    await writeStatus(this.#context.client, kind, node, status, signal, { isGuarded: true });
     if (wasReady && findCondition(status.conditions, 'Ready')?.status !== 'True') this.#context.events.normal(node, 'NodeNotReady', `Node ${node.metadata.name} status is now: NodeNotReady`);
   }
 

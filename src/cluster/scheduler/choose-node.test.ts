@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { k8s, Stored } from '../../api/mod.ts';
+import { chooseNode, pendingSentence } from './choose-node.ts';
+import { ClusterState, type Pod } from './cluster-state.ts';
+
+function pod(name: string, spec: Partial<k8s.PodSpec> = {}, over: { labels?: Record<string, string>; owner?: string } = {}): Pod {
+  const ownerReferences = over.owner === undefined ? {} : { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: over.owner, uid: over.owner, controller: true }] };
+  return { metadata: { name, namespace: 'default', uid: name, resourceVersion: '1', creationTimestamp: '', labels: over.labels ?? {}, ...ownerReferences }, spec: { containers: [], ...spec } };
+}
+
+function node(name: string, over: { spec?: k8s.NodeSpec; labels?: Record<string, string>; allocatable?: Record<string, string>; ready?: string } = {}): Stored<k8s.Node> {
+  return {
+    metadata: { name, uid: name, resourceVersion: '1', creationTimestamp: '', labels: over.labels ?? {} },
+    spec: over.spec ?? {},
+    status: { allocatable: { cpu: '2', memory: '4Gi', pods: '10', ...over.allocatable }, conditions: [{ type: 'Ready', status: over.ready ?? 'True' }] },
+  };
+}
+
+/** The chosen node, or the sentence that says why there is none. */
+function choose(wanted: Pod, nodes: Stored<k8s.Node>[], placed: Record<string, Pod[]> = {}): string {
+  const state = new ClusterState();
+  for (const one of nodes) state.setNode(one);
+  for (const [name, pods] of Object.entries(placed)) for (const one of pods) state.place(one, name);
+  const choice = chooseNode(wanted, state.nodes);
+  return 'nodeName' in choice ? choice.nodeName : pendingSentence(state.nodes.length, choice.reasons);
+}
+
+const cpu = (amount: string): Partial<k8s.PodSpec> => ({ containers: [{ name: 'c', resources: { requests: { cpu: amount } } }] });
+const taint: k8s.Taint = { key: 'team', value: 'a', effect: 'NoSchedule' };
+
+test('chooseNode() fits requests into what is left', () => {
+  const cases: [string, string, string][] = [
+    ['room', choose(pod('p', cpu('2')), [node('a')]), 'a'],
+    ['too large', choose(pod('p', cpu('2001m')), [node('a')]), '0/1 nodes are available: 1 Insufficient cpu.'],
+    ['taken', choose(pod('p', cpu('1500m')), [node('a')], { a: [pod('x', cpu('1'))] }), '0/1 nodes are available: 1 Insufficient cpu.'],
+    ['the other has room', choose(pod('p', cpu('1500m')), [node('a'), node('b')], { a: [pod('x', cpu('1'))] }), 'b'],
+    ['too many pods', choose(pod('p'), [node('a', { allocatable: { pods: '1' } })], { a: [pod('x')] }), '0/1 nodes are available: 1 Too many pods.'],
+    ['a device nobody has', choose(pod('p', { containers: [{ name: 'c', resources: { limits: { gpu: '1' } } }] }), [node('a')]), '0/1 nodes are available: 1 Insufficient gpu.'],
+    ['no nodes', choose(pod('p'), []), 'no nodes available to schedule pods'],
+  ];
+  for (const [what, actual, expected] of cases) assert.equal(actual, expected, what);
+});
+
+test('chooseNode() honours taints, cordons, readiness, selectors, affinity and host ports', () => {
+  const affinity = (...terms: k8s.NodeSelectorTerm[]): Partial<k8s.PodSpec> => ({ affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } } } });
+  const port = (hostPort: number, hostIP?: string): Partial<k8s.PodSpec> => ({ containers: [{ name: 'c', ports: [{ containerPort: 80, hostPort, hostIP }] }] });
+  const unmatched = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.";
+  const busy = "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.";
+  const cases: [string, string, string][] = [
+    ['a taint', choose(pod('p'), [node('a', { spec: { taints: [taint] } })]), '0/1 nodes are available: 1 node(s) had untolerated taint {team: a}.'],
+    ['tolerated', choose(pod('p', { tolerations: [{ key: 'team', value: 'a' }] }), [node('a', { spec: { taints: [taint] } })]), 'a'],
+    ['tolerated by existence', choose(pod('p', { tolerations: [{ operator: 'Exists' }] }), [node('a', { spec: { taints: [taint] } })]), 'a'],
+    ['another value', choose(pod('p', { tolerations: [{ key: 'team', value: 'b' }] }), [node('a', { spec: { taints: [taint] } }), node('b')]), 'b'],
+    ['disliked', choose(pod('p'), [node('a', { spec: { taints: [{ ...taint, effect: 'PreferNoSchedule' }] } }), node('b')]), 'b'],
+    ['cordoned', choose(pod('p'), [node('a', { spec: { unschedulable: true } })]), '0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unschedulable}.'],
+    ['not ready', choose(pod('p'), [node('a', { ready: 'Unknown' })]), '0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready}.'],
+    ['selector', choose(pod('p', { nodeSelector: { disk: 'ssd' } }), [node('a'), node('b', { labels: { disk: 'ssd' } })]), 'b'],
+    ['selector of nobody', choose(pod('p', { nodeSelector: { disk: 'ssd' } }), [node('a')]), unmatched],
+    ['affinity term', choose(pod('p', affinity({ matchExpressions: [{ key: 'cores', operator: 'Gt', values: ['4'] }] })), [node('a', { labels: { cores: '4' } }), node('b', { labels: { cores: '8' } })]), 'b'],
+    ['one of the terms', choose(pod('p', affinity({ matchFields: [{ key: 'metadata.name', operator: 'In', values: ['b'] }] }, { matchExpressions: [{ key: 'x', operator: 'Exists' }] })), [node('a'), node('b')]), 'b'],
+    ['an empty term matches nothing', choose(pod('p', affinity({})), [node('a')]), unmatched],
+    ['a host port in use', choose(pod('p', port(80)), [node('a')], { a: [pod('x', port(80))] }), busy],
+    ['on another address', choose(pod('p', port(80, '10.0.0.1')), [node('a')], { a: [pod('x', port(80, '10.0.0.2'))] }), 'a'],
+    ['on all addresses', choose(pod('p', port(80)), [node('a')], { a: [pod('x', port(80, '10.0.0.2'))] }), busy],
+    ['reasons are counted', choose(pod('p', cpu('3')), [node('a'), node('b'), node('c', { spec: { taints: [taint] } })]), '0/3 nodes are available: 1 node(s) had untolerated taint {team: a}, 2 Insufficient cpu.'],
+  ];
+  for (const [what, actual, expected] of cases) assert.equal(actual, expected, what);
+});
+
+test('chooseNode() prefers', () => {
+  const preferring: Partial<k8s.PodSpec> = { affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 10, preference: { matchExpressions: [{ key: 'disk', operator: 'In', values: ['ssd'] }] } }] } } };
+  const cases: [string, string, string][] = [
+    ['the emptier node', choose(pod('p', cpu('100m')), [node('a'), node('b')], { a: [pod('x', cpu('1'))] }), 'b'],
+    ['preferred affinity', choose(pod('p', preferring), [node('a'), node('b', { labels: { disk: 'ssd' } })]), 'b'],
+    ['away from siblings', choose(pod('p', {}, { owner: 'rs' }), [node('a'), node('b')], { a: [pod('x', {}, { owner: 'rs' })] }), 'b'],
+  ];
+  for (const [what, actual, expected] of cases) assert.equal(actual, expected, what);
+});
+
+test('ClusterState forgets what is freed and knows placements before their node', () => {
+  const state = new ClusterState();
+  state.place(pod('x', cpu('1')), 'a');
+  state.setNode(node('a'));
+  assert.equal(state.nodes[0]?.requested.get('cpu'), 1000);
+  state.place(pod('x', cpu('1')), 'a');
+  assert.equal(state.nodes[0]?.requested.get('cpu'), 1000, 'placing twice counts once');
+  state.remove('x');
+  assert.equal(state.nodes[0]?.requested.get('cpu'), 0);
+});
