@@ -1,63 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { PassThrough } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { type k8s, resources, type Stored } from '../../api/mod.ts';
-import { openTestNode, type TestNode } from '../../cluster/node/testing/test-node.ts';
-import type { ContainerRuntime } from '../../cluster/node/mod.ts';
-import { createTestImage, openTestImageStore } from '../../engine/images/testing/test-images.ts';
-import { openTestEngine, type TestEngine } from '../../engine/testing/test-engine.ts';
 import { pollUntil } from '../../kernel/mod.ts';
-import { createContainerRuntime } from './container-runtime.ts';
+import { openRealNode, realNodeImage as image } from '../testing/real-node.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root: real containers';
 const signal = AbortSignal.timeout(120_000);
-const image = 'test/busybox:1';
-
-interface RealNode extends AsyncDisposable {
-  readonly node: TestNode;
-  readonly engine: TestEngine;
-  readonly runtime: ContainerRuntime;
-  /** The log of a pod's container as kubectl would show it. */
-  logs(pod: string, container?: string): Promise<string>;
-  exec(pod: string, ...command: string[]): Promise<{ exitCode: number; output: string }>;
-}
-
-async function openRealNode(): Promise<RealNode> {
-  await using cleanup = new AsyncDisposableStack();
-  const { images } = cleanup.use(await openTestImageStore());
-  const applets = ['sh', 'sleep', 'cat', 'echo', 'id', 'nc', 'ls', 'httpd', 'wget', 'kill', 'hostname', 'stat', 'true'];
-  const links = applets.map((name) => ({ path: `bin/${name}`, type: 'symlink' as const, linkPath: 'busybox' }));
-  await createTestImage(images, image, [[{ path: 'bin/' }, { path: 'bin/busybox', content: readFileSync('/bin/busybox'), mode: 0o755 }, ...links, { path: 'tmp/', mode: 0o1777 }, { path: 'etc/' }]], { Env: ['PATH=/bin'], Cmd: ['sleep', '1000'] });
-  const engine = cleanup.use(await openTestEngine(images));
-  const runtime = createContainerRuntime(engine.engine, images);
-  const node = cleanup.use(await openTestNode(runtime));
-  const id = async (pod: string, container: string): Promise<string> => {
-    const all = await runtime.listContainers(signal);
-    const uid = (await node.pod(pod))?.metadata.uid;
-    return all.filter((one) => one.podUid === uid && one.name === container).toSorted((a, b) => b.attempt - a.attempt)[0]?.id ?? '';
-  };
-  const moved = cleanup.move();
-  return {
-    node,
-    engine,
-    runtime,
-    logs: async (pod, container = 'app') => {
-      const lines: string[] = [];
-      for await (const line of runtime.logs(await id(pod, container), { follow: false }, signal)) lines.push(line.text.toString());
-      return lines.join('\n');
-    },
-    exec: async (pod, ...command) => {
-      const stdout = new PassThrough();
-      const output = text(stdout);
-      const { exitCode } = await runtime.exec(await id(pod, 'app'), { command, stdout, tty: false }, signal);
-      stdout.end();
-      return { exitCode, output: (await output).trim() };
-    },
-    [Symbol.asyncDispose]: () => moved.disposeAsync(),
-  };
-}
 
 const app = (script: string, change: Partial<k8s.Container> = {}): k8s.Container => ({ name: 'app', image, command: ['sh', '-c', script], ...change });
 const isRunning = ({ status }: Stored<k8s.Pod>): boolean => status?.phase === 'Running';

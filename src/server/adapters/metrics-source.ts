@@ -5,8 +5,8 @@ import type { k8s } from '../../api/mod.ts';
 import type { MetricsSource, NodeDialer, NodeUsage, PodUsage } from '../../cluster/apiserver/mod.ts';
 import { type Clock, formatError, GantryError, type Logger, parseWith, type Service, withTimeout } from '../../kernel/mod.ts';
 
-/** How often every node is asked; a rate is the difference of two answers. */
-const samplePeriodMs = 5_000;
+/** How often every node is asked unless told otherwise; a rate is the difference of two answers. */
+const defaultPeriodMs = 5_000;
 const sampleTimeoutMs = 4_000;
 /** Rates over less time than this are noise. */
 const minWindowMs = 1_000;
@@ -28,13 +28,15 @@ export class StatsMetricsSource implements MetricsSource, Service {
   readonly #dialer: NodeDialer;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #periodMs: number;
   readonly #samples = new Map<string, { older: Sample | undefined; newer: Sample }>();
 
-  constructor(nodes: () => readonly k8s.Node[], dialer: NodeDialer, clock: Clock, log: Logger) {
+  constructor(nodes: () => readonly k8s.Node[], dialer: NodeDialer, clock: Clock, log: Logger, periodMs = defaultPeriodMs) {
     this.#nodes = nodes;
     this.#dialer = dialer;
     this.#clock = clock;
     this.#log = log;
+    this.#periodMs = periodMs;
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -42,7 +44,7 @@ export class StatsMetricsSource implements MetricsSource, Service {
       const names = this.#nodes().flatMap(({ metadata }) => (metadata?.name === undefined ? [] : [metadata.name]));
       for (const name of this.#samples.keys()) if (!names.includes(name)) this.#samples.delete(name);
       await Promise.all(names.map((name) => this.#sample(name, withTimeout(signal, sampleTimeoutMs))));
-      await this.#clock.sleep(samplePeriodMs, signal).catch(() => undefined);
+      await this.#clock.sleep(this.#periodMs, signal).catch(() => undefined);
     }
   }
 

@@ -46,5 +46,5 @@ export async function sendLogs(runtime: ContainerRuntime, container: PodContaine
 }
 
 function formatLine({ time, text, isPartial }: LogLine, hasTime: boolean): Buffer {
-  return Buffer.concat([Buffer.from(hasTime ? `${time} ` : ''), text, Buffer.from(isPartial ? '' : '\n')]);
+  return Buffer.concat([Buffer.from(hasTime ? `${time.replace(/\+00:00$/, 'Z')} ` : ''), text, Buffer.from(isPartial ? '' : '\n')]);
 }

@@ -5,7 +5,7 @@ import { type k8s, resources, type Stored } from '../../../api/mod.ts';
 import { Informers, type KubeClient, openKubeClient } from '../../../client/mod.ts';
 import { unmountBelow } from '../../../host/mod.ts';
 import { pollUntil, silentLogger } from '../../../kernel/mod.ts';
-import { openTestApiServer, type TestApiServer } from '../../apiserver/testing/test-api-server.ts';
+import { openTestApiServer, type TestApiServer, type TestApiServerOptions } from '../../apiserver/testing/test-api-server.ts';
 import { NodeAgent, type NodeAgentOptions, type NodeAgentParts } from '../agent.ts';
 import type { ContainerRuntime } from '../ports.ts';
 import { makeTestTls } from './test-tls.ts';
@@ -30,7 +30,7 @@ export interface TestNode extends AsyncDisposable {
 }
 
 /** An API server and a node agent over the given runtime, in this process. */
-export async function openTestNode(runtime: ContainerRuntime, options: Partial<NodeAgentOptions> & Pick<NodeAgentParts, 'drain'> = {}): Promise<TestNode> {
+export async function openTestNode(runtime: ContainerRuntime, options: Partial<NodeAgentOptions> & Pick<NodeAgentParts, 'drain'> & { api?: TestApiServerOptions } = {}): Promise<TestNode> {
   await using cleanup = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), 'gantry-node-'));
   cleanup.defer(() => {
@@ -38,12 +38,12 @@ export async function openTestNode(runtime: ContainerRuntime, options: Partial<N
     unmountBelow(folder);
     return rm(folder, { recursive: true, force: true });
   });
-  const api = cleanup.use(await openTestApiServer());
-  const client = openKubeClient(api.connection);
+  const { drain, api: apiOptions, ...agentOptions } = options;
   const tls = makeTestTls(testNodeName);
+  const api = cleanup.use(await openTestApiServer({ ...apiOptions, tls: { ...tls.serving, clientCa: tls.ca.cert } }));
+  const client = cleanup.use(openKubeClient({ ...api.connection, ca: tls.ca.cert }));
   const signal = AbortSignal.timeout(120_000);
   await client.create<k8s.Namespace>(resources.namespaces, { metadata: { name: 'default' } }, signal).catch(() => undefined);
-  const { drain, ...agentOptions } = options;
   const open = () => startAgent(runtime, client, folder, tls, agentOptions, drain);
   let running = await open();
   cleanup.defer(() => running.stop());
