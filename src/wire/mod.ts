@@ -2,6 +2,8 @@
  * wire: formats as pure functions, bytes in and values out. No sockets, no files.
  * Each file is one format and names its specification; they do not depend on each other.
  */
+export * from './docker-stream.ts';
+export * from './kubernetes-protobuf.ts';
 export * from './remote-command.ts';
 export * from './tar-header.ts';
 export * from './tar-reader.ts';

@@ -1,6 +1,7 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { GantryError, type Logger } from '../../kernel/mod.ts';
+import type { KubernetesProtobuf } from '../../wire/mod.ts';
 import { type Authorizer, isPublic } from './access/authorizer.ts';
 import { anonymous, type Authenticator, type User } from './access/user.ts';
 import type { ConnectHandler } from './connect/connect-handler.ts';
@@ -24,6 +25,7 @@ export interface RouterOptions {
   readonly virtual: readonly VirtualResource[];
   readonly openApi: OpenApiHandler;
   readonly connects: ConnectHandler;
+  readonly protobuf: KubernetesProtobuf;
   readonly log: Logger;
   isReady(): boolean;
 }
@@ -75,10 +77,10 @@ export class Router {
   #open(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Exchange {
     const { path, query } = splitUrl(request.url ?? '/');
     const info = parseRequestInfo(request.method ?? 'GET', path, query);
-    if (isPublic(info)) return { request, response, info, query, user: anonymous, signal };
+    if (isPublic(info)) return { request, response, info, query, user: anonymous, protobuf: this.#options.protobuf, signal };
     const user = this.#authenticate(request);
     this.#authorize(user, info);
-    return { request, response, info, query, user, signal };
+    return { request, response, info, query, user, protobuf: this.#options.protobuf, signal };
   }
 
   #authenticate(request: IncomingMessage): User {

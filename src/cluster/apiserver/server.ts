@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { BuiltinSchemas, resources } from '../../api/mod.ts';
 import { type Clock, GantryError, type Logger, systemClock } from '../../kernel/mod.ts';
 import type { ObjectStore } from '../../store/mod.ts';
+import { KubernetesProtobuf } from '../../wire/mod.ts';
 import { type Authorizer, GroupAuthorizer } from './access/authorizer.ts';
 import type { Authenticator } from './access/user.ts';
 import { ConnectHandler } from './connect/connect-handler.ts';
@@ -88,6 +89,7 @@ export class ApiServer implements AsyncDisposable {
       authorizer,
       virtual: [...reviewResources(authorizer), ...(options.metrics === undefined ? [] : metricsResources(machine, options.metrics))],
       connects: new ConnectHandler(machine, options.dialer, [...podConnects, ...(options.connects ?? [])]),
+      protobuf: KubernetesProtobuf.load(),
       openApi: new OpenApiHandler(kinds, schemas),
       log: options.log,
       isReady: () => true,

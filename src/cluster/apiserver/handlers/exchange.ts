@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { KubernetesProtobuf } from '../../../wire/mod.ts';
 import type { User } from '../access/user.ts';
 import type { RequestInfo } from '../requests/request-info.ts';
 
@@ -9,6 +10,7 @@ export interface Exchange {
   readonly info: RequestInfo;
   readonly query: URLSearchParams;
   readonly user: User;
+  readonly protobuf: KubernetesProtobuf;
   /** Aborts when the client is gone or the server stops. */
   readonly signal: AbortSignal;
 }

@@ -1,17 +1,18 @@
-import type { IncomingMessage } from 'node:http';
 import { GantryError } from '../../../kernel/mod.ts';
 import { badRequest } from '../errors.ts';
+import type { KubernetesProtobuf } from '../../../wire/mod.ts';
 import { mediaTypeOf, parseJson, parseYaml, readBody } from '../requests/body.ts';
+import type { Exchange } from './exchange.ts';
 
 /** The request's body as a value: JSON, YAML or protobuf as its media type says. Undefined when there is none. */
-export async function readValue(request: IncomingMessage): Promise<unknown> {
+export async function readValue({ request, protobuf }: Exchange): Promise<unknown> {
   const body = await readBody(request);
   if (body.length === 0) return undefined;
-  return decodeBody(body, mediaTypeOf(request.headers['content-type']));
+  return decodeBody(body, mediaTypeOf(request.headers['content-type']), protobuf);
 }
 
 /** Decodes a body by its media type. 415 for one that is not read. */
-export function decodeBody(body: Buffer, mediaType: string): unknown {
+export function decodeBody(body: Buffer, mediaType: string, protobuf: KubernetesProtobuf): unknown {
   switch (mediaType) {
     case '':
     case 'application/json':
@@ -21,14 +22,16 @@ export function decodeBody(body: Buffer, mediaType: string): unknown {
     case 'application/x-yaml':
     case 'text/yaml':
       return parseYaml(body.toString());
+    case 'application/vnd.kubernetes.protobuf':
+      return protobuf.decode(body);
     default:
       throw new GantryError('unsupported', `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf`);
   }
 }
 
 /** As `readValue`, for requests that must have a body. */
-export async function readRequiredValue(request: IncomingMessage): Promise<unknown> {
-  const value = await readValue(request);
+export async function readRequiredValue(exchange: Exchange): Promise<unknown> {
+  const value = await readValue(exchange);
   if (value === undefined) throw badRequest('the request has no body');
   return value;
 }

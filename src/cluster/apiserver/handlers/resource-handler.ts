@@ -32,9 +32,9 @@ export async function serveResource(machine: Machine, kind: Kind, exchange: Exch
       return serveWatch(machine, kind, exchange);
     case 'create':
       if (info.name !== '') throw methodNotAllowed();
-      return serveWrite(machine, kind, exchange, 201, async (options) => createObject(machine, kind, info.namespace, await readRequiredValue(exchange.request), options));
+      return serveWrite(machine, kind, exchange, 201, async (options) => createObject(machine, kind, info.namespace, await readRequiredValue(exchange), options));
     case 'update':
-      return serveWrite(machine, kind, exchange, 200, async (options) => replaceObject(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange.request), part, options));
+      return serveWrite(machine, kind, exchange, 200, async (options) => replaceObject(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange), part, options));
     case 'patch':
       return serveWrite(machine, kind, exchange, 200, (options) => servePatch(machine, kind, exchange, part, options));
     case 'delete':
@@ -104,7 +104,7 @@ async function servePatch(machine: Machine, kind: Kind, exchange: Exchange, part
 async function serveDelete(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
   const { request, response, query } = exchange;
   const form = negotiateForm(request.headers.accept);
-  const result = await deleteObject(machine, kind, placeOf(kind, exchange), parseDeleteRequest(await readValue(request), query));
+  const result = await deleteObject(machine, kind, placeOf(kind, exchange), parseDeleteRequest(await readValue(exchange), query));
   const { metadata } = result.object.object;
   if (!result.isGone || kind.type.kind === 'Pod') return sendText(request, response, 200, renderObject(kind, result.object, form, machine.clock.now()));
   await sendJson(request, response, 200, successStatus({ name: metadata.name, group: kind.type.group, kind: kind.type.plural, uid: metadata.uid }));
@@ -112,7 +112,7 @@ async function serveDelete(machine: Machine, kind: Kind, exchange: Exchange): Pr
 
 async function serveDeleteCollection(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
   const { request, response, info, query } = exchange;
-  const deletion = parseDeleteRequest(await readValue(request), query);
+  const deletion = parseDeleteRequest(await readValue(exchange), query);
   const page = await listPage(machine, kind, parseSelection(kind, info.namespace, query), query);
   const deleted: StoredObject[] = [];
   await Promise.all(

@@ -23,7 +23,7 @@ export async function serveSubresource(machine: Machine, kind: Kind, exchange: E
   if (name === 'pods/binding') return serveBinding(machine, kind, exchange);
   if (name === 'namespaces/finalize') {
     if (info.verb !== 'update') throw methodNotAllowed();
-    return serveWrite(machine, kind, exchange, 200, async (options) => finalizeNamespace(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange.request), options));
+    return serveWrite(machine, kind, exchange, 200, async (options) => finalizeNamespace(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange), options));
   }
   throw pathNotFound();
 }
@@ -35,13 +35,13 @@ async function serveStatus(machine: Machine, kind: Kind, exchange: Exchange): Pr
 
 async function serveBinding(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
   if (exchange.info.verb !== 'create') throw methodNotAllowed();
-  await bindPod(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange.request), parseWriteOptions(exchange));
+  await bindPod(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange), parseWriteOptions(exchange));
   await sendJson(exchange.request, exchange.response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 
 async function serveEviction(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
   if (exchange.info.verb !== 'create') throw methodNotAllowed();
-  await evictPod(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange.request), exchange.query);
+  await evictPod(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange), exchange.query);
   await sendJson(exchange.request, exchange.response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 
@@ -56,9 +56,10 @@ async function serveScale(machine: Machine, kind: Kind, paths: ScalePaths, excha
   await sendJson(request, response, 200, scaleOf(changed.object, paths));
 }
 
-async function scaleChange({ request, info }: Exchange): Promise<(scale: k8s.Scale) => unknown> {
+async function scaleChange(exchange: Exchange): Promise<(scale: k8s.Scale) => unknown> {
+  const { request, info } = exchange;
   if (info.verb === 'update') {
-    const body = await readRequiredValue(request);
+    const body = await readRequiredValue(exchange);
     return () => body;
   }
   if (info.verb !== 'patch') throw methodNotAllowed();

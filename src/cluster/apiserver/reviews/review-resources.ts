@@ -23,9 +23,9 @@ export function reviewResources(authorizer: Authorizer): VirtualResource[] {
   ];
 }
 
-async function readReview({ request, info }: Exchange): Promise<Fields & { spec: Fields }> {
-  if (info.verb !== 'create') throw methodNotAllowed();
-  const body = await readRequiredValue(request);
+async function readReview(exchange: Exchange): Promise<Fields & { spec: Fields }> {
+  if (exchange.info.verb !== 'create') throw methodNotAllowed();
+  const body = await readRequiredValue(exchange);
   if (!isFields(body)) throw badRequest('the body must be a review');
   return { ...body, spec: isFields(body['spec']) ? body['spec'] : {} };
 }
