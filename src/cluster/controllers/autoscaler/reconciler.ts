@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type k8s, keyOf, matchesLabels, parseLabelSelector, resources, type ResourceType } from '../../../api/mod.ts';
 import { type Change, Controller, type Informer, type Plan, readGroupVersion, type Reconciler } from '../../../client/mod.ts';
 import { GantryError } from '../../../kernel/mod.ts';
@@ -18,7 +19,7 @@ export function autoscalerController(context: ControllerContext, settings: Contr
   const autoscalers = context.informers.of(kind);
   const pods = context.informers.of(resources.pods);
   // Its own status writes must not start the next pass: that is the period's business.
-  const isSpecChange = (change: Change<k8s.HorizontalPodAutoscaler>): boolean => change.type !== 'modified' || change.previous.metadata.generation !== change.object.metadata.generation;
+  const isSpecChange = (change: Change<k8s.HorizontalPodAutoscaler>): boolean => change.type !== 'modified' || !isDeepStrictEqual(change.previous.spec, change.object.spec);
   return new Controller(new AutoscalerReconciler(context, settings, autoscalers, pods), { ...context.controllerOptions }, context.log)
     .watch(autoscalers, (autoscaler) => [keyOf(autoscaler)], isSpecChange)
     .reads(pods);

@@ -71,7 +71,7 @@ export function fakeNodeAgent(client: KubeClient, informers: Informers, isReady:
         lastAddress += 1;
         const podIP = object.status?.podIP ?? `10.9.${lastAddress >> 8}.${lastAddress & 255}`;
         const conditions = [{ type: 'Ready', status: ready, lastTransitionTime: now() }];
-        start(client.patch(resources.pods, ref, { type: 'strategic', subresource: 'status', body: { status: { phase: 'Running', podIP, podIPs: [{ ip: podIP }], conditions } } }, signal));
+        start(client.patch(resources.pods, ref, { type: 'strategic', subresource: 'status', body: { status: { phase: 'Running', startTime: now(), podIP, podIPs: [{ ip: podIP }], conditions } } }, signal));
       });
       await aborted(signal);
       await Promise.all(pending);

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type k8s, resources } from '../../../api/mod.ts';
+import { pollUntil, silentLogger } from '../../../kernel/mod.ts';
+import { Scheduler } from '../../scheduler/mod.ts';
+import { addNode, fakeNodeAgent, openTestCluster } from '../testing/test-cluster.ts';
+
+test('the autoscaler follows the load of a Deployment up and down', async () => {
+  let millicoresEach = 100n;
+  const pods = { list: (): k8s.Pod[] => [] };
+  const metrics = {
+    nodes: async () => [],
+    pods: async () => pods.list().map(({ metadata }) => ({ namespace: 'default', name: metadata?.name ?? '', time: new Date().toISOString(), windowMs: 1, containers: [{ name: 'app', cpuNanocores: millicoresEach * 1_000_000n, memoryBytes: 0 }] })),
+  };
+  await using cluster = await openTestCluster({
+    apiServer: { metrics },
+    controllers: { autoscalerSyncMs: 50 },
+    extra: (client, informers) => [new Scheduler(client, informers, {}, silentLogger()), fakeNodeAgent(client, informers)],
+  });
+  pods.list = () => cluster.informers.of(resources.pods).list('default').filter(({ status }) => status?.phase === 'Running');
+  await addNode(cluster.client, 'node-1');
+  const labels = { app: 'web' };
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'app', image: 'app:1', resources: { requests: { cpu: '100m' } } }] } };
+  await cluster.client.create<k8s.Deployment>(resources.deployments, { metadata: { name: 'web', namespace: 'default' }, spec: { replicas: 1, selector: { matchLabels: labels }, template } }, cluster.signal);
+  await cluster.client.create<k8s.HorizontalPodAutoscaler>(
+    resources.horizontalPodAutoscalers,
+    {
+      metadata: { name: 'web', namespace: 'default' },
+      spec: {
+        scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' },
+        minReplicas: 1,
+        maxReplicas: 4,
+        metrics: [{ type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 50 } } }],
+        behavior: { scaleDown: { stabilizationWindowSeconds: 0 } },
+      },
+    },
+    cluster.signal,
+  );
+  const reach = (what: string, replicas: number): Promise<k8s.HorizontalPodAutoscaler> =>
+    pollUntil(what, async () => {
+      const deployment = await cluster.client.get(resources.deployments, { namespace: 'default', name: 'web' }, cluster.signal);
+      const autoscaler = await cluster.client.get(resources.horizontalPodAutoscalers, { namespace: 'default', name: 'web' }, cluster.signal);
+      return deployment.spec?.replicas === replicas && autoscaler.status?.currentReplicas === replicas ? autoscaler : undefined;
+    }, { timeoutMs: 15_000 }, cluster.signal);
+  const busy = await reach('growth to the maximum', 4);
+  assert.deepEqual(busy.status?.currentMetrics?.map(({ resource }) => resource?.current), [{ averageUtilization: 100, averageValue: '100m' }]);
+  assert.deepEqual(busy.status?.conditions?.map(({ type, status }) => `${type}=${status}`), ['AbleToScale=True', 'ScalingActive=True', 'ScalingLimited=True']);
+  millicoresEach = 1n;
+  await reach('shrinking to the minimum', 1);
+  const events = (await cluster.client.list(resources.events, { namespace: 'default' }, cluster.signal)).items.filter(({ reason }) => reason === 'SuccessfulRescale');
+  assert.match(events[0]?.message ?? '', /^New size: \d; reason: cpu resource utilization \(percentage of request\) above target$/);
+});
