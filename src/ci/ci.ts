@@ -64,7 +64,11 @@ export class Ci implements Service, AsyncDisposable {
   async run(signal: AbortSignal): Promise<void> {
     await this.#options.informers.of(resources.workflowRuns).ready(signal);
     await this.pipeline.cancelAbandoned();
-    await this.#controller.run(signal);
+    try {
+      await this.#controller.run(signal);
+    } finally {
+      await this.#pool[Symbol.asyncDispose]();
+    }
   }
 
   readLogs(run: RepositoryRef, selection: RunLogSelection, signal: AbortSignal): AsyncIterable<string> {

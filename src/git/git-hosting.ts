@@ -69,7 +69,12 @@ export class GitHosting implements Service, AsyncDisposable {
 
   /** Runs the Repository controller and looks for folders to adopt. Expects the informers to be synced. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#controller.run(signal), this.#adopt(signal)]);
+    try {
+      await Promise.all([this.#controller.run(signal), this.#adopt(signal)]);
+    } finally {
+      // Pushers learn why their push ended before anybody closes the connections.
+      await this.#pushes[Symbol.asyncDispose]();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,6 +12,8 @@ export interface InstancePaths {
   readonly kubeconfig: string;
   readonly store: string;
   readonly git: string;
+  /** The hooks git runs; not under the run folder, which may forbid executing files. */
+  readonly hooks: string;
   readonly registry: string;
   readonly engine: string;
   readonly builder: string;
@@ -35,6 +37,7 @@ export function instancePaths(dataDir: string, runDir: string): InstancePaths {
     kubeconfig: join(dataDir, 'kubeconfig'),
     store: join(dataDir, 'store'),
     git: join(dataDir, 'git'),
+    hooks: join(dataDir, 'hooks'),
     registry: join(dataDir, 'registry'),
     engine: join(dataDir, 'engine'),
     builder: join(dataDir, 'builder'),
@@ -48,6 +51,6 @@ export function instancePaths(dataDir: string, runDir: string): InstancePaths {
 
 /** What Gantry made in the data folder, for purging. */
 export function madePaths(paths: InstancePaths): string[] {
-  const { record, pki, token, kubeconfig, store, git, registry, engine, builder, ci, node, log } = paths;
-  return [record, pki, token, kubeconfig, store, git, registry, engine, builder, ci, node, log, join(paths.dataDir, 'run')];
+  const { record, pki, token, kubeconfig, store, git, hooks, registry, engine, builder, ci, node, log } = paths;
+  return [record, pki, token, kubeconfig, store, git, hooks, registry, engine, builder, ci, node, log, join(paths.dataDir, 'run')];
 }

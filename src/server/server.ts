@@ -1,22 +1,27 @@
 import { join } from 'node:path';
 import { gantryDefinitions, type k8s, resources } from '../api/mod.ts';
 import { Informers, type KubeClient, openKubeClient } from '../client/mod.ts';
+import { Ci } from '../ci/mod.ts';
 import { ApiServer, CertificateAuthenticator, type MetricsSource, type NodeDialer, TokenAuthenticator } from '../cluster/apiserver/mod.ts';
 import { controllerServices } from '../cluster/controllers/mod.ts';
 import { Scheduler } from '../cluster/scheduler/mod.ts';
-import { type Delivery, openDelivery } from '../delivery/mod.ts';
+import { openDelivery } from '../delivery/mod.ts';
 import { GitHosting, type PushGate, RepositoryRoot } from '../git/mod.ts';
 import { aborted, GantryError, type Logger, runServices, type Service, systemClock } from '../kernel/mod.ts';
 import { openRegistry } from '../registry/mod.ts';
 import { HistoryTrimmer, SqliteObjectStore } from '../store/mod.ts';
 import { type AccessToken, readAccessTokens } from './access-tokens.ts';
 import { gitAuthenticatorOf } from './adapters/git-authenticator.ts';
+import { jobEnvironmentOf } from './adapters/job-environment.ts';
 import { manifestSourceOf } from './adapters/manifest-source.ts';
 import { StatsMetricsSource } from './adapters/metrics-source.ts';
 import { createNodeDialer } from './adapters/node-dialer.ts';
+import { pushGateOf } from './adapters/push-gate.ts';
+import { sourceReaderOf } from './adapters/source-reader.ts';
 import { applyDefinitions } from './apply-definitions.ts';
 import type { Credentials } from './credentials.ts';
 import type { Instance } from './instance.ts';
+import { runLogRoutes } from './run-log-routes.ts';
 import { healthRoutes, WebServer } from './web-server.ts';
 
 /** Composes the server from the layers and runs it until the signal aborts; `onReady` is called once everything serves. */
@@ -31,16 +36,27 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   const { dialer, metrics } = openNodeAccess(instance, credentials, informers, log);
   parts.use(await openApiServer(instance, credentials, { tokens, store, dialer, metrics, log }));
   await applyDefinitions(client, gantryDefinitions, signal);
-  const root = new RepositoryRoot(settings.gitRoot ?? paths.git, { hooksFolder: join(paths.runDir, 'hooks') });
+  const root = new RepositoryRoot(settings.gitRoot ?? paths.git, { hooksFolder: paths.hooks });
   const delivery = openDelivery({ client, informers, source: manifestSourceOf(root), log });
-  const git = parts.use(await openGit(instance, client, informers, tokens, delivery, log));
+  const ci = parts.use(
+    await Ci.open({
+      client,
+      informers,
+      source: sourceReaderOf(root),
+      environment: jobEnvironmentOf(instance),
+      logFolder: join(paths.ci, 'logs'),
+      serverUrl: `http://127.0.0.1:${record.httpPort}`,
+      log,
+    }),
+  );
+  const git = parts.use(await openGit(instance, client, informers, tokens, pushGateOf(ci.pipeline, (...following) => delivery.follow(...following)), log));
   const registry = await openRegistry({ folder: paths.registry, log });
   parts.use(await registry.listen({ host: '127.0.0.1', port: record.registryPort }));
   const controllers = controllerServices(client, informers, {}, log);
   const scheduler = new Scheduler(client, informers, {}, log);
-  parts.use(await WebServer.open(record.httpPort, [healthRoutes, git.http], log));
+  parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), git.http], log));
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
-  await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics], [git, delivery.controller], [ready]], log, signal);
+  await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics], [git, ci, delivery.controller], [ready]], log, signal);
 }
 
 /** How the API reaches this machine's node: on loopback, whatever address the node has for pods. */
@@ -76,15 +92,11 @@ function openApiServer(instance: Instance, { pki }: Credentials, { tokens, store
   });
 }
 
-function openGit(instance: Instance, client: KubeClient, informers: Informers, tokens: readonly AccessToken[], delivery: Delivery, log: Logger): Promise<GitHosting> {
+function openGit(instance: Instance, client: KubeClient, informers: Informers, tokens: readonly AccessToken[], gate: PushGate, log: Logger): Promise<GitHosting> {
   const { paths, settings } = instance;
-  const gate: PushGate = {
-    check: () => Promise.resolve({ isAccepted: false, reason: 'no pipeline' }),
-    accepted: (update, write, stop) => (update.after === undefined || !update.isProtected ? Promise.resolve() : delivery.follow({ namespace: update.namespace, name: update.repository }, update.after, write, stop)),
-  };
   return GitHosting.open({
     rootFolder: settings.gitRoot ?? paths.git,
-    hooksFolder: join(paths.runDir, 'hooks'),
+    hooksFolder: paths.hooks,
     socketPath: join(paths.runDir, 'git.sock'),
     client,
     informers,

@@ -60,8 +60,9 @@ export class PushServer {
     return { variables: { [hookVariables.socket]: this.#socketPath, [hookVariables.token]: token }, end: () => void this.#pushes.delete(token) };
   }
 
-  /** Refuses what is still being decided, tells the pushers, and stops listening. */
+  /** Refuses what is still being decided, tells the pushers, and stops listening. Doing so again does nothing. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#stop.signal.aborted) return;
     this.#stop.abort(new GantryError('unavailable', 'the server is stopping; push again'));
     await Promise.allSettled(this.#running);
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
