@@ -48,13 +48,13 @@ test('shellQuote() makes one word of any text', () => {
   assert.deepEqual(['/a/b-c.1', 'http://x:1/?', "it's", 'a b', ''].map(shellQuote), ['/a/b-c.1', `'http://x:1/?'`, `'it'\\''s'`, `'a b'`, `''`]);
 });
 
-test('settingsOf() turns flags into settings and names the flag that is wrong', () => {
-  assert.deepEqual(settingsOf({ apiPort: '7443', registryMirror: ['docker.io=http://a', 'docker.io=http://b'], noProxyFor: '10.0.0.0/8' }), {
+test('settingsOf() turns flags into settings and names the flag that is wrong', async () => {
+  assert.deepEqual(await settingsOf({ apiPort: '7443', registryMirror: ['docker.io=http://a', 'docker.io=http://b'], noProxyFor: '10.0.0.0/8' }), {
     apiPort: 7443,
     registryMirrors: { 'docker.io': ['http://a', 'http://b'] },
     noProxy: '10.0.0.0/8',
   });
-  assert.throws(() => settingsOf({ apiPort: '12ab' }), { code: 'invalid', message: /apiPort/ });
-  assert.throws(() => settingsOf({ registryMirror: ['docker.io'] }), { code: 'invalid', message: /HOST=URL/ });
-  assert.throws(() => settingsOf({ dockerListen: ['tcp://0.0.0.0:2375'] }), { code: 'invalid', message: /127\.0\.0\.1/ });
+  await assert.rejects(settingsOf({ apiPort: '12ab' }), { code: 'invalid', message: /apiPort/ });
+  await assert.rejects(settingsOf({ registryMirror: ['docker.io'] }), { code: 'invalid', message: /HOST=URL/ });
+  await assert.rejects(settingsOf({ dockerListen: ['tcp://0.0.0.0:2375'] }), { code: 'invalid', message: /127\.0\.0\.1/ });
 });

@@ -54,6 +54,10 @@ function addProcessCommands(program: Command): void {
     .description('Run only the server: API, controllers, git, registry, CI, delivery. Needs no root; a control plane with no node')
     .addOption(new Option('--supervised').hideHelp())
     .action(async (options) => (await import('./commands/server.ts')).server(options));
+  settingOptions(dataDirOption(program.command('prepare', { hidden: true })))
+    .description('Read the configuration and make the keys of an instance; a step of up')
+    .option('--detach')
+    .action(async (options) => (await import('./commands/prepare.ts')).prepare(options));
   dataDirOption(program.command('agent'))
     .description('Run only the node agent: containers, images, builds, services. Needs root and a running server')
     .addOption(new Option('--supervised').hideHelp())

@@ -1,5 +1,5 @@
-import { GantryError, parseWith } from '../kernel/mod.ts';
-import { type Settings, settingsSchema } from '../server/mod.ts';
+import { GantryError } from '../kernel/mod.ts';
+import { parseSettings, type Settings } from '../server/mod.ts';
 
 /** The setting flags as commander gives them. */
 export interface SettingFlags {
@@ -25,7 +25,7 @@ export interface SettingFlags {
 }
 
 /** The flags that were given, checked like the configuration file. `invalid` names the setting. */
-export function settingsOf(flags: SettingFlags): Settings {
+export async function settingsOf(flags: SettingFlags): Promise<Settings> {
   const { dockerListen, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel } = flags;
   const given = {
     apiPort: port(flags.apiPort),
@@ -37,7 +37,7 @@ export function settingsOf(flags: SettingFlags): Settings {
     insecureRegistries: flags.insecureRegistry,
     registryMirrors: mirrors(flags.registryMirror),
   };
-  return parseWith(settingsSchema, Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)), 'settings');
+  return parseSettings(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)));
 }
 
 /** A number stays what it is for the schema to judge; anything else is left as text, which the schema refuses. */

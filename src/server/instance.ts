@@ -1,13 +1,14 @@
-import { chmod, mkdir, readdir, readFile, realpath } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { errnoOf, GantryError, parseWith, readTextIfExists, shortHash, writeFileAtomic } from '../kernel/mod.ts';
+import { GantryError, parseWith, readTextIfExists, writeFileAtomic } from '../kernel/mod.ts';
 import { addressOf, parseCidr } from './cidr.ts';
 import { readConfigFile } from './config-file.ts';
 import { type InstanceRecord, instanceRecordSchema, type MachineUse, planRecord } from './instance-record.ts';
 import { withMachineLock } from './lock.ts';
-import { type InstancePaths, instancePaths } from './paths.ts';
+import { type InstanceLocation, runRoot } from './location.ts';
+import type { InstancePaths } from './paths.ts';
 import { parseRoutes } from './routes.ts';
 import { type Settings, settingsSchema } from './settings.ts';
 
@@ -21,18 +22,6 @@ export interface Instance {
   /** The first address of the service network: the `kubernetes` Service. */
   readonly apiServiceIp: string;
   readonly clusterDomain: string;
-}
-
-/** Which instance, before anything is read or chosen. The folder need not exist. */
-export interface InstanceLocation { readonly id: string; readonly paths: InstancePaths }
-
-const runRoot = '/run';
-
-/** The id is a hash of the folder's real path, so that a link to it is the same instance. Creates nothing. */
-export async function locateInstance(dataDir: string): Promise<InstanceLocation> {
-  const real = await realPathOf(resolve(dataDir));
-  const id = shortHash(real, 8);
-  return { id, paths: instancePaths(real, process.getuid?.() === 0 ? join(runRoot, `gantry-${id}`) : join(real, 'run')) };
 }
 
 /**
@@ -74,13 +63,6 @@ export function nodeNameOf(host: string): string {
   return name === '' ? 'node' : name.slice(0, 63);
 }
 
-/** Makes the folders that locks, logs and keys need, for the owner alone. */
-export async function makeInstanceFolders({ paths }: InstanceLocation): Promise<void> {
-  for (const folder of [paths.dataDir, paths.runDir, paths.log, paths.pki]) await mkdir(folder, { recursive: true, mode: 0o700 });
-  // Everything inside is for the owner alone, also when the folder was there before.
-  for (const folder of [paths.runDir, paths.log, paths.pki]) await chmod(folder, 0o700);
-}
-
 /** Paths of a file are relative to the file, paths of flags to the working directory. */
 function absolutePaths(settings: Settings, folder: string): Settings {
   const paths = (['tokenFile', 'gitRoot', 'certificateBundle'] as const).flatMap((name) => (settings[name] === undefined ? [] : [[name, resolve(folder, settings[name])]]));
@@ -90,17 +72,6 @@ function absolutePaths(settings: Settings, folder: string): Settings {
 async function readRecord(file: string): Promise<InstanceRecord | undefined> {
   const text = await readTextIfExists(file);
   return text === undefined ? undefined : parseWith(instanceRecordSchema, JSON.parse(text), 'the instance record', file);
-}
-
-/** The real path of the deepest ancestor that exists, and the rest as it is. */
-async function realPathOf(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error;
-    const parent = resolve(path, '..');
-    return join(await realPathOf(parent), path.slice(parent.length));
-  }
 }
 
 function portsToProbe(settings: Settings, previous: InstanceRecord | undefined): number[] {

@@ -1,18 +1,54 @@
 /**
  * server: composition roots. It alone knows every layer, the layout of a data folder and how the processes of an instance start and stop.
  * Read instance.ts (what an instance is), up.ts and supervisor.ts (processes), then server.ts and agent.ts (what runs in them).
+ * This face loads little: what a command needs of the layers is imported when it is called.
  */
+import type { Release, Stored } from '../api/mod.ts';
+import type { Instance } from './instance.ts';
+import type { InstanceLocation } from './location.ts';
+import type { ServerProcessOptions } from './roles.ts';
+import type { Settings } from './settings.ts';
+
 export type { ChildCommand } from './child-process.ts';
-export { ensureCredentials } from './credentials.ts';
 export * from './endpoints.ts';
-export * from './instance.ts';
+export type { Instance } from './instance.ts';
+export { type InstanceLocation, locateInstance } from './location.ts';
 export { RoleLock, type Role, roleHolder, roles } from './lock.ts';
 export type { InstancePaths } from './paths.ts';
-export { planManualRollback } from '../delivery/mod.ts';
-export { purgeInstance } from './purge.ts';
-export { runAgentProcess, runServerProcess, type ServerProcessOptions } from './roles.ts';
+export type { ServerProcessOptions } from './roles.ts';
 export { runRole } from './run-role.ts';
-export { type Settings, settingsSchema } from './settings.ts';
+export type { Settings } from './settings.ts';
 export { stopInstance } from './stop-instance.ts';
 export type { ChildRole } from './supervisor.ts';
 export { runUp, type UpOptions } from './up.ts';
+
+/** The instance as it was opened last. `not-found` when there is none. */
+export async function readInstance(location: InstanceLocation): Promise<Instance> {
+  return (await import('./instance.ts')).readInstance(location);
+}
+
+/** Checks settings that came as flags. `invalid` names the setting. */
+export async function parseSettings(input: Readonly<Record<string, unknown>>): Promise<Settings> {
+  return (await import('./settings.ts')).parseSettings(input);
+}
+
+export async function prepareInstance(location: InstanceLocation, flags: Settings, configFile: string | undefined, signal: AbortSignal): Promise<void> {
+  return (await import('./prepare.ts')).prepareInstance(location, flags, configFile, signal);
+}
+
+export async function purgeInstance(location: InstanceLocation, signal: AbortSignal): Promise<void> {
+  return (await import('./purge.ts')).purgeInstance(location, signal);
+}
+
+export async function runServerProcess(options: ServerProcessOptions, onReady: () => void, signal: AbortSignal): Promise<void> {
+  return (await import('./roles.ts')).runServerProcess(options, onReady, signal);
+}
+
+export async function runAgentProcess(location: InstanceLocation, onReady: () => void, signal: AbortSignal): Promise<void> {
+  return (await import('./roles.ts')).runAgentProcess(location, onReady, signal);
+}
+
+/** The release that takes a repository back by hand; see delivery's `planManualRollback`. */
+export async function planRollback(releases: readonly Stored<Release>[], to: number | undefined): Promise<Release> {
+  return (await import('../delivery/mod.ts')).planManualRollback(releases, to);
+}

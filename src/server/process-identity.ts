@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
 import { readTextIfExists, writeFileAtomic } from '../kernel/mod.ts';
 
 /** A process that cannot be mistaken for a later one with the same pid: its start time is in clock ticks since boot (proc(5), stat field 22). */
-export const processIdentitySchema = z.strictObject({ pid: z.int().positive(), startTime: z.string(), bootId: z.string() });
-export type ProcessIdentity = z.output<typeof processIdentitySchema>;
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly startTime: string;
+  readonly bootId: string;
+}
 
 /** The identity of a running process; undefined when there is none with that pid, or it is a zombie. */
 export function identityOf(pid: number): ProcessIdentity | undefined {
@@ -28,8 +30,8 @@ export function isAlive(identity: ProcessIdentity): boolean {
 export async function readLiveProcess(file: string): Promise<ProcessIdentity | undefined> {
   const text = await readTextIfExists(file);
   if (text === undefined) return undefined;
-  const parsed = processIdentitySchema.safeParse(parseJson(text));
-  return parsed.success && isAlive(parsed.data) ? parsed.data : undefined;
+  const recorded = parseIdentity(text);
+  return recorded !== undefined && isAlive(recorded) ? recorded : undefined;
 }
 
 /** Records this process. */
@@ -38,9 +40,13 @@ export async function writeOwnIdentity(file: string): Promise<void> {
   if (own !== undefined) await writeFileAtomic(file, `${JSON.stringify(own)}\n`);
 }
 
-function parseJson(text: string): unknown {
+/** By hand and not by a schema: the supervisor reads records and should stay small. */
+function parseIdentity(text: string): ProcessIdentity | undefined {
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null || !('pid' in value) || !('startTime' in value) || !('bootId' in value)) return undefined;
+    const { pid, startTime, bootId } = value;
+    return Number.isSafeInteger(pid) && typeof startTime === 'string' && typeof bootId === 'string' ? { pid: Number(pid), startTime, bootId } : undefined;
   } catch {
     return undefined;
   }

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatError, GantryError, pollUntil, runCommand } from '../kernel/mod.ts';
-import type { InstanceLocation } from './instance.ts';
+import type { InstanceLocation } from './location.ts';
 import { madePaths } from './paths.ts';
 import { type MachineState, planPurge } from './purge-plan.ts';
 

@@ -1,6 +1,7 @@
 import { GantryError, openLogger } from '../kernel/mod.ts';
 import { ensureCredentials } from './credentials.ts';
-import { type Instance, type InstanceLocation, makeInstanceFolders, openInstance, readInstance } from './instance.ts';
+import { openInstance, readInstance } from './instance.ts';
+import { type InstanceLocation, makeInstanceFolders } from './location.ts';
 import { RoleLock } from './lock.ts';
 import type { Settings } from './settings.ts';
 
@@ -31,7 +32,7 @@ export async function runServerProcess(options: ServerProcessOptions, onReady: (
 /** The agent as the whole of a process. `forbidden` without root, `not-found` when the instance was never opened. */
 export async function runAgentProcess(location: InstanceLocation, onReady: () => void, signal: AbortSignal): Promise<void> {
   if (process.getuid?.() !== 0) throw new GantryError('forbidden', 'the node agent needs root');
-  const instance: Instance = await readInstance(location);
+  const instance = await readInstance(location);
   await using lock = await RoleLock.acquire(location.id, location.paths.runDir, 'agent', handOverMs, signal);
   void lock;
   const log = openLogger(instance.settings.logLevel ?? 'info', 'agent');

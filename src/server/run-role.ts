@@ -1,5 +1,8 @@
+import { flushCompileCache } from 'node:module';
 import { formatError, GantryError, toGantryError } from '../kernel/mod.ts';
 import type { ChildMessage } from './child-process.ts';
+
+const cacheDelayMs = 1000;
 
 /**
  * Runs `work` as the whole of this process: SIGTERM, SIGINT or the end of the supervisor abort its signal.
@@ -12,7 +15,11 @@ export async function runRole(work: (onReady: () => void, signal: AbortSignal) =
   process.once('SIGINT', onSignal);
   if (!options.outlivesParent) process.once('disconnect', () => stop.abort(new GantryError('cancelled', 'the supervisor ended')));
   try {
-    await work(() => void tell({ type: 'ready' }), stop.signal);
+    await work(() => {
+      void tell({ type: 'ready' });
+      // A process that is killed would leave no compiled code behind for its successor.
+      setTimeout(flushCompileCache, cacheDelayMs).unref();
+    }, stop.signal);
   } catch (error) {
     if (stop.signal.aborted) return;
     const { code } = toGantryError(error);

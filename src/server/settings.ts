@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isError } from '../kernel/mod.ts';
+import { isError, parseWith } from '../kernel/mod.ts';
 import { parseCidr } from './cidr.ts';
 
 const port = z.int().min(1).max(65_535);
@@ -59,3 +59,8 @@ export const settingsSchema = z.strictObject({
 });
 
 export type Settings = z.output<typeof settingsSchema>;
+
+/** Checks settings that did not come from a file. `invalid` names the setting. */
+export function parseSettings(input: Readonly<Record<string, unknown>>): Settings {
+  return parseWith(settingsSchema, input, 'settings');
+}

@@ -1,5 +1,5 @@
 import { pollUntil } from '../kernel/mod.ts';
-import type { InstanceLocation } from './instance.ts';
+import type { InstanceLocation } from './location.ts';
 import { type Role, roleHolder } from './lock.ts';
 import { isAlive, type ProcessIdentity } from './process-identity.ts';
 

@@ -4,8 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pollUntil, silentLogger } from '../kernel/mod.ts';
-import type { Instance } from './instance.ts';
-import { instancePaths } from './paths.ts';
 import { restartDelayMs, supervise, type ChildRole } from './supervisor.ts';
 
 const limit = AbortSignal.timeout(60_000);
@@ -27,15 +25,11 @@ async function pids(folder: string, role: string): Promise<number[]> {
   return (await readFile(join(folder, `${role}.pids`), 'utf8').catch(() => '')).trim().split('\n').filter((line) => line !== '').map(Number);
 }
 
-function instanceIn(folder: string): Instance {
-  return { paths: { ...instancePaths(folder, folder), log: folder } } as Instance;
-}
-
 test('supervise() tells when all are ready, replaces a killed child, and ends the children with itself', () =>
   withProgram(serve, async (folder, command) => {
     const stop = new AbortController();
     const ready = Promise.withResolvers<void>();
-    const done = supervise({ instance: instanceIn(folder), roles: ['server', 'agent'], command, log: silentLogger() }, () => ready.resolve(), stop.signal);
+    const done = supervise({ logFolder: folder, roles: ['server', 'agent'], command, log: silentLogger() }, () => ready.resolve(), stop.signal);
     await Promise.race([ready.promise, done]);
     const [first] = await pids(folder, 'server');
     const agents = await pids(folder, 'agent');
@@ -50,14 +44,14 @@ test('supervise() tells when all are ready, replaces a killed child, and ends th
 
 test('supervise() fails with the reason a child gives when it cannot start', () =>
   withProgram(`process.send({ type: 'failed', code: 'invalid', message: 'config.yaml:3:1: unknown key' }, () => process.exit(1));`, async (folder, command) => {
-    const done = supervise({ instance: instanceIn(folder), roles: ['server'], command, log: silentLogger() }, () => assert.fail('not ready'), limit);
+    const done = supervise({ logFolder: folder, roles: ['server'], command, log: silentLogger() }, () => assert.fail('not ready'), limit);
     await assert.rejects(done, { code: 'invalid', message: 'the server cannot start: config.yaml:3:1: unknown key' });
     assert.equal((await pids(folder, 'server')).length, 1);
   }));
 
 test('supervise() tries a child that dies at once a few times, then gives up', () =>
   withProgram(`process.exit(7);`, async (folder, command) => {
-    const done = supervise({ instance: instanceIn(folder), roles: ['agent'], command, log: silentLogger() }, () => assert.fail('not ready'), limit);
+    const done = supervise({ logFolder: folder, roles: ['agent'], command, log: silentLogger() }, () => assert.fail('not ready'), limit);
     await assert.rejects(done, { code: 'unavailable', message: /agent cannot start: it ended with exit code 7; see .*agent\.log/ });
     assert.equal((await pids(folder, 'agent')).length, 3);
   }));

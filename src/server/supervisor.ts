@@ -2,12 +2,11 @@ import { stat, truncate, copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { aborted, type Backoff, backoffMs, formatError, GantryError, type Logger, systemClock } from '../kernel/mod.ts';
 import { type ChildCommand, type ChildExit, runChild } from './child-process.ts';
-import type { Instance } from './instance.ts';
 
 export type ChildRole = 'server' | 'agent';
 
 export interface SupervisorOptions {
-  readonly instance: Instance;
+  readonly logFolder: string;
   readonly roles: readonly ChildRole[];
   /** How to start the program in a role. */
   readonly command: (role: ChildRole) => Omit<ChildCommand, 'logFile'>;
@@ -53,15 +52,15 @@ export async function supervise(options: SupervisorOptions, onReady: () => void,
   if (failure.signal.aborted) throw failure.signal.reason;
 }
 
-async function keepRunning(role: ChildRole, { instance, command, log }: SupervisorOptions, onReady: () => void, signal: AbortSignal): Promise<void> {
+async function keepRunning(role: ChildRole, { logFolder, command, log }: SupervisorOptions, onReady: () => void, signal: AbortSignal): Promise<void> {
   let [hasBeenReady, earlyDeaths] = [false, 0];
   while (!signal.aborted) {
     const startedAt = Date.now();
-    const exit = await runChild({ ...command(role), logFile: join(instance.paths.log, `${role}.log`) }, graceMs, onReady, signal);
+    const exit = await runChild({ ...command(role), logFile: join(logFolder, `${role}.log`) }, graceMs, onReady, signal);
     if (signal.aborted) return;
     hasBeenReady ||= exit.wasReady;
     earlyDeaths = Date.now() - startedAt >= stableMs ? 0 : earlyDeaths + 1;
-    if (!hasBeenReady && (earlyDeaths >= maxFailedStarts || isHopeless(exit))) throw startFailure(role, instance, exit);
+    if (!hasBeenReady && (earlyDeaths >= maxFailedStarts || isHopeless(exit))) throw startFailure(role, logFolder, exit);
     log.warn('child ended, starting it again', { role, reason: exit.reason, failure: exit.failure?.message, delayMs: restartDelayMs(Math.max(0, earlyDeaths - 1)) });
     await systemClock.sleep(restartDelayMs(Math.max(0, earlyDeaths - 1)), signal).catch(() => undefined);
   }
@@ -72,16 +71,16 @@ function isHopeless({ failure }: ChildExit): boolean {
   return failure !== undefined && ['invalid', 'unsupported', 'forbidden', 'not-found'].includes(failure.code);
 }
 
-function startFailure(role: ChildRole, instance: Instance, exit: ChildExit): GantryError {
-  const why = exit.failure === undefined ? `it ended with ${exit.reason}; see ${join(instance.paths.log, `${role}.log`)}` : exit.failure.message;
+function startFailure(role: ChildRole, logFolder: string, exit: ChildExit): GantryError {
+  const why = exit.failure === undefined ? `it ended with ${exit.reason}; see ${join(logFolder, `${role}.log`)}` : exit.failure.message;
   return new GantryError(exit.failure?.code ?? 'unavailable', `the ${role} cannot start: ${why}`);
 }
 
 /** Keeps each log below twice its limit. The files are open for appending in the children, so they are copied and cut. */
-async function rotateLogs({ instance, roles, log }: SupervisorOptions, signal: AbortSignal): Promise<void> {
+async function rotateLogs({ logFolder, roles, log }: SupervisorOptions, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     for (const name of [...roles, 'supervisor']) {
-      const file = join(instance.paths.log, `${name}.log`);
+      const file = join(logFolder, `${name}.log`);
       try {
         if ((await stat(file)).size < maxLogBytes) continue;
         await copyFile(file, `${file}.1`);

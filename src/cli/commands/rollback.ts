@@ -1,7 +1,7 @@
 import { type Release, resources, type Stored } from '../../api/mod.ts';
 import type { KubeClient } from '../../client/mod.ts';
 import { GantryError } from '../../kernel/mod.ts';
-import { planManualRollback } from '../../server/mod.ts';
+import { planRollback } from '../../server/mod.ts';
 import { print } from '../output.ts';
 import { type InstanceOptions, interruptSignal, openSession } from '../session.ts';
 
@@ -14,7 +14,7 @@ export async function rollback(repository: string | undefined, options: Rollback
   const signal = interruptSignal();
   const { items } = await session.client.list(resources.releases, { namespace: options.namespace }, signal);
   const name = repository ?? onlyRepository(items);
-  const created = await session.client.create(resources.releases, planManualRollback(items.filter(({ spec }) => spec?.repository === name), to), signal);
+  const created = await session.client.create(resources.releases, await planRollback(items.filter(({ spec }) => spec?.repository === name), to), signal);
   print(`${created.metadata.name} takes ${name} back to commit ${created.spec?.commit.slice(0, 10) ?? ''}`);
   if (options.wait) await waitUntilLive(session.client, created, signal);
 }

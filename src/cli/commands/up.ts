@@ -6,26 +6,35 @@ import { type ChildRole, endpointsOf, type Instance, locateInstance, readInstanc
 import { readEnvironment } from '../environment.ts';
 import { print } from '../output.ts';
 import type { InstanceOptions } from '../session.ts';
-import { settingsOf, type SettingFlags } from '../settings.ts';
 
 /** Small young generations: the processes are idle most of the time, and memory is what an operator pays for. */
 const memoryFlags = ['--max-semi-space-size=2', '--disable-warning=ExperimentalWarning'];
 
 const mainFile = resolve(import.meta.dirname, '../main.ts');
 
+/** Two heaps of the C library are enough (by default there is one for each thread), and compiled code is kept as bin/gantry does. */
+const memoryVariables = { MALLOC_ARENA_MAX: '2', NODE_COMPILE_CACHE: resolve(import.meta.dirname, '../../../node_modules/.cache/gantry') };
+
 /** Runs the instance in the foreground, or with `detach` starts it and returns when it serves. */
-export async function up(options: InstanceOptions & SettingFlags & { detach?: boolean }): Promise<void> {
-  const flags = settingsOf(options);
+export async function up(options: InstanceOptions & { detach?: boolean }): Promise<void> {
   const location = await locateInstance(options.dataDir ?? readEnvironment().dataDir);
   if (options.detach === true) {
     await detach(location.paths.dataDir);
     return printEndpoints(await readInstance(location));
   }
-  const command = (role: ChildRole) => ({ execPath: process.execPath, args: [...memoryFlags, mainFile, role, '--supervised', '--data-dir', location.paths.dataDir], env: {} });
+  // The preparing process takes the same flags that we were given, and judges them.
+  const flags = process.argv.slice(process.argv.indexOf('up') + 1);
+  const command = (role: ChildRole | 'prepare') => ({
+    execPath: process.execPath,
+    args: [...memoryFlags, mainFile, role, ...(role === 'prepare' ? flags : ['--supervised']), `--data-dir=${location.paths.dataDir}`],
+    env: memoryVariables,
+  });
+  const isTold = process.send !== undefined;
   await runRole((onReady, signal) =>
-    runUp({ location, flags, configFile: options.config, command }, (instance) => {
-      if (process.send === undefined) printEndpoints(instance);
+    runUp({ location, command }, () => {
       onReady();
+      // Nobody waits for a word: this is a terminal, or a service manager's log.
+      if (!isTold) void readInstance(location).then(printEndpoints);
     }, signal), { outlivesParent: true });
 }
 
@@ -47,7 +56,7 @@ async function detach(dataDir: string): Promise<void> {
   const args = [...process.argv.slice(2).filter((argument) => argument !== '--detach'), `--data-dir=${dataDir}`];
   await mkdir(join(dataDir, 'log'), { recursive: true, mode: 0o700 });
   const log = await open(join(dataDir, 'log', 'supervisor.log'), 'a', 0o600);
-  const child = spawn(process.execPath, [...memoryFlags, mainFile, ...args], { detached: true, stdio: ['ignore', log.fd, log.fd, 'ipc'], env: { ...baseEnv() } });
+  const child = spawn(process.execPath, [...memoryFlags, mainFile, ...args], { detached: true, stdio: ['ignore', log.fd, log.fd, 'ipc'], env: { ...baseEnv(), ...memoryVariables } });
   await log.close();
   const failure = await new Promise<GantryError | undefined>((done) => {
     let said: GantryError | undefined;
