@@ -100,7 +100,7 @@ async function withShop(story: (parts: { client: KubeClient; repository: Reposit
   await client.create(resources.repositories, { apiVersion: gantryApiVersion, kind: 'Repository', metadata: ref, spec: { defaultBranch: 'main' } }, signal);
   const follow = async (version: string): Promise<string[]> => {
     const lines: string[] = [];
-    await delivery.follow(ref, commitOf(version), (line) => lines.push(line), signal);
+    await delivery.follow({ namespace: 'default', repository: 'shop', ref: 'refs/heads/main', commit: commitOf(version) }, (line) => lines.push(line), signal);
     return lines;
   };
   await story({ client, repository, follow }, signal);

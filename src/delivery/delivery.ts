@@ -4,7 +4,7 @@ import type { Logger, Service } from '../kernel/mod.ts';
 import { ApiObjects } from './apply/api-objects.ts';
 import { KindIndex } from './manifests/kinds.ts';
 import type { ManifestSource } from './ports.ts';
-import { followDelivery } from './release/follow.ts';
+import { type DeliveredPush, followDelivery } from './release/follow.ts';
 import { DeliveryReconciler, repositoryKeysOf, repositoryKeysOfLabelled } from './release/reconciler.ts';
 
 export interface DeliveryOptions {
@@ -19,7 +19,7 @@ export interface Delivery {
   /** Turns green commits into live releases, and bad releases back into old ones. */
   readonly controller: Service;
   /** Tells a pusher how the delivery of a commit goes, until it is live or has failed. */
-  follow(repository: { namespace: string; name: string }, commit: string, write: (line: string) => void, signal: AbortSignal): Promise<void>;
+  follow(push: DeliveredPush, write: (line: string) => void, signal: AbortSignal): Promise<void>;
 }
 
 /** What a pass may take: it applies all objects of a release one by one. */
@@ -29,15 +29,16 @@ export function openDelivery({ client, informers, source, log }: DeliveryOptions
   const kinds = new KindIndex(client);
   const parts = { client, source, kinds, objects: new ApiObjects(client, kinds), log: log.with({ part: 'delivery' }) };
   const releases = informers.of(resources.releases);
+  const repositories = informers.of(resources.repositories);
   const runs = informers.of(resources.workflowRuns);
   const reconciler = new DeliveryReconciler(parts, runs, { replicaSets: informers.of(resources.replicaSets), pods: informers.of(resources.pods) });
   const controller = new Controller(reconciler, { workers: 2, timeoutMs: passMs }, log)
-    .watch(informers.of(resources.repositories))
+    .watch(repositories)
     .watch(releases, repositoryKeysOf)
     .watch(runs, repositoryKeysOf)
     .watch(informers.of(resources.deployments), repositoryKeysOfLabelled);
   return {
     controller,
-    follow: (repository, commit, write, signal) => followDelivery({ releases, source }, repository, commit, write, signal),
+    follow: (push, write, signal) => followDelivery({ releases, repositories, source }, push, write, signal),
   };
 }

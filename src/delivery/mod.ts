@@ -4,4 +4,5 @@
  */
 export { type Delivery, type DeliveryOptions, openDelivery } from './delivery.ts';
 export * from './ports.ts';
+export type { DeliveredPush } from './release/follow.ts';
 export { planManualRollback } from './release/rollback.ts';

@@ -1,5 +1,5 @@
-import type { Release, Stored } from '../../api/mod.ts';
-import type { Informer } from '../../client/mod.ts';
+import { keyOf, type Release, type Repository, type Stored } from '../../api/mod.ts';
+import type { Informer, Lister } from '../../client/mod.ts';
 import { cancelled } from '../../kernel/mod.ts';
 import { deployFolder } from '../options.ts';
 import type { ManifestSource } from '../ports.ts';
@@ -10,14 +10,26 @@ const appearanceMs = 60_000;
 
 export interface FollowOptions {
   readonly releases: Informer<Release>;
+  readonly repositories: Lister<Repository>;
   readonly source: ManifestSource;
+}
+
+/** A commit that has come to be on a branch. */
+export interface DeliveredPush {
+  readonly namespace: string;
+  readonly repository: string;
+  /** `refs/heads/main`. */
+  readonly ref: string;
+  readonly commit: string;
 }
 
 /**
  * Tells how the delivery of a commit goes, line by line, until it is live, has failed, or was rolled back. Never throws for a delivery
- * that goes wrong: that is told, and the push stands.
+ * that goes wrong: that is told, and the push stands. Only the default branch is delivered.
  */
-export async function followDelivery(options: FollowOptions, repository: { namespace: string; name: string }, commit: string, write: (line: string) => void, signal: AbortSignal): Promise<void> {
+export async function followDelivery(options: FollowOptions, { namespace, repository: name, ref, commit }: DeliveredPush, write: (line: string) => void, signal: AbortSignal): Promise<void> {
+  const repository = { namespace, name };
+  if (ref !== `refs/heads/${options.repositories.get(keyOf(repository))?.spec?.defaultBranch ?? 'main'}`) return;
   const files = await options.source.readManifests(repository, commit, deployFolder, signal);
   if (files.length === 0) return write(`no manifests in ${deployFolder}/: nothing to deliver`);
   const isOurs = ({ metadata, spec }: Release): boolean => metadata?.namespace === repository.namespace && spec?.repository === repository.name;

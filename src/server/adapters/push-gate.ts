@@ -1,8 +1,9 @@
 import type { PushedCommit, PushPipeline } from '../../ci/mod.ts';
+import type { DeliveredPush } from '../../delivery/mod.ts';
 import type { PushGate, RefUpdate } from '../../git/mod.ts';
 
 /** Tells the pusher what becomes of a commit after its branch has moved. */
-export type FollowDelivery = (repository: { namespace: string; name: string }, commit: string, write: (line: string) => void, signal: AbortSignal) => Promise<void>;
+export type FollowDelivery = (push: DeliveredPush, write: (line: string) => void, signal: AbortSignal) => Promise<void>;
 
 /** Lets ci decide over protected branches. What is not protected is tested as well, but nobody waits for it. */
 export function pushGateOf(pipeline: PushPipeline, follow: FollowDelivery): PushGate {
@@ -15,7 +16,7 @@ export function pushGateOf(pipeline: PushPipeline, follow: FollowDelivery): Push
       const push = toPushedCommit(update);
       if (push === undefined) return;
       if (!update.isProtected) return pipeline.start(push, write, signal);
-      if (update.ref.startsWith('refs/heads/')) await follow({ namespace: update.namespace, name: update.repository }, push.commit, write, signal);
+      await follow(push, write, signal);
     },
   };
 }
