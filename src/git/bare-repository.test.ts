@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { isError } from '../kernel/mod.ts';
+import { isError, systemClock } from '../kernel/mod.ts';
 import { TestGitServer, testSignal } from './testing/git-server.ts';
 
 const accepting = { check: async () => ({ isAccepted: true as const }), accepted: async () => undefined };
@@ -65,4 +66,17 @@ test('BareRepository.annotate() replaces its note', async () => {
   await repository.annotate(commit, 'bad: again', testSignal());
   await work.git('fetch', '--quiet', 'origin', 'refs/notes/gantry:refs/notes/gantry');
   assert.equal(await work.git('notes', '--ref=gantry', 'show', commit), 'bad: again');
+});
+
+test('BareRepository.archive() loses nothing when it is read long after git has ended', async () => {
+  await using server = await TestGitServer.open(accepting);
+  const work = await server.repository('shop');
+  const commit = await work.commit({ 'a.txt': 'one' });
+  await work.git('push', '--quiet', 'origin', 'main');
+  const repository = await server.root.get({ namespace: 'default', name: 'shop' });
+  const archive = await repository.archive(commit, testSignal());
+  // Whatever the delay, the archive must be whole; without one the fault would hardly show.
+  await systemClock.sleep(150, testSignal());
+  const { length } = await buffer(archive);
+  assert.ok(length >= 10_240, `${length} bytes`);
 });

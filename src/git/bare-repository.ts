@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { GantryError, isError, throwIfAborted } from '../kernel/mod.ts';
 import { gitEnvironment, type GitSettings, runGit } from './git-command.ts';
 import { checkCommitId, checkTreePath } from './names.ts';
@@ -157,7 +157,8 @@ export class BareRepository {
       child.once('close', (code) => (code === 0 ? resolve() : reject(new GantryError('internal', `git ${args[0] ?? ''} ended with ${code ?? 'a signal'}`))));
     });
     exited.catch(() => undefined);
-    const output = child.stdout;
+    // Taken over at once: when git ends, Node throws away what nobody has begun to read.
+    const output = child.stdout.pipe(new PassThrough());
     const read = async function* read(): AsyncGenerator<Buffer> {
       try {
         for await (const chunk of output) yield chunk as Buffer;
