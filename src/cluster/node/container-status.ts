@@ -7,14 +7,14 @@ import { isSidecar, planRestart, shouldRestart } from './restart-policy.ts';
 /** The scheme of container ids in the API: `gantry://<id>`. */
 export const containerIdScheme = 'gantry://';
 
-/** `init` and `sidecar` containers come from `spec.initContainers`. */
+/** The list of the pod's spec that a container comes from; sidecars are init containers. */
 export type ContainerRole = 'init' | 'application' | 'ephemeral';
 
 /** One container's status as Kubernetes shapes it (Kubernetes API, core/v1 ContainerStatus). */
-export function toContainerStatus(view: PodView, container: k8s.Container, role: ContainerRole, isInitialized: boolean): k8s.ContainerStatus {
+export function toContainerStatus(view: PodView, container: k8s.Container, role: ContainerRole): k8s.ContainerStatus {
   const latest = latestAttempt(view.containers, container.name);
   const before = previousAttempt(view.containers, container.name);
-  const waiting = waitingState(view, container, role, isInitialized, latest);
+  const waiting = waitingState(view, container, role, latest);
   const isRunning = latest?.state === 'running';
   const exited = latest?.state === 'exited' ? latest : undefined;
   // While the next attempt is awaited, the exited one is the last state.
@@ -38,7 +38,7 @@ export function toContainerStatus(view: PodView, container: k8s.Container, role:
 /** Where a role's statuses stand in PodStatus. */
 export const statusField = { init: 'initContainerStatuses', application: 'containerStatuses', ephemeral: 'ephemeralContainerStatuses' } as const satisfies Record<ContainerRole, keyof k8s.PodStatus>;
 
-function waitingState(view: PodView, container: k8s.Container, role: ContainerRole, isInitialized: boolean, latest: PodContainer | undefined): k8s.ContainerStateWaiting | undefined {
+function waitingState(view: PodView, container: k8s.Container, role: ContainerRole, latest: PodContainer | undefined): k8s.ContainerStateWaiting | undefined {
   if (latest?.state === 'running') return undefined;
   const willRun = !isDeleted(view) && view.ending === undefined;
   if (latest?.state === 'exited') {
@@ -55,7 +55,7 @@ function waitingState(view: PodView, container: k8s.Container, role: ContainerRo
   }
   const failure = failureOf(view, container);
   if (failure !== undefined) return failure;
-  return { reason: isInitialized || (role === 'application' && (view.pod.spec?.initContainers ?? []).length === 0) ? 'ContainerCreating' : 'PodInitializing' };
+  return { reason: (view.pod.spec?.initContainers ?? []).length === 0 ? 'ContainerCreating' : 'PodInitializing' };
 }
 
 /** What holds the container up: its image, its creation, or what the whole pod waits for. */

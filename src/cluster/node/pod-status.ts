@@ -10,11 +10,11 @@ import { isSidecar, shouldRestart } from './restart-policy.ts';
 export function toPodStatus(view: PodView): k8s.PodStatus {
   const spec = view.pod.spec ?? { containers: [] };
   const inits = spec.initContainers ?? [];
-  const initStatuses = inits.map((container) => toContainerStatus(view, container, 'init', true));
+  const initStatuses = inits.map((container) => toContainerStatus(view, container, 'init'));
   const hasApplication = spec.containers.some(({ name }) => latestAttempt(view.containers, name) !== undefined);
   const isInitialized = hasApplication || inits.every((container, index) => isInitComplete(container, initStatuses[index]));
-  const statuses = spec.containers.map((container) => toContainerStatus(view, container, 'application', isInitialized));
-  const ephemeral = (spec.ephemeralContainers ?? []).map((container) => toContainerStatus(view, container, 'ephemeral', true));
+  const statuses = spec.containers.map((container) => toContainerStatus(view, container, 'application'));
+  const ephemeral = (spec.ephemeralContainers ?? []).map((container) => toContainerStatus(view, container, 'ephemeral'));
   const phase = phaseOf(view, statuses, isInitialized);
   const conditions = planConditions(view, phase, initStatuses, statuses, isInitialized);
   const ip = view.sandbox === undefined ? undefined : spec.hostNetwork === true ? view.nodeIp : view.sandbox.ip;

@@ -1,6 +1,6 @@
 import { connect, constants } from 'node:http2';
 import { formatError } from '../../../kernel/mod.ts';
-import type { ProbeOutcome } from './handlers.ts';
+import type { ProbeOutcome } from './probe-outcome.ts';
 
 const statusNames = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
 

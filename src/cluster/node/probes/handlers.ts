@@ -6,6 +6,7 @@ import type { k8s } from '../../../api/mod.ts';
 import { formatError, GantryError, withTimeout } from '../../../kernel/mod.ts';
 import type { ContainerRuntime } from '../ports.ts';
 import { checkGrpcHealth } from './grpc-health.ts';
+import type { ProbeOutcome } from './probe-outcome.ts';
 
 /** The container a probe or hook acts on. */
 export interface ProbeTarget {
@@ -14,9 +15,6 @@ export interface ProbeTarget {
   /** Where its ports are reached from the node. */
   readonly address: string;
 }
-
-/** What a probe found. `message` says why it failed. */
-export interface ProbeOutcome { readonly isSuccess: boolean; readonly message: string }
 
 export type Handler = Pick<k8s.Probe, 'exec' | 'httpGet' | 'tcpSocket' | 'grpc'>;
 
