@@ -10,3 +10,4 @@ export type { BuildEvent, BuildListener } from './progress/build-event.ts';
 export { classicView } from './progress/classic-view.ts';
 export { bootstrapImage, bootstrapNames, bootstrappedLabel } from './bootstrap/bootstrap-image.ts';
 export type { BootstrapOptions } from './bootstrap/recipe.ts';
+export { ImageBuilds, type ImageBuildsOptions, type ImageBuildsParts } from './image-builds/image-builds.ts';
