@@ -36,17 +36,17 @@ test('the autoscaler follows the load of a Deployment up and down', async () => 
     },
     cluster.signal,
   );
-  const reach = (what: string, replicas: number): Promise<k8s.HorizontalPodAutoscaler> =>
+  const reach = (what: string, replicas: number, limit: string): Promise<k8s.HorizontalPodAutoscaler> =>
     pollUntil(what, async () => {
       const deployment = await cluster.client.get(resources.deployments, { namespace: 'default', name: 'web' }, cluster.signal);
       const autoscaler = await cluster.client.get(resources.horizontalPodAutoscalers, { namespace: 'default', name: 'web' }, cluster.signal);
-      return deployment.spec?.replicas === replicas && autoscaler.status?.currentReplicas === replicas ? autoscaler : undefined;
+      return deployment.spec?.replicas === replicas && autoscaler.status?.currentReplicas === replicas && autoscaler.status.conditions?.some(({ reason }) => reason === limit) === true ? autoscaler : undefined;
     }, { timeoutMs: 15_000 }, cluster.signal);
-  const busy = await reach('growth to the maximum', 4);
+  const busy = await reach('growth to the maximum', 4, 'TooManyReplicas');
   assert.deepEqual(busy.status?.currentMetrics?.map(({ resource }) => resource?.current), [{ averageUtilization: 100, averageValue: '100m' }]);
   assert.deepEqual(busy.status?.conditions?.map(({ type, status }) => `${type}=${status}`), ['AbleToScale=True', 'ScalingActive=True', 'ScalingLimited=True']);
   millicoresEach = 1n;
-  await reach('shrinking to the minimum', 1);
+  await reach('shrinking to the minimum', 1, 'DesiredWithinRange');
   const events = (await cluster.client.list(resources.events, { namespace: 'default' }, cluster.signal)).items.filter(({ reason }) => reason === 'SuccessfulRescale');
   assert.match(events[0]?.message ?? '', /^New size: \d; reason: cpu resource utilization \(percentage of request\) above target$/);
 });
