@@ -42,19 +42,23 @@ export async function runStep({ session, log, script, levelTexts, timeoutMs }: R
     const shown = filter.apply(line);
     if (shown !== undefined) await log.line(shown);
   };
-  const [stdout, stderr] = [new LineWriter(onLine), new LineWriter(onLine)];
+  const stdout = new LineWriter(onLine);
+  let left = new CappedBuffer(maxCollectedBytes);
   let exitCode: number;
   let problem: string | undefined;
   try {
-    ({ exitCode } = await session.exec(['sh', '-s'], { stdin: Readable.from([stepScript(script)]), stdout, stderr }, withTimeout(signal, timeoutMs)));
+    const stdin = Readable.from([stepScript(script, session.workspace)]);
+    ({ exitCode } = await session.exec(['sh', '-s'], { stdin, stdout, stderr: left }, withTimeout(signal, timeoutMs)));
   } catch (error) {
     if (signal.aborted || !isError(error, 'timeout')) throw error;
-    await session.exec(['sh', '-s'], { stdin: Readable.from([killScript(script.folder)]) }, withTimeout(signal, collectTimeoutMs));
+    left = new CappedBuffer(maxCollectedBytes);
+    const stdin = Readable.from([`${killScript(script.folder)}{\n${collectScript(script.folder, session.workspace)}\n} >&2\n`]);
+    await session.exec(['sh', '-s'], { stdin, stderr: left }, withTimeout(signal, collectTimeoutMs));
     exitCode = 124;
     problem = `it ran longer than ${timeoutMs / 60_000} minutes`;
   }
-  await Promise.all([finish(stdout), finish(stderr)]);
-  const files = await collect(session, script.folder, signal);
+  await finish(stdout);
+  const files = parseCollected(left.bytes());
   const tests = testsOf(files, log.stepOutput, levelTexts);
   return { exitCode, ...problemOf(problem, exitCode, tests?.report), ...readCommandFiles(files), ...(tests === undefined ? {} : { tests }) };
 }
@@ -65,18 +69,26 @@ function problemOf(problem: string | undefined, exitCode: number, report: TestRe
   return exitCode === 0 && report !== undefined && report.failed > 0 ? { problem: 'its tests failed although it ended with exit code 0' } : {};
 }
 
-async function collect(session: JobSession, folder: string, signal: AbortSignal): Promise<CollectedFile[]> {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  const stdout = new Writable({
-    write: (chunk: Buffer, _encoding, callback) => {
-      sizeBytes += chunk.length;
-      if (sizeBytes <= maxCollectedBytes) chunks.push(chunk);
-      callback();
-    },
-  });
-  await session.exec(['sh', '-s'], { stdin: Readable.from([collectScript(folder, session.workspace)]), stdout }, withTimeout(signal, collectTimeoutMs));
-  return parseCollected(Buffer.concat(chunks));
+/** Keeps what is written up to a limit in bytes, and lets the rest go. */
+class CappedBuffer extends Writable {
+  readonly #maxBytes: number;
+  readonly #chunks: Buffer[] = [];
+  #sizeBytes = 0;
+
+  constructor(maxBytes: number) {
+    super();
+    this.#maxBytes = maxBytes;
+  }
+
+  override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
+    this.#sizeBytes += chunk.length;
+    if (this.#sizeBytes <= this.#maxBytes) this.#chunks.push(chunk);
+    callback();
+  }
+
+  bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
+  }
 }
 
 /** Report files count; without one, the summaries that the step printed. */

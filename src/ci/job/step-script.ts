@@ -30,31 +30,44 @@ export function shellQuote(text: string): string {
 }
 
 /**
- * A program for `sh -s` that becomes the step. Everything travels through standard input, so that no value shows up among the
- * arguments of a process; the step itself reads from /dev/null, and its two outputs are one, so that their order is kept. Its process id is kept for `killScript`.
+ * A program for `sh -s` that runs the step, then prints what it left behind on standard error (see `collectScript`), and ends with the
+ * step's exit code. Everything travels through standard input, so that no value shows up among the arguments of a process; the step
+ * itself reads from /dev/null, and both its outputs go to standard output, so that their order is kept.
  */
-export function stepScript({ text, shell, workingDirectory, env, paths, folder }: StepScript): string {
+export function stepScript(step: StepScript, workspace: string): string {
+  const { text, workingDirectory, env, paths, folder } = step;
   const file = `${folder}/script`;
   const end = `END_${randomHex(12)}`;
-  const command = shell === undefined ? undefined : (shells[shell] ?? shell).replaceAll('{0}', shellQuote(file));
   return [
-    `mkdir -p ${shellQuote(folder)} || exit 125`,
+    `mkdir -p ${shellQuote(folder)} 2>&1 || exit 125`,
     ...Object.values(commandFiles).map((name) => `: > ${shellQuote(`${folder}/${name}`)}`),
     `cat > ${shellQuote(file)} <<'${end}'`,
     text,
     end,
     `: > ${shellQuote(`${folder}/started`)}`,
     `echo $$ > ${shellQuote(`${folder}/pid`)}`,
+    // In a shell of its own, so that the step's variables do not reach what follows.
+    '(',
     `cd ${shellQuote(workingDirectory)} || exit 125`,
     ...Object.entries(env).map(([name, value]) => `export ${name}=${shellQuote(value)}`),
     ...Object.entries(commandFiles).map(([name, own]) => `export ${name}=${shellQuote(`${folder}/${own}`)}`),
     '[ -z "$RUNNER_TEMP" ] || mkdir -p "$RUNNER_TEMP"',
     ...(paths.length === 0 ? [] : [`export PATH=${shellQuote(paths.join(':'))}:"$PATH"`]),
-    ...(command === undefined
-      ? [`if command -v bash > /dev/null 2>&1; then exec bash -e ${shellQuote(file)} < /dev/null 2>&1; else exec sh -e ${shellQuote(file)} < /dev/null 2>&1; fi`]
-      : [`exec ${command} < /dev/null 2>&1`]),
+    ...shellLines(step.shell, file),
+    ') < /dev/null 2>&1',
+    'code=$?',
+    `{`,
+    collectScript(folder, workspace),
+    '} >&2',
+    'exit $code',
     '',
   ].join('\n');
+}
+
+function shellLines(shell: string | undefined, file: string): string[] {
+  const quoted = shellQuote(file);
+  if (shell !== undefined) return [`exec ${(Object.hasOwn(shells, shell) ? shells[shell] : shell)?.replaceAll('{0}', quoted) ?? ''}`];
+  return [`if command -v bash > /dev/null 2>&1; then exec bash -e ${quoted}; else exec sh -e ${quoted}; fi`];
 }
 
 /** A program for `sh -s` that ends the step and everything it started. */
@@ -67,7 +80,7 @@ export function killScript(folder: string): string {
   ].join('\n');
 }
 
-/** A program for `sh -s` that prints the step's command files and the reports it wrote, in the form that `parseCollected` reads. */
+/** Shell commands that print the step's command files and the reports it wrote, in the form that `parseCollected` reads. */
 export function collectScript(folder: string, workspace: string): string {
   const names = reportNamePatterns.map((pattern) => `-name ${shellQuote(pattern)}`);
   const folders = reportFolderPatterns.flatMap((pattern) => ['xml', 'json'].map((extension) => `-path ${shellQuote(`${pattern}.${extension}`)}`));
@@ -79,7 +92,6 @@ export function collectScript(folder: string, workspace: string): string {
     'emit() { size=$(($(wc -c < "$2"))); printf "%s %s %s\\n" "$1" "$size" "$2"; head -c "$size" "$2"; echo; }',
     ...Object.values(commandFiles).map((name) => `emit ${name} ${shellQuote(`${folder}/${name}`)}`),
     `if command -v find > /dev/null 2>&1; then ${find} | head -n ${maxReportFiles} | while IFS= read -r file; do emit report "$file"; done; fi`,
-    '',
   ].join('\n');
 }
 
