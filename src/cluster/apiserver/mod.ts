@@ -6,5 +6,7 @@ export * from './access/authenticators.ts';
 export * from './access/authorizer.ts';
 export * from './access/user.ts';
 export * from './connect/connect-subresource.ts';
+export type { AdvertisedAddress } from './initial-objects.ts';
+export type { ServerTls } from './listener.ts';
 export * from './ports.ts';
 export * from './server.ts';

@@ -10,12 +10,14 @@ import type { OpenApiHandler } from './discovery/openapi-handler.ts';
 import { badRequest, pathNotFound, qualifiedResource } from './errors.ts';
 import type { Exchange } from './handlers/exchange.ts';
 import { serveHealth } from './handlers/health.ts';
+import { RequestMetrics } from './handlers/request-metrics.ts';
 import { serveResource } from './handlers/resource-handler.ts';
 import { serveSubresource } from './handlers/subresource-handler.ts';
 import type { VirtualResource } from './kinds/virtual.ts';
+import type { RequestSink } from './listener.ts';
 import type { Machine } from './operations/machine.ts';
 import { parseRequestInfo, type RequestInfo } from './requests/request-info.ts';
-import { sendError } from './requests/respond.ts';
+import { sendError, sendText } from './requests/respond.ts';
 import { statusOf } from './status.ts';
 
 export interface RouterOptions {
@@ -31,9 +33,10 @@ export interface RouterOptions {
 }
 
 /** Takes a request from the socket to its answer: who, may they, which handler. Every error becomes a Status. */
-export class Router {
+export class Router implements RequestSink {
   readonly #options: RouterOptions;
   readonly #stop = new AbortController();
+  readonly #metrics = new RequestMetrics();
 
   constructor(options: RouterOptions) {
     this.#options = options;
@@ -77,6 +80,7 @@ export class Router {
   #open(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Exchange {
     const { path, query } = splitUrl(request.url ?? '/');
     const info = parseRequestInfo(request.method ?? 'GET', path, query);
+    this.#metrics.follow(info, response);
     if (isPublic(info)) return { request, response, info, query, user: anonymous, protobuf: this.#options.protobuf, signal };
     const user = this.#authenticate(request);
     this.#authorize(user, info);
@@ -101,6 +105,7 @@ export class Router {
     const { info } = exchange;
     const { machine } = this.#options;
     if (!info.isResource) {
+      if (info.path === '/metrics') return sendText(exchange.request, exchange.response, 200, this.#metrics.text(machine.objects), 'text/plain; version=0.0.4; charset=utf-8');
       if (await serveHealth(exchange, this.#options.isReady())) return;
       if (await serveDiscovery(machine.kinds, this.#options.virtual, this.#options.connects, exchange)) return;
       if (await this.#options.openApi.serve(exchange)) return;

@@ -1,8 +1,5 @@
-import { createServer as createHttpServer, type Server } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { BuiltinSchemas, resources } from '../../api/mod.ts';
-import { type Clock, GantryError, type Logger, systemClock } from '../../kernel/mod.ts';
+import { BuiltinSchemas } from '../../api/mod.ts';
+import { type Clock, type Logger, systemClock } from '../../kernel/mod.ts';
 import type { ObjectStore } from '../../store/mod.ts';
 import { KubernetesProtobuf } from '../../wire/mod.ts';
 import { type Authorizer, GroupAuthorizer } from './access/authorizer.ts';
@@ -18,14 +15,12 @@ import { parseIpv4Range } from './kinds/service-address.ts';
 import { type PortRange, ServiceAllocator } from './kinds/service-allocator.ts';
 import { metricsResources } from './metrics/metrics-resources.ts';
 import { ObjectCache } from './objects/object-cache.ts';
-import { ensureObject } from './operations/create.ts';
+import { type AdvertisedAddress, createInitialObjects } from './initial-objects.ts';
+import { Listener, type ServerTls } from './listener.ts';
 import type { Machine } from './operations/machine.ts';
 import type { MetricsSource, NodeDialer } from './ports.ts';
 import { reviewResources } from './reviews/review-resources.ts';
 import { Router } from './router.ts';
-
-/** Key and certificates as PEM. Clients that show a certificate are checked against `clientCa`. */
-export interface ServerTls { readonly key: string; readonly cert: string; readonly clientCa: string }
 
 export interface ApiServerOptions {
   /** Not closed by the server. */
@@ -42,6 +37,8 @@ export interface ApiServerOptions {
   readonly dialer?: NodeDialer;
   /** Absent: metrics.k8s.io is not served. */
   readonly metrics?: MetricsSource;
+  /** Where pods reach this server, for the Service `kubernetes`. Absent: the Service has no endpoint. */
+  readonly advertise?: AdvertisedAddress;
   /** Subresources that nodes' agents answer, beside those of pods. */
   readonly connects?: readonly ConnectSubresource[];
   /** Addresses of Services. Default 10.96.0.0/16. */
@@ -52,21 +49,18 @@ export interface ApiServerOptions {
   readonly clock?: Clock;
 }
 
-/** Namespaces that exist from the start. */
-const initialNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
-
 /** The Kubernetes API over a store: a generic machine over a table of kinds. */
 export class ApiServer implements AsyncDisposable {
   readonly #cleanup: AsyncDisposableStack;
-  readonly #server: Server;
+  readonly #listener: Listener;
   readonly #host: string;
   readonly #isTls: boolean;
   /** For parts of this layer that work beside the HTTP interface. */
   readonly machine: Machine;
 
-  private constructor(cleanup: AsyncDisposableStack, server: Server, machine: Machine, options: ApiServerOptions) {
+  private constructor(cleanup: AsyncDisposableStack, listener: Listener, machine: Machine, options: ApiServerOptions) {
     this.#cleanup = cleanup;
-    this.#server = server;
+    this.#listener = listener;
     this.machine = machine;
     this.#host = options.listen.host;
     this.#isTls = options.tls !== undefined;
@@ -81,7 +75,7 @@ export class ApiServer implements AsyncDisposable {
     const kinds = new KindRegistry(builtinKinds(schemas, allocator));
     const machine: Machine = { objects, kinds, clock: options.clock ?? systemClock };
     cleanup.use(DefinitionService.open(machine, schemas, options.log));
-    await createInitialObjects(machine);
+    await createInitialObjects(machine, allocator.serverAddress, options.advertise);
     const authorizer = options.authorizer ?? new GroupAuthorizer();
     const router = new Router({
       machine,
@@ -94,17 +88,13 @@ export class ApiServer implements AsyncDisposable {
       log: options.log,
       isReady: () => true,
     });
-    const server = openServer(options.tls);
-    server.on('request', (request, response) => void router.handle(request, response));
-    server.on('upgrade', (request, socket, head) => void router.upgrade(request, socket, head));
-    cleanup.defer(() => closeServer(server));
+    const listener = cleanup.use(await Listener.open(options.listen, options.tls, router));
     cleanup.defer(() => router.stop());
-    await listen(server, options.listen);
-    return new ApiServer(cleanup.move(), server, machine, options);
+    return new ApiServer(cleanup.move(), listener, machine, options);
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#listener.port;
   }
 
   /** `https://127.0.0.1:6443` or the like. */
@@ -116,34 +106,4 @@ export class ApiServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#cleanup.disposeAsync();
   }
-}
-
-async function createInitialObjects(machine: Machine): Promise<void> {
-  const kind = machine.kinds.find('', 'v1', resources.namespaces.plural);
-  if (kind === undefined) throw new GantryError('internal', 'namespaces are not served');
-  for (const name of initialNamespaces) {
-    if (machine.objects.get(`${kind.keyPrefix}${name}`) === undefined) await ensureObject(machine, kind, '', { metadata: { name } });
-  }
-}
-
-function openServer(tls: ServerTls | undefined): Server {
-  const timeouts = { keepAliveTimeout: 120_000, requestTimeout: 60_000, headersTimeout: 30_000 };
-  if (tls === undefined) return createHttpServer(timeouts);
-  return createHttpsServer({ ...timeouts, key: tls.key, cert: tls.cert, ca: tls.clientCa, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.2' });
-}
-
-function listen(server: Server, { host, port }: ApiServerOptions['listen']): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(new GantryError('unavailable', `cannot listen on ${host}:${port}`, { cause: error })));
-    server.listen(port, host, resolve);
-  });
-}
-
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeIdleConnections();
-    // Answers under way get a moment; then the connections are cut.
-    setTimeout(() => server.closeAllConnections(), 250).unref();
-  });
 }

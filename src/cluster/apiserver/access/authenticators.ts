@@ -6,22 +6,30 @@ import { authenticated, type Authenticator, type User } from './user.ts';
 
 /** TLS client certificates signed by the server's client authority: CN is the user, each O a group. */
 export class CertificateAuthenticator implements Authenticator {
-  readonly #users = new WeakMap<TLSSocket, User>();
+  /** By connection: one certificate is read once. */
+  readonly #users = new WeakMap<object, User>();
 
   authenticate(request: IncomingMessage): User | undefined {
+    const connection = connectionOf(request);
+    const known = this.#users.get(connection);
+    if (known !== undefined) return known;
     const socket: unknown = request.socket;
     if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
-    const known = this.#users.get(socket);
-    if (known !== undefined) return known;
     const { subject } = socket.getPeerCertificate();
     if (subject?.CN === undefined) return undefined;
     const organizations: unknown = subject.O;
     const groups = Array.isArray(organizations) ? organizations.map(String) : typeof organizations === 'string' ? [organizations] : [];
     const name: unknown = subject.CN;
     const user = authenticated(Array.isArray(name) ? String(name[0]) : String(name), '', groups);
-    this.#users.set(socket, user);
+    this.#users.set(connection, user);
     return user;
   }
+}
+
+/** The socket, or the session that an HTTP/2 request is one stream of. */
+function connectionOf(request: IncomingMessage): object {
+  const stream = 'stream' in request ? (request.stream as { session?: object }) : undefined;
+  return stream?.session ?? request.socket;
 }
 
 /** The token of an `Authorization: Bearer` header, or undefined. */

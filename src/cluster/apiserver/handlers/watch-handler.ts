@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { apiVersionOf } from '../../../api/mod.ts';
 import { GantryError, isError } from '../../../kernel/mod.ts';
 import { badRequest } from '../errors.ts';
@@ -27,7 +28,7 @@ export async function serveWatch(machine: Machine, kind: Kind, exchange: Exchang
   const timeoutSeconds = parseTimeout(query);
   let isFirst = true;
   const write = (text: string): void => {
-    if (response.writableLength > maxBehindBytes) response.destroy();
+    if (behindBytes(response) > maxBehindBytes) response.destroy();
     else response.write(text);
   };
   const emit = (event: WatchSignal): void => {
@@ -55,6 +56,12 @@ async function startOrTell(machine: Machine, kind: Kind, selection: Selection, w
     write(`${JSON.stringify({ type: 'ERROR', object: statusOf(error) })}\n`);
     return undefined;
   }
+}
+
+/** What waits to be sent; an HTTP/2 response keeps it in its stream. */
+function behindBytes(response: ServerResponse): number {
+  const stream = 'stream' in response ? (response.stream as { writableLength?: number }) : undefined;
+  return stream?.writableLength ?? response.writableLength;
 }
 
 function parseTimeout(query: URLSearchParams): number {

@@ -33,7 +33,8 @@ export async function sendError(request: IncomingMessage, response: ServerRespon
   if (response.headersSent) return void response.destroy();
   const status = statusOf(error);
   if (status.details?.retryAfterSeconds !== undefined) response.setHeader('retry-after', status.details.retryAfterSeconds);
-  if (status.code === 413 || status.code === 400) response.setHeader('connection', 'close');
+  // The rest of a body that was refused is not read.
+  if (request.httpVersionMajor === 1 && !request.complete) response.setHeader('connection', 'close');
   await sendJson(request, response, status.code, status);
 }
 

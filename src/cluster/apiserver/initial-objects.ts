@@ -1,0 +1,32 @@
+import { resources } from '../../api/mod.ts';
+import { GantryError } from '../../kernel/mod.ts';
+import { type Kind, objectKey } from './kinds/kind.ts';
+import { ensureObject } from './operations/create.ts';
+import type { Machine } from './operations/machine.ts';
+
+/** Namespaces that exist from the start. */
+const initialNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
+
+/** Where pods reach the API server. */
+export interface AdvertisedAddress { readonly address: string; readonly port: number }
+
+/** Creates what every cluster has and this one lacks: namespaces, and the Service by which pods find the API. */
+export async function createInitialObjects(machine: Machine, serverAddress: string, advertised: AdvertisedAddress | undefined): Promise<void> {
+  for (const name of initialNamespaces) await ensure(machine, resources.namespaces, '', { metadata: { name } });
+  const metadata = { name: 'kubernetes', labels: { component: 'apiserver', provider: 'kubernetes' } };
+  const port = { name: 'https', port: 443, protocol: 'TCP', targetPort: advertised?.port ?? 6443 };
+  await ensure(machine, resources.services, 'default', { metadata, spec: { type: 'ClusterIP', clusterIP: serverAddress, ports: [port] } });
+  if (advertised === undefined) return;
+  await ensure(machine, resources.endpointSlices, 'default', {
+    metadata: { name: 'kubernetes', labels: { 'kubernetes.io/service-name': 'kubernetes' } },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: [advertised.address], conditions: { ready: true } }],
+    ports: [{ name: 'https', port: advertised.port, protocol: 'TCP' }],
+  });
+}
+
+async function ensure(machine: Machine, type: { group: string; version: string; plural: string }, namespace: string, object: { metadata: { name: string; labels?: Record<string, string> }; [field: string]: unknown }): Promise<void> {
+  const kind: Kind | undefined = machine.kinds.find(type.group, type.version, type.plural);
+  if (kind === undefined) throw new GantryError('internal', `${type.plural} are not served`);
+  if (machine.objects.get(objectKey(kind, namespace, object.metadata.name)) === undefined) await ensureObject(machine, kind, namespace, object);
+}
