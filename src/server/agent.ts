@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { bootstrapImage } from '../builder/mod.ts';
 import { Informers, openKubeClient } from '../client/mod.ts';
 import { DnsServer, parseResolvConf } from '../cluster/dns/mod.ts';
-import { NodeAgent } from '../cluster/node/mod.ts';
+import { type ExtraRoute, NodeAgent } from '../cluster/node/mod.ts';
 import { ServiceProxy } from '../cluster/proxy/mod.ts';
 import { type Engine, openEngine, openImageStore } from '../engine/mod.ts';
 import { openNftables } from '../host/mod.ts';
@@ -12,6 +12,7 @@ import { bootstrapStoreOf } from './adapters/bootstrap-store.ts';
 import { createContainerRuntime } from './adapters/container-runtime.ts';
 import { openEngineRegistryClient } from './adapters/registry-client.ts';
 import { AgentSocket } from './agent-socket.ts';
+import { openBuildServices } from './build-services.ts';
 import { containerNetworks } from './container-networks.ts';
 import type { Credentials } from './credentials.ts';
 import type { Instance } from './instance.ts';
@@ -34,9 +35,10 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   parts.use(await AgentSocket.open(paths.agentSocket, commands, log));
   const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: credentials.pki.ca.cert, clientCert: credentials.pki.agent.cert, clientKey: credentials.pki.agent.key, userAgent: 'gantry-agent' }));
   const informers = new Informers(client, log);
-  const services = await openNodeServices(instance, credentials, { client, informers, engine, runtime: createContainerRuntime(engine, images), parts, log });
+  const { imageBuilds } = await openBuildServices(instance, credentials, { client, informers, engine, images, environment, parts, log });
+  const services = await openNodeServices(instance, credentials, { client, informers, engine, runtime: createContainerRuntime(engine, images), extraRoutes: [imageBuilds.logRoute], parts, log });
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
-  await runServices([[informers], services.network, [services.node], [ready]], log, signal);
+  await runServices([[informers], services.network, [services.node, imageBuilds], [ready]], log, signal);
 }
 
 interface NodeParts {
@@ -44,13 +46,14 @@ interface NodeParts {
   readonly informers: Informers;
   readonly engine: Engine;
   readonly runtime: ReturnType<typeof createContainerRuntime>;
+  readonly extraRoutes: readonly ExtraRoute[];
   /** Takes what has to be closed. */
   readonly parts: AsyncDisposableStack;
   readonly log: Logger;
 }
 
 /** What makes pods run and reach each other: proxy and name service, then the node agent itself. */
-async function openNodeServices(instance: Instance, { pki }: Credentials, { client, informers, engine, runtime, parts, log }: NodeParts): Promise<{ network: Service[]; node: NodeAgent }> {
+async function openNodeServices(instance: Instance, { pki }: Credentials, { client, informers, engine, runtime, extraRoutes, parts, log }: NodeParts): Promise<{ network: Service[]; node: NodeAgent }> {
   const { id, paths, record, nodeName, clusterDomain } = instance;
   const pods = engine.networks.get('pods');
   const resolver = parseResolvConf((await readTextIfExists('/etc/resolv.conf')) ?? '');
@@ -68,6 +71,7 @@ async function openNodeServices(instance: Instance, { pki }: Credentials, { clie
         runFolder: join(paths.runDir, 'n'),
         dns: { clusterServers: [pods.gateway], clusterDomain, host: resolver },
         listen: { host: '127.0.0.1', port: record.agentPort, tls: { cert: pki.agentServing.cert, key: pki.agentServing.key, clientCa: pki.ca.cert } },
+        extraRoutes,
         runtimeVersion: `gantry-${engine.info.runtimeName}://${engine.info.runtimeVersion}`,
         version,
       },

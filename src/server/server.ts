@@ -12,6 +12,7 @@ import { openRegistry } from '../registry/mod.ts';
 import { HistoryTrimmer, SqliteObjectStore } from '../store/mod.ts';
 import { type AccessToken, readAccessTokens } from './access-tokens.ts';
 import { gitAuthenticatorOf } from './adapters/git-authenticator.ts';
+import { imageBuildLog } from './adapters/image-build-log.ts';
 import { jobEnvironmentOf } from './adapters/job-environment.ts';
 import { manifestSourceOf } from './adapters/manifest-source.ts';
 import { StatsMetricsSource } from './adapters/metrics-source.ts';
@@ -85,6 +86,7 @@ function openApiServer(instance: Instance, { pki }: Credentials, { tokens, store
     tls: { key: pki.server.key, cert: pki.server.cert, clientCa: pki.ca.cert },
     authenticators: [new CertificateAuthenticator(), new TokenAuthenticator(tokens)],
     dialer,
+    connects: [imageBuildLog],
     metrics,
     serviceCidr: instance.record.serviceCidr,
     ...(instance.settings.nodePortRange === undefined ? {} : { nodePortRange: parsePortRange(instance.settings.nodePortRange) }),
