@@ -71,7 +71,7 @@ export function parseLabelSelector(text: string): LabelRequirement[] {
 }
 
 const keyGrammar = String.raw`([A-Za-z0-9](?:[-A-Za-z0-9_./]*[A-Za-z0-9])?)`;
-const requirementGrammar = new RegExp(String.raw`^(?:(!)\s*${keyGrammar}|${keyGrammar}\s*(?:\s(in|notin)\s*\(([^()]*)\)|(==|=|!=|>|<)\s*([-A-Za-z0-9_.]*))?)\s*`);
+const requirementGrammar = new RegExp(String.raw`^(?:(!)\s*${keyGrammar}|${keyGrammar}(?:\s+(in|notin)\s*\(([^()]*)\)|\s*(==|=|!=|>|<)\s*([-A-Za-z0-9_.]*))?)\s*`);
 
 function toRequirement(match: RegExpExecArray): LabelRequirement {
   const [, , absentKey, key = '', setOperator, set = '', sign, value = ''] = match;
