@@ -8,7 +8,8 @@ const maxPathBytes = 107;
 
 /**
  * The write side of a Unix socket of type SOCK_SEQPACKET, which node:net does not open. Packets hold at most `maxPacketBytes`;
- * ending the stream half-closes. What the peer sends is refused (it sees EPIPE), so that it never waits for us.
+ * ending the stream half-closes. What the peer sends is read and dropped, so that it never waits for us. That goes on until the peer
+ * closes, also after `destroy`: conmon uses freed memory when it finds a socket closed for both directions at once.
  */
 export function connectPacketWriter(path: string, maxPacketBytes: number): Writable {
   const [familyUnix, stream, sequencedPackets, nonBlocking, closeOnExec] = [1, 1, 5, 0o4000, 0o2000000];
@@ -19,10 +20,10 @@ export function connectPacketWriter(path: string, maxPacketBytes: number): Writa
     address.writeUInt16LE(familyUnix, 0);
     address.write(path, 2);
     descriptors.connect(packets, address, path);
-    descriptors.shutdown(packets, 0);
-    // node:net looks at a descriptor's type when it adopts it and refuses this one; it adopts a stream socket, whose number then becomes ours.
+    // node:net looks at a descriptor's type when it adopts it and refuses this one. So it adopts a stream socket, whose number is made
+    // ours before the event loop polls it for the first time.
     const adopted = descriptors.socket(familyUnix, stream | nonBlocking | closeOnExec, 0);
-    const socket = new Socket({ fd: adopted, readable: false, writable: true });
+    const socket = new Socket({ fd: adopted, readable: true, writable: true, allowHalfOpen: true });
     descriptors.duplicateTo(packets, adopted);
     return packetWriter(socket, maxPacketBytes);
   } finally {
@@ -44,10 +45,14 @@ function packetWriter(socket: Socket, maxPacketBytes: number): Writable {
       socket.end(() => done());
     },
     destroy(error, done) {
-      socket.destroy();
+      socket.end();
+      socket.unref();
       done(error);
     },
   });
+  socket.resume();
+  // The peer has gone, whether or not we have ended.
+  socket.on('end', () => writer.destroy());
   socket.on('error', (error) => writer.destroy(error));
   socket.on('close', () => writer.destroy());
   return writer;

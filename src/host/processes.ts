@@ -4,14 +4,24 @@ import { errnoOf } from '../kernel/mod.ts';
 /** A process that a later process with the same pid is not taken for: pid and start time in clock ticks since boot. */
 export interface ProcessIdentity { readonly pid: number; readonly startTicks: number }
 
-/** The identity of a running process; undefined when it is gone or a zombie (proc_pid_stat(5)). */
+/** The identity of a running process; undefined when it is gone or a zombie. */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
+  const fields = statFields(pid);
+  return fields === undefined ? undefined : { pid, startTicks: Number(fields[19]) };
+}
+
+/** The session a process belongs to: the pid of its leader. Undefined when the process is gone. */
+export function sessionOf(pid: number): number | undefined {
+  const fields = statFields(pid);
+  return fields === undefined ? undefined : Number(fields[3]);
+}
+
+/** Fields of proc_pid_stat(5) from the state on: the name before it may hold anything, so they count from its end. */
+function statFields(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in parentheses may hold anything, so fields count from its end: state is 0, start time 19.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
-    return { pid, startTicks: Number(fields[19]) };
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return undefined;
     throw error;

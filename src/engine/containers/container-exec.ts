@@ -8,13 +8,18 @@ import type { ExecSession, ExecSpec } from '../engine.ts';
 import type { HostFacts } from '../host-facts.ts';
 import type { EnginePaths } from '../paths.ts';
 import { startExec } from '../runtime/exec.ts';
+import type { Cgroups } from '../cgroups/cgroups.ts';
 import type { ContainerEntry } from './container-entry.ts';
+import type { Launcher } from './launcher.ts';
+
+export interface ExecParts { readonly host: HostFacts; readonly paths: EnginePaths; readonly cgroups: Cgroups; readonly launcher: Launcher }
 
 /** Runs a further process in a running container. `conflict` when it does not run or is paused. */
-export async function execInContainer(host: HostFacts, paths: EnginePaths, entry: ContainerEntry, spec: ExecSpec, signal: AbortSignal): Promise<ExecSession> {
+export async function execInContainer(parts: ExecParts, entry: ContainerEntry, spec: ExecSpec, signal: AbortSignal): Promise<ExecSession> {
   if (!entry.isRunning) throw new GantryError('conflict', `container ${entry.id} is not running`);
   if (entry.status.state === 'paused') throw new GantryError('conflict', `Container ${entry.id} is paused, unpause the container before exec`);
   if (spec.args.length === 0 || spec.args[0] === '') throw new GantryError('invalid', 'No exec command specified');
+  const { host, paths, cgroups, launcher } = parts;
   return startExec(
     host.programs,
     {
@@ -23,6 +28,7 @@ export async function execInContainer(host: HostFacts, paths: EnginePaths, entry
       scratchFolder: entry.paths.run,
       process: planExecProcess(host, entry, spec),
       stdin: spec.stdin,
+      listProcesses: () => cgroups.processes(launcher.cgroupPath(entry)),
       size: spec.size,
     },
     signal,

@@ -123,7 +123,7 @@ export class LocalContainers implements Containers {
   }
 
   exec(idOrName: string, spec: ExecSpec, signal: AbortSignal): Promise<ExecSession> {
-    return execInContainer(this.#parts.host, this.#parts.paths, this.#entry(idOrName), spec, signal);
+    return execInContainer(this.#parts, this.#entry(idOrName), spec, signal);
   }
 
   async top(idOrName: string, psArgs: readonly string[], signal: AbortSignal): Promise<{ titles: string[]; processes: string[][] }> {

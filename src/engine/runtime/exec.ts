@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { ReadStream } from 'node:tty';
-import { openPseudoTerminal, setTerminalSize } from '../../host/mod.ts';
+import { openPseudoTerminal, sessionOf, setTerminalSize } from '../../host/mod.ts';
 import { baseEnv, cancelled, errnoOf, GantryError, randomHex } from '../../kernel/mod.ts';
 import type { OciProcess } from '../bundle/oci-spec.ts';
 import { serializeSpec } from '../bundle/bundle.ts';
@@ -20,6 +20,8 @@ export interface ExecRequest {
   readonly scratchFolder: string;
   readonly process: OciProcess;
   readonly stdin: boolean;
+  /** Host pids of the container's processes: SIGKILL ends the exec's whole session and not only its first process. */
+  readonly listProcesses: () => readonly number[];
   readonly size: TerminalSize | undefined;
 }
 
@@ -38,7 +40,7 @@ export async function startExec(programs: RuntimePrograms, request: ExecRequest,
     ...['exec', '--process', files.process, '--pid-file', files.pid, request.containerId],
   ];
   const started = request.process.terminal ? spawnInTerminal(programs.path, args, request.size) : spawnWithPipes(programs.path, args, request.stdin);
-  const kill = (name: string): void => killProcess(files.pid, started.child, name);
+  const kill = (name: string): void => killProcess(files.pid, started.child, name, request.listProcesses);
   const onAbort = (): void => kill('SIGKILL');
   signal.addEventListener('abort', onAbort, { once: true });
   const exit = waitForEnd(started, files).finally(() => signal.removeEventListener('abort', onAbort));
@@ -122,12 +124,17 @@ async function runtimeFailure(logFile: string): Promise<string | undefined> {
   return errors.at(-1);
 }
 
-function killProcess(pidFile: string, child: ChildProcess, signalName: string): void {
-  const pid = readPidFile(pidFile);
+function killProcess(pidFile: string, child: ChildProcess, signalName: string, listProcesses: () => readonly number[]): void {
   if (child.exitCode !== null || child.signalCode !== null) return;
+  const pid = readPidFile(pidFile);
+  if (pid === undefined) return void child.kill('SIGKILL');
+  const others = signalName === 'SIGKILL' ? listProcesses().filter((other) => other !== pid && sessionOf(other) === pid) : [];
+  for (const target of [pid, ...others]) signalIfAlive(target, signalName);
+}
+
+function signalIfAlive(pid: number, signalName: string): void {
   try {
-    if (pid !== undefined) process.kill(pid, signalName);
-    else child.kill('SIGKILL');
+    process.kill(pid, signalName);
   } catch (error) {
     if (errnoOf(error) !== 'ESRCH') throw error;
   }
