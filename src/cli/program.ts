@@ -176,7 +176,7 @@ function settingOptions(command: Command): Command {
     .option('--git-root <dir>', 'serve this folder of bare repositories (default: DIR/git)')
     .option('--registry-mirror <host=url>', 'ask URL first for images of HOST; may be repeated', repeatable)
     .option('--insecure-registry <host>', 'speak plain HTTP to this registry; may be repeated', repeatable)
-    .option('--certificate-bundle <file>', 'PEM bundle that builds and jobs also trust, for networks that inspect TLS')
+    .option('--certificate-bundle <file>', "PEM bundle that builds and jobs also trust (default: the machine's; none: nothing)")
     .option('--http-proxy <url>', 'proxy for builds and jobs')
     .option('--https-proxy <url>', 'proxy for builds and jobs')
     .option('--no-proxy-for <list>', 'hosts that builds and jobs reach without the proxy')

@@ -15,7 +15,7 @@ import { AgentSocket } from './agent-socket.ts';
 import { openBuildServices } from './build-services.ts';
 import { containerNetworks } from './container-networks.ts';
 import type { Credentials } from './credentials.ts';
-import type { Instance } from './instance.ts';
+import { certificateBundleOf, type Instance } from './instance.ts';
 import { proxyVariables, version } from './process-environment.ts';
 
 /** Layers of base images, shared by all instances of the machine. */
@@ -25,12 +25,13 @@ const bootstrapCache = '/var/cache/gantry/bootstrap';
 export async function runAgent(instance: Instance, credentials: Credentials, log: Logger, onReady: () => void, signal: AbortSignal): Promise<void> {
   const { id, paths, record, settings } = instance;
   await using parts = new AsyncDisposableStack();
-  const certificateAuthorities = settings.certificateBundle === undefined ? undefined : await readFile(settings.certificateBundle, 'utf8');
+  const certificateBundle = certificateBundleOf(settings);
+  const certificateAuthorities = certificateBundle === undefined ? undefined : await readFile(certificateBundle, 'utf8');
   const registry = parts.use(openEngineRegistryClient({ mirrors: settings.registryMirrors, plainHttp: settings.insecureRegistries, certificateAuthorities, proxy: { http: settings.httpProxy, https: settings.httpsProxy, noProxy: settings.noProxy } }));
   const images = parts.use(await openImageStore({ folder: join(paths.engine, 'images'), registry, log }));
   const networks = containerNetworks(record.containerCidr);
   const engine = parts.use(await openEngine({ instanceId: id, rootFolder: paths.engine, runFolder: join(paths.runDir, 'e'), images, podCidr: record.podCidr, ...networks, publishAddress: '127.0.0.1', log }, signal));
-  const environment = { certificateBundle: settings.certificateBundle, proxyVariables: proxyVariables(settings) };
+  const environment = { certificateBundle, proxyVariables: proxyVariables(settings) };
   const commands = { bootstrapImage: (name: string, progress: (line: string) => void, stop: AbortSignal) => bootstrapImage(name, bootstrapStoreOf(images), { cacheFolder: bootstrapCache, environment }, progress, stop) };
   parts.use(await AgentSocket.open(paths.agentSocket, commands, log));
   const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: credentials.pki.ca.cert, clientCert: credentials.pki.agent.cert, clientKey: credentials.pki.agent.key, userAgent: 'gantry-agent' }));

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { hostname } from 'node:os';
@@ -32,6 +33,7 @@ export async function openInstance(location: InstanceLocation, flags: Settings, 
   const { id, paths } = location;
   const file = resolve(configFile ?? paths.configFile);
   const settings = { ...absolutePaths(await readConfigFile(file, configFile !== undefined), dirname(file)), ...absolutePaths(flags, process.cwd()) };
+  checkSettings(settings);
   const record = await withMachineLock('gantry-instances', async () => {
     const previous = await readRecord(paths.record);
     const planned = planRecord(id, paths.dataDir, settings, previous, await machineUse(id, portsToProbe(settings, previous)));
@@ -63,9 +65,27 @@ export function nodeNameOf(host: string): string {
   return name === '' ? 'node' : name.slice(0, 63);
 }
 
+const noBundle = 'none';
+const machineBundle = '/etc/ssl/certs/ca-certificates.crt';
+
+/** The certificate bundle for builds and jobs: what is set, else the machine's own. Undefined when there is none, or none is wanted. */
+export function certificateBundleOf({ certificateBundle }: Settings): string | undefined {
+  if (certificateBundle === noBundle) return undefined;
+  return certificateBundle ?? (existsSync(machineBundle) ? machineBundle : undefined);
+}
+
+/** Files that settings name must be there now, and not when the first build fails for want of them. */
+function checkSettings(settings: Settings): void {
+  const files = { '--token-file': settings.tokenFile, '--certificate-bundle': settings.certificateBundle === noBundle ? undefined : settings.certificateBundle };
+  for (const [flag, file] of Object.entries(files)) {
+    if (file !== undefined && !existsSync(file)) throw new GantryError('not-found', `${flag}: there is no file ${file}`);
+  }
+}
+
 /** Paths of a file are relative to the file, paths of flags to the working directory. */
 function absolutePaths(settings: Settings, folder: string): Settings {
-  const paths = (['tokenFile', 'gitRoot', 'certificateBundle'] as const).flatMap((name) => (settings[name] === undefined ? [] : [[name, resolve(folder, settings[name])]]));
+  const isPath = (name: string, value: string | undefined): value is string => value !== undefined && !(name === 'certificateBundle' && value === noBundle);
+  const paths = (['tokenFile', 'gitRoot', 'certificateBundle'] as const).flatMap((name) => (isPath(name, settings[name]) ? [[name, resolve(folder, settings[name])]] : []));
   return { ...settings, ...Object.fromEntries(paths) };
 }
 

@@ -46,7 +46,10 @@ export const settingsSchema = z.strictObject({
   registryMirrors: z.record(host, z.array(httpUrl).min(1)).optional(),
   /** Registries that are spoken to by plain HTTP. */
   insecureRegistries: z.array(host).optional(),
-  /** A PEM bundle that builds and jobs trust besides their own, for networks that inspect TLS. */
+  /**
+   * A PEM bundle that builds and jobs trust besides their own, for networks that inspect TLS. Default: the machine's own
+   * (/etc/ssl/certs/ca-certificates.crt) when it has one. `none`: nothing is added.
+   */
   certificateBundle: z.string().min(1).optional(),
   /** Proxies that builds and jobs use; never written into an image. */
   httpProxy: httpUrl.optional(),
