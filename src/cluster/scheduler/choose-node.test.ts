@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { k8s, Stored } from '../../api/mod.ts';
 import { chooseNode, pendingSentence } from './choose-node.ts';
 import { ClusterState, type Pod } from './cluster-state.ts';
+import { planPreemption } from './preemption.ts';
 
 function pod(name: string, spec: Partial<k8s.PodSpec> = {}, over: { labels?: Record<string, string>; owner?: string } = {}): Pod {
   const ownerReferences = over.owner === undefined ? {} : { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: over.owner, uid: over.owner, controller: true }] };
@@ -22,10 +23,11 @@ function choose(wanted: Pod, nodes: Stored<k8s.Node>[], placed: Record<string, P
   const state = new ClusterState();
   for (const one of nodes) state.setNode(one);
   for (const [name, pods] of Object.entries(placed)) for (const one of pods) state.place(one, name);
-  const choice = chooseNode(wanted, state.nodes);
+  const choice = chooseNode(wanted, state.nodes, surroundings);
   return 'nodeName' in choice ? choice.nodeName : pendingSentence(state.nodes.length, choice.reasons);
 }
 
+const surroundings = { namespaceLabels: (name: string) => (name === 'other' ? { team: 'b' } : undefined) };
 const cpu = (amount: string): Partial<k8s.PodSpec> => ({ containers: [{ name: 'c', resources: { requests: { cpu: amount } } }] });
 const taint: k8s.Taint = { key: 'team', value: 'a', effect: 'NoSchedule' };
 
@@ -76,6 +78,80 @@ test('chooseNode() prefers', () => {
     ['away from siblings', choose(pod('p', {}, { owner: 'rs' }), [node('a'), node('b')], { a: [pod('x', {}, { owner: 'rs' })] }), 'b'],
   ];
   for (const [what, actual, expected] of cases) assert.equal(actual, expected, what);
+});
+
+const zone = (name: string, value: string): Stored<k8s.Node> => node(name, { labels: { zone: value } });
+const near = (app: string, over: Partial<k8s.PodAffinityTerm> = {}): k8s.PodAffinityTerm => ({ topologyKey: 'zone', labelSelector: { matchLabels: { app } }, ...over });
+const required = (term: k8s.PodAffinityTerm): k8s.PodAffinity => ({ requiredDuringSchedulingIgnoredDuringExecution: [term] });
+const labelled = (name: string, app: string, spec: Partial<k8s.PodSpec> = {}): Pod => pod(name, spec, { labels: { app } });
+
+test('chooseNode() honours pod affinity and anti-affinity', () => {
+  const nodes = [zone('a', 'x'), zone('b', 'y')];
+  const elsewhere = labelled('db', 'db');
+  elsewhere.metadata.namespace = 'other';
+  const cases: [string, string, string][] = [
+    ['near another', choose(pod('p', { affinity: { podAffinity: required(near('db')) } }), nodes, { b: [labelled('db', 'db')] }), 'b'],
+    ['near nobody', choose(pod('p', { affinity: { podAffinity: required(near('db')) } }), nodes), "0/2 nodes are available: 2 node(s) didn't match pod affinity rules."],
+    ['the first of its group', choose(labelled('p', 'db', { affinity: { podAffinity: required(near('db')) } }), [zone('a', 'x')]), 'a'],
+    ['only its own namespace', choose(pod('p', { affinity: { podAffinity: required(near('db')) } }), [zone('a', 'x')], { a: [elsewhere] }), "0/1 nodes are available: 1 node(s) didn't match pod affinity rules."],
+    ['a named namespace', choose(pod('p', { affinity: { podAffinity: required(near('db', { namespaces: ['other'] })) } }), nodes, { b: [elsewhere] }), 'b'],
+    ['a selected namespace', choose(pod('p', { affinity: { podAffinity: required(near('db', { namespaceSelector: { matchLabels: { team: 'b' } } })) } }), nodes, { b: [elsewhere] }), 'b'],
+    ['away from another', choose(pod('p', { affinity: { podAntiAffinity: required(near('db')) } }), nodes, { a: [labelled('db', 'db')] }), 'b'],
+    ['away everywhere', choose(pod('p', { affinity: { podAntiAffinity: required(near('db')) } }), [zone('a', 'x')], { a: [labelled('db', 'db')] }), "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules."],
+    ['kept away by another', choose(labelled('p', 'web'), nodes, { a: [labelled('db', 'db', { affinity: { podAntiAffinity: required(near('web')) } })] }), 'b'],
+    ['preferring company', choose(pod('p', { affinity: { podAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: near('db') }] } } }), nodes, { b: [labelled('db', 'db')] }), 'b'],
+    ['preferring distance', choose(pod('p', { affinity: { podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: near('db') }] } } }), nodes, { a: [labelled('db', 'db')] }), 'b'],
+  ];
+  for (const [what, actual, expected] of cases) assert.equal(actual, expected, what);
+});
+
+test('chooseNode() spreads over topology domains', () => {
+  const spread = (over: Partial<k8s.TopologySpreadConstraint> = {}): Partial<k8s.PodSpec> => ({ topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { app: 'web' } }, ...over }] });
+  const nodes = [zone('a', 'x'), zone('b', 'y')];
+  const missing = "0/1 nodes are available: 1 node(s) didn't match pod topology spread constraints (missing required label).";
+  const cases: [string, string, string][] = [
+    ['the emptier domain', choose(labelled('p', 'web', spread()), nodes, { a: [labelled('1', 'web')] }), 'b'],
+    ['only the fuller one has room', choose(labelled('p', 'web', { ...spread(), ...cpu('2') }), nodes, { a: [labelled('1', 'web')], b: [pod('x', cpu('1'))] }), "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match pod topology spread constraints."],
+    ['within the skew', choose(labelled('p', 'web', { ...spread({ maxSkew: 2 }), ...cpu('2') }), nodes, { a: [labelled('1', 'web')], b: [pod('x', cpu('1'))] }), 'a'],
+    ['no such label', choose(labelled('p', 'web', spread()), [node('a')]), missing],
+    ['too few domains count as empty ones', choose(labelled('p', 'web', spread({ minDomains: 3 })), [zone('a', 'x')], { a: [labelled('1', 'web')] }), "0/1 nodes are available: 1 node(s) didn't match pod topology spread constraints."],
+    ['nodes that the pod cannot use do not count', choose(labelled('p', 'web', { ...spread(), nodeSelector: { zone: 'x' } }), nodes, { a: [labelled('1', 'web')] }), 'a'],
+    ['a wish', choose(labelled('p', 'web', spread({ whenUnsatisfiable: 'ScheduleAnyway' })), nodes, { a: [labelled('1', 'web')] }), 'b'],
+  ];
+  for (const [what, actual, expected] of cases) assert.equal(actual, expected, what);
+});
+
+test('planPreemption() takes as little as possible, only from less important pods', () => {
+  const important = (name: string, priority: number, amount: string, over: Partial<k8s.PodSpec> = {}): Pod => pod(name, { ...cpu(amount), priority, ...over });
+  const preempt = (wanted: Pod, nodes: Stored<k8s.Node>[], placed: Record<string, Pod[]>): string => {
+    const state = new ClusterState();
+    for (const one of nodes) state.setNode(one);
+    for (const [name, pods] of Object.entries(placed)) for (const one of pods) state.place(one, name);
+    const plan = planPreemption(wanted, state.nodes, surroundings);
+    return plan === undefined ? 'none' : `${plan.nodeName}: ${plan.victims.map(({ metadata }) => metadata.name).toSorted().join(',')}`;
+  };
+  const cases: [string, string, string][] = [
+    ['one of two', preempt(important('p', 10, '1'), [node('a')], { a: [important('1', 0, '1'), important('2', 5, '1')] }), 'a: 1'],
+    ['both when needed', preempt(important('p', 10, '2'), [node('a')], { a: [important('1', 0, '1'), important('2', 5, '1')] }), 'a: 1,2'],
+    ['nobody of the same importance', preempt(important('p', 5, '2'), [node('a')], { a: [important('1', 0, '1'), important('2', 5, '1')] }), 'none'],
+    ['the node with the less important one', preempt(important('p', 10, '2'), [node('a'), node('b')], { a: [important('1', 5, '2')], b: [important('2', 1, '2')] }), 'b: 2'],
+    ['where fewer have to go', preempt(important('p', 10, '2'), [node('a'), node('b')], { a: [important('1', 0, '1'), important('2', 0, '1')], b: [important('3', 0, '2')] }), 'b: 3'],
+    ['not where it could not run anyway', preempt(important('p', 10, '2'), [node('a', { spec: { taints: [taint] } })], { a: [important('1', 0, '2')] }), 'none'],
+    ['not when it may not', preempt(important('p', 10, '2', { preemptionPolicy: 'Never' }), [node('a')], { a: [important('1', 0, '2')] }), 'none'],
+    ['not when it would not help', preempt(important('p', 10, '3'), [node('a')], { a: [important('1', 0, '2')] }), 'none'],
+  ];
+  for (const [what, actual, expected] of cases) assert.equal(actual, expected, what);
+});
+
+test('chooseNode() keeps nominated room for pods that are at least as important', () => {
+  const state = new ClusterState();
+  state.setNode(node('a'));
+  const nominee = pod('nominee', { ...cpu('2'), priority: 10 });
+  state.nominate(nominee, 'a');
+  const choiceOf = (wanted: Pod): boolean => 'nodeName' in chooseNode(wanted, state.nodes, surroundings);
+  assert.deepEqual([choiceOf(pod('small', cpu('100m'))), choiceOf(nominee), choiceOf(pod('boss', { ...cpu('1'), priority: 20 }))], [false, true, true]);
+  state.withdraw('nominee');
+  assert.equal(choiceOf(pod('small', cpu('100m'))), true);
 });
 
 test('ClusterState forgets what is freed and knows placements before their node', () => {

@@ -1,13 +1,15 @@
 import type { NodeState, Pod } from './cluster-state.ts';
-import type { Filter } from './filters/filter.ts';
+import type { Filter, NodeCheck, Surroundings } from './filters/filter.ts';
 import { nodeAffinityFilter } from './filters/node-affinity.ts';
+import { podAffinityFilter } from './filters/pod-affinity.ts';
 import { portsFilter } from './filters/ports.ts';
 import { resourcesFilter } from './filters/resources.ts';
 import { taintsFilter } from './filters/taints.ts';
+import { topologySpreadFilter } from './filters/topology-spread.ts';
 import { defaultScores, type Score } from './scores.ts';
 
 /** In the order of cost: the first that says no names the reason. */
-export const defaultFilters: readonly Filter[] = [taintsFilter, nodeAffinityFilter, portsFilter, resourcesFilter];
+export const defaultFilters: readonly Filter[] = [taintsFilter, nodeAffinityFilter, portsFilter, resourcesFilter, podAffinityFilter, topologySpreadFilter];
 
 /** Of many feasible nodes only so many are compared; more would cost time and hardly change the choice. */
 const maxCompared = 100;
@@ -15,8 +17,8 @@ const maxCompared = 100;
 export type Choice = { nodeName: string } | { reasons: ReadonlyMap<string, number> };
 
 /** The best node for the pod, or how many nodes were refused for which reason. Looking starts at `from` and goes round. */
-export function chooseNode(pod: Pod, nodes: readonly NodeState[], from = 0, filters: readonly Filter[] = defaultFilters, scores: readonly Score[] = defaultScores): Choice {
-  const checks = filters.flatMap((filter) => filter.prepare(pod, nodes) ?? []);
+export function chooseNode(pod: Pod, nodes: readonly NodeState[], surroundings: Surroundings, from = 0, filters: readonly Filter[] = defaultFilters, scores: readonly Score[] = defaultScores): Choice {
+  const checks = filters.flatMap((filter) => filter.prepare(pod, nodes, surroundings) ?? []);
   const reasons = new Map<string, number>();
   const feasible: NodeState[] = [];
   for (let offset = 0; offset < nodes.length && feasible.length < maxCompared; offset += 1) {
@@ -26,11 +28,11 @@ export function chooseNode(pod: Pod, nodes: readonly NodeState[], from = 0, filt
     if (reason === undefined) feasible.push(node);
     else reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }
-  const best = feasible.length > 1 ? bestOf(pod, feasible, scores) : feasible[0];
+  const best = feasible.length > 1 ? bestOf(pod, feasible, surroundings, scores) : feasible[0];
   return best === undefined ? { reasons } : { nodeName: best.node.metadata.name };
 }
 
-function firstReason(checks: readonly ((node: NodeState) => string | undefined)[], node: NodeState): string | undefined {
+function firstReason(checks: readonly NodeCheck[], node: NodeState): string | undefined {
   for (const check of checks) {
     const reason = check(node);
     if (reason !== undefined) return reason;
@@ -38,9 +40,9 @@ function firstReason(checks: readonly ((node: NodeState) => string | undefined)[
   return undefined;
 }
 
-function bestOf(pod: Pod, nodes: readonly NodeState[], scores: readonly Score[]): NodeState | undefined {
+function bestOf(pod: Pod, nodes: readonly NodeState[], surroundings: Surroundings, scores: readonly Score[]): NodeState | undefined {
   const prepared = scores.flatMap((score) => {
-    const rate = score.prepare(pod, nodes);
+    const rate = score.prepare(pod, nodes, surroundings);
     return rate === undefined ? [] : [(node: NodeState) => score.weight * rate(node)];
   });
   let best: { node: NodeState; points: number } | undefined;

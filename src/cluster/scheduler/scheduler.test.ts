@@ -94,3 +94,20 @@ test('Scheduler never gives out more than a node has', async () => {
   }, { timeoutMs: 10_000 }, running.signal);
   assert.deepEqual(['a', 'b'].map((name) => bound.filter(({ spec }) => spec?.nodeName === name).length), [10, 10]);
 });
+
+test('Scheduler makes room for an important pod by asking less important ones to leave', async () => {
+  await using running = await open();
+  await addNode(running, 'a', '1');
+  await addPod(running, 'humble', '800m', { priority: 1, terminationGracePeriodSeconds: 30 });
+  await podThat(running, 'humble', 'to be bound', ({ spec }) => spec?.nodeName === 'a');
+  await addPod(running, 'important', '800m', { priority: 1000 });
+  const leaving = await podThat(running, 'humble', 'to be leaving', ({ metadata }) => metadata.deletionTimestamp !== undefined);
+  assert.equal(leaving.status?.conditions?.find(({ type }) => type === 'DisruptionTarget')?.reason, 'PreemptionByScheduler');
+  const nominee = await podThat(running, 'important', 'to be nominated', ({ status }) => status?.nominatedNodeName === 'a');
+  assert.equal(nominee.spec?.nodeName, undefined);
+  await addPod(running, 'cheeky', '500m', { priority: 2 });
+  await podThat(running, 'cheeky', 'to wait', (pod) => pendingReason(pod) !== undefined);
+  await running.client.delete(resources.pods, { namespace: 'default', name: 'humble' }, { gracePeriodSeconds: 0 }, running.signal);
+  await podThat(running, 'important', 'to be bound', ({ spec }) => spec?.nodeName === 'a');
+  await podThat(running, 'cheeky', 'to wait still', (pod) => pendingReason(pod) !== undefined && pod.spec?.nodeName === undefined);
+});

@@ -4,7 +4,9 @@ import { type Change, EventRecorder, type Informer, type Informers, type KubeCli
 import { aborted, type Backoff, backoffMs, formatError, isError, type Logger, type Service, systemClock, withTimeout } from '../../kernel/mod.ts';
 import { chooseNode, pendingSentence } from './choose-node.ts';
 import { ClusterState, type Pod } from './cluster-state.ts';
+import type { Surroundings } from './filters/filter.ts';
 import { PodQueue } from './pod-queue.ts';
+import { planPreemption, type Preemption } from './preemption.ts';
 
 export interface SchedulerOptions {
   /** Pods that name another scheduler are left alone. Default `default-scheduler`. */
@@ -20,6 +22,8 @@ export class Scheduler implements Service {
   readonly #client: KubeClient;
   readonly #pods: Informer<k8s.Pod>;
   readonly #nodes: Informer<k8s.Node>;
+  readonly #namespaces: Informer<k8s.Namespace>;
+  readonly #surroundings: Surroundings;
   readonly #events: EventRecorder;
   readonly #schedulerName: string;
   readonly #log: Logger;
@@ -37,13 +41,15 @@ export class Scheduler implements Service {
     this.#events = new EventRecorder(client, this.#schedulerName, log);
     this.#nodes = informers.of(resources.nodes);
     this.#pods = informers.of(resources.pods);
+    this.#namespaces = informers.of(resources.namespaces);
+    this.#surroundings = { namespaceLabels: (name) => this.#namespaces.get(name)?.metadata.labels };
     this.#nodes.onChange((change) => this.#onNode(change));
     this.#pods.onChange((change) => this.#onPod(change));
   }
 
   async run(signal: AbortSignal): Promise<void> {
     try {
-      await Promise.all([this.#nodes.ready(signal), this.#pods.ready(signal)]);
+      await Promise.all([this.#nodes, this.#pods, this.#namespaces].map((informer) => informer.ready(signal)));
     } catch (error) {
       if (signal.aborted) return;
       throw error;
@@ -70,6 +76,7 @@ export class Scheduler implements Service {
     if (isOver) {
       this.#queue.remove(pod);
       this.#failures.delete(pod.metadata.uid);
+      if (this.#state.withdraw(pod.metadata.uid)) this.#queue.unparkAll();
       if (!this.#state.isPlaced(pod.metadata.uid)) return;
       this.#state.remove(pod.metadata.uid);
       return this.#queue.unparkAll();
@@ -96,7 +103,7 @@ export class Scheduler implements Service {
       return this.#track(this.#report(pod, 'SchedulingGated', 'Scheduling is blocked due to non-empty scheduling gates', signal));
     }
     const nodes = this.#state.nodes;
-    const choice = chooseNode(pod, nodes, this.#nextNode);
+    const choice = chooseNode(pod, nodes, this.#surroundings, this.#nextNode);
     if ('nodeName' in choice) {
       this.#nextNode = nodes.length === 0 ? 0 : (this.#nextNode + 1) % nodes.length;
       this.#state.place(pod, choice.nodeName);
@@ -104,6 +111,35 @@ export class Scheduler implements Service {
     }
     this.#queue.park(pod);
     this.#track(this.#report(pod, 'Unschedulable', pendingSentence(nodes.length, choice.reasons), signal));
+    if (this.#state.isMakingRoom(pod)) return;
+    const preemption = planPreemption(pod, nodes, this.#surroundings);
+    if (preemption === undefined) return;
+    this.#state.nominate(pod, preemption.nodeName);
+    this.#track(this.#preempt(pod, preemption, signal));
+  }
+
+  /** Asks the victims to leave; the pod is tried again when they are gone. */
+  async #preempt(pod: Pod, { nodeName, victims }: Preemption, signal: AbortSignal): Promise<void> {
+    try {
+      const body = { metadata: { uid: pod.metadata.uid }, status: { nominatedNodeName: nodeName } };
+      await this.#client.patch(resources.pods, refOf(keyOf(pod)), { type: 'merge', subresource: 'status', body }, withTimeout(signal, bindTimeoutMs));
+      await Promise.all(victims.map((victim) => this.#evict(victim, pod, signal)));
+    } catch (error) {
+      // Without its nomination the pod makes a new plan at its next try.
+      this.#state.withdraw(pod.metadata.uid);
+      if (!signal.aborted && !isError(error, 'not-found', 'conflict')) this.#log.warn('preemption failed', { pod: keyOf(pod), error: formatError(error) });
+      this.#queue.unparkAll();
+    }
+  }
+
+  async #evict(victim: Pod, by: Pod, signal: AbortSignal): Promise<void> {
+    if (victim.metadata.deletionTimestamp !== undefined) return;
+    const ref = refOf(keyOf(victim));
+    const condition = { type: 'DisruptionTarget', status: 'True', reason: 'PreemptionByScheduler', message: `${this.#schedulerName}: preempting to accommodate a higher priority pod`, lastTransitionTime: nowText() };
+    const { uid } = victim.metadata;
+    await this.#client.patch(resources.pods, ref, { type: 'strategic', subresource: 'status', body: { metadata: { uid }, status: { conditions: [condition] } } }, withTimeout(signal, bindTimeoutMs));
+    await this.#client.delete(resources.pods, ref, { preconditions: { uid } }, withTimeout(signal, bindTimeoutMs));
+    this.#events.normal(victim, 'Preempted', `Preempted by pod ${by.metadata.uid} on node ${victim.spec?.nodeName ?? ''}`);
   }
 
   #track(work: Promise<void>): void {
@@ -140,7 +176,7 @@ export class Scheduler implements Service {
   async #report(pod: Pod, reason: string, message: string, signal: AbortSignal): Promise<void> {
     const known = this.#pods.get(keyOf(pod))?.status?.conditions?.find(({ type }) => type === 'PodScheduled');
     if (known?.status === 'False' && known.reason === reason && known.message === message) return;
-    const lastTransitionTime = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+    const lastTransitionTime = nowText();
     const body = { metadata: { uid: pod.metadata.uid }, status: { conditions: [{ type: 'PodScheduled', status: 'False', reason, message, lastTransitionTime }] } };
     try {
       await this.#client.patch(resources.pods, refOf(keyOf(pod)), { type: 'strategic', subresource: 'status', body }, withTimeout(signal, bindTimeoutMs));
@@ -149,6 +185,11 @@ export class Scheduler implements Service {
       if (!signal.aborted && !isError(error, 'not-found', 'conflict')) this.#log.warn('cannot report a waiting pod', { pod: keyOf(pod), error: formatError(error) });
     }
   }
+}
+
+/** RFC 3339 with seconds. */
+function nowText(): string {
+  return new Date().toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
 /** Whether a node's change matters to where pods can go. Heartbeats do not. */

@@ -5,6 +5,7 @@ import type { Filter } from './filter.ts';
 /** nodeSelector and required node affinity. */
 export const nodeAffinityFilter: Filter = {
   name: 'node-affinity',
+  isHelpedByEviction: false,
   prepare: ({ spec }) => {
     const selector = Object.entries(spec?.nodeSelector ?? {}).map(([key, value]): LabelRequirement => ({ key, operator: 'in', values: [value] }));
     const required = spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;

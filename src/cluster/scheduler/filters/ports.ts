@@ -6,6 +6,7 @@ interface HostPort { readonly ip: string; readonly port: number; readonly protoc
 /** Host ports that another pod of the node already holds. */
 export const portsFilter: Filter = {
   name: 'ports',
+  isHelpedByEviction: true,
   prepare: (pod) => {
     const wanted = hostPortsOf(pod);
     if (wanted.length === 0) return undefined;

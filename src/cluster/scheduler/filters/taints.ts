@@ -5,6 +5,7 @@ import type { Filter } from './filter.ts';
 /** Taints with effect NoSchedule or NoExecute that the pod does not tolerate. */
 export const taintsFilter: Filter = {
   name: 'taints',
+  isHelpedByEviction: false,
   prepare: (pod) => (node) => {
     const taint = taintsOf(node).find(({ effect, key, value }) => effect !== 'PreferNoSchedule' && !isTolerated(pod.spec?.tolerations, { effect, key, value }));
     return taint === undefined ? undefined : `node(s) had untolerated taint {${taint.key}${taint.value === undefined ? '' : `: ${taint.value}`}}`;
