@@ -5,5 +5,6 @@
 export * from './docker-stream.ts';
 export * from './kubernetes-protobuf.ts';
 export * from './remote-command.ts';
+export * from './spdy-frames.ts';
 export * from './tar-header.ts';
 export * from './tar-reader.ts';

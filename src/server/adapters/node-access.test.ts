@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,20 +91,50 @@ const hasKubectl = await run('kubectl', ['version', '--client']).then(() => true
 
 test('kubectl gets, logs, executes and deletes', { skip: skip || (hasKubectl ? false : 'kubectl is not installed') }, async () => {
   await using real = await openWithPod('echo hello; sleep 1000');
-  const folder = mkdtempSync(join(tmpdir(), 'gantry-kubectl-'));
+  await using config = await openKubeconfig(real);
+  const { kubectl } = config;
+  assert.match(await kubectl('get', 'pods'), /web\s+1\/1\s+Running\s+0/);
+  assert.equal(await kubectl('logs', 'web'), 'hello\n');
+  assert.equal(await kubectl('exec', 'web', '--', 'hostname'), 'web\n');
+  await assert.rejects(kubectl('exec', 'web', '--', 'sh', '-c', 'exit 4'), (error: { code?: number }) => error.code === 4);
+  assert.match(await kubectl('describe', 'pod', 'web'), /Started\s+.*Started container app/);
+  assert.match(await kubectl('exec', '-i', 'web', '--', 'id'), /^uid=0/);
+  await kubectl('delete', 'pod', 'web', '--wait');
+  assert.equal(await real.node.pod('web'), undefined);
+});
+
+test('kubectl forwards ports into the pod', { skip: skip || (hasKubectl ? false : 'kubectl is not installed') }, async () => {
+  await using real = await openWithPod('mkdir -p /tmp/www; for i in 1 2 3 4 5 6 7 8; do cat /bin/busybox; done > /tmp/www/big; echo page > /tmp/www/index.html; httpd -f -p 127.0.0.1:8000 -h /tmp/www');
+  await using config = await openKubeconfig(real);
+  const forward = spawn('kubectl', ['port-forward', 'pod/web', ':8000', ':8001'], { env: config.env, stdio: ['ignore', 'pipe', 'pipe'] });
   try {
-    const { server, token } = real.node.api.connection;
-    const config = { apiVersion: 'v1', kind: 'Config', 'current-context': 'test', clusters: [{ name: 'test', cluster: { server, 'certificate-authority-data': Buffer.from(real.node.tls.ca.cert).toString('base64') } }], users: [{ name: 'test', user: { token } }], contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }] };
-    writeFileSync(join(folder, 'config'), JSON.stringify(config));
-    const kubectl = async (...args: string[]): Promise<string> => (await run('kubectl', args, { env: { PATH: process.env['PATH'], HOME: folder, KUBECONFIG: join(folder, 'config') }, timeout: 30_000 })).stdout;
-    assert.match(await kubectl('get', 'pods'), /web\s+1\/1\s+Running\s+0/);
-    assert.equal(await kubectl('logs', 'web'), 'hello\n');
-    assert.equal(await kubectl('exec', 'web', '--', 'hostname'), 'web\n');
-    await assert.rejects(kubectl('exec', 'web', '--', 'sh', '-c', 'exit 4'), (error: { code?: number }) => error.code === 4);
-    assert.match(await kubectl('describe', 'pod', 'web'), /Started\s+.*Started container app/);
-    await kubectl('delete', 'pod', 'web', '--wait');
-    assert.equal(await real.node.pod('web'), undefined);
+    const output = { text: '' };
+    for (const stream of [forward.stdout, forward.stderr]) stream.on('data', (chunk: Buffer) => (output.text += chunk.toString()));
+    const [open, closed] = await pollUntil('two ports', () => {
+      const ports = [...output.text.matchAll(/127\.0\.0\.1:(\d+) ->/g)].map(([, port]) => port);
+      return ports.length === 2 ? ports : undefined;
+    }, { timeoutMs: 10_000 }, signal);
+    const fetchText = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${open ?? ''}${path}`, { headers: { connection: 'close' } })).text();
+    assert.equal(await fetchText('/index.html'), 'page\n');
+    const bodies = await Promise.all(['/big', '/index.html', '/big'].map(async (path) => (await fetchText(path)).length));
+    assert.deepEqual([bodies[1], bodies[0] === bodies[2], (bodies[0] ?? 0) > 1_000_000], [5, true, true]);
+    await assert.rejects(fetch(`http://127.0.0.1:${closed ?? ''}/`));
+    await pollUntil('the reason', () => (/cannot connect to port 8001 of the pod/.test(output.text) ? true : undefined), { timeoutMs: 5_000 }, signal);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    forward.kill();
   }
 });
+
+async function openKubeconfig(real: RealNode): Promise<{ env: Record<string, string>; kubectl: (...args: string[]) => Promise<string> } & AsyncDisposable> {
+  const folder = mkdtempSync(join(tmpdir(), 'gantry-kubectl-'));
+  const { server, token } = real.node.api.connection;
+  const cluster = { server, 'certificate-authority-data': Buffer.from(real.node.tls.ca.cert).toString('base64') };
+  const config = { apiVersion: 'v1', kind: 'Config', 'current-context': 'test', clusters: [{ name: 'test', cluster }], users: [{ name: 'test', user: { token } }], contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }] };
+  writeFileSync(join(folder, 'config'), JSON.stringify(config));
+  const env = { PATH: process.env['PATH'] ?? '', HOME: folder, KUBECONFIG: join(folder, 'config') };
+  return {
+    env,
+    kubectl: async (...args) => (await run('kubectl', args, { env, timeout: 30_000 })).stdout,
+    [Symbol.asyncDispose]: async () => rmSync(folder, { recursive: true, force: true }),
+  };
+}

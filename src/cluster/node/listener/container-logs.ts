@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { parseWith } from '../../../kernel/mod.ts';
@@ -32,6 +31,8 @@ export async function sendLogs(runtime: ContainerRuntime, container: PodContaine
   const request = { follow: query.follow, ...(since === undefined ? {} : { since }), ...(query.tailLines === undefined ? {} : { tailLines: query.tailLines }) };
   response.writeHead(200, { 'content-type': 'text/plain' });
   response.flushHeaders();
+  let room = Promise.withResolvers<void>();
+  for (const event of ['drain', 'close']) response.on(event, () => room.resolve());
   let leftBytes = query.limitBytes ?? Infinity;
   const isOpen = { stdout: false, stderr: false };
   for await (const line of runtime.logs(container.id, request, signal)) {
@@ -39,8 +40,10 @@ export async function sendLogs(runtime: ContainerRuntime, container: PodContaine
     const bytes = formatLine(line, query.timestamps && !isOpen[line.stream]).subarray(0, leftBytes);
     isOpen[line.stream] = line.isPartial;
     leftBytes -= bytes.length;
-    if (!response.write(bytes)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
-    if (leftBytes <= 0 || response.destroyed) break;
+    if (response.destroyed) break;
+    room = Promise.withResolvers();
+    if (!response.write(bytes)) await room.promise;
+    if (leftBytes <= 0) break;
   }
   response.end();
 }

@@ -13,6 +13,7 @@ import { parseLogQuery, sendLogs } from './container-logs.ts';
 import { sendError, toHttpError } from './http-error.ts';
 import { readStats } from './node-stats.ts';
 import { PodTargets } from './pod-target.ts';
+import { PortForwardServer } from './port-forward.ts';
 import { type RemoteStreams, type RemoteWants, serveRemoteSession } from './remote-session.ts';
 
 /** The listener's own certificate, and the authority that its clients' certificates come from. All PEM. */
@@ -37,7 +38,7 @@ export interface ListenerParts {
 const execProtocols = [remoteCommandProtocol, 'v4.channel.k8s.io'];
 
 /**
- * The node's HTTPS listener, with the paths of a kubelet: containerLogs, exec, attach, stats, healthz and what the agent adds.
+ * The node's HTTPS listener, with the paths of a kubelet: containerLogs, exec, attach, portForward, stats, healthz and what the agent adds.
  * Only clients with a certificate of the instance's authority get in; that is the API server and nobody else.
  */
 export class NodeListener implements AsyncDisposable {
@@ -47,6 +48,7 @@ export class NodeListener implements AsyncDisposable {
   readonly #targets: PodTargets;
   readonly #extraRoutes: readonly ExtraRoute[];
   readonly #sockets = new WebSocketServer({ noServer: true, handleProtocols: (offered) => execProtocols.find((protocol) => offered.has(protocol)) ?? false });
+  readonly #forwards = new PortForwardServer();
   readonly #stop = new AbortController();
 
   static async open(listen: { host: string; port: number; tls: ListenerTls }, extraRoutes: readonly ExtraRoute[], parts: ListenerParts): Promise<NodeListener> {
@@ -74,6 +76,7 @@ export class NodeListener implements AsyncDisposable {
     this.#stop.abort(new GantryError('cancelled', 'the node agent stops'));
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const client of this.#sockets.clients) client.terminate();
+    this.#forwards.close();
     this.#server.closeAllConnections();
     await closed;
   }
@@ -113,6 +116,10 @@ export class NodeListener implements AsyncDisposable {
     try {
       const url = new URL(request.url ?? '/', 'https://node');
       const [route, namespace, pod, container] = segmentsOf(url);
+      if (route === 'portForward' && namespace !== undefined && pod !== undefined) {
+        const { id } = this.#targets.sandbox(namespace, pod);
+        return this.#forwards.upgrade(request, socket, head, (port) => this.#parts.runtime.dial(id, port, this.#stop.signal));
+      }
       if ((route !== 'exec' && route !== 'attach') || namespace === undefined || pod === undefined || container === undefined) {
         throw new GantryError('not-found', `${url.pathname} is not served by this node`);
       }
