@@ -212,6 +212,10 @@ class LocalImageStore implements ImageStore {
     return { removed: [...removed, ...dropped.removed], freedBytes: freedBytes + dropped.freedBytes };
   }
 
+  layerBytes(diffId: Digest): number {
+    return this.#layers.get(diffId)?.sizeBytes ?? 0;
+  }
+
   layersBytes(): number {
     return this.#layers.list().reduce((total, { sizeBytes }) => total + sizeBytes, 0);
   }

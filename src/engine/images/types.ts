@@ -46,7 +46,9 @@ export interface ImageStore extends AsyncDisposable {
   remove(name: string, options: { isForced: boolean }, signal: AbortSignal): Promise<RemovedImage[]>;
   /** Removes images without a name (`onlyDangling`) or all that nobody uses, and layers that no image and no user needs. */
   prune(options: PruneOptions, signal: AbortSignal): Promise<{ removed: RemovedImage[]; freedBytes: number }>;
-  /** Bytes on disk of all unpacked layers, each counted once. */
+  /** Unpacked bytes of one layer; 0 when it is not here. */
+  layerBytes(diffId: Digest): number;
+  /** Unpacked bytes of all layers, each counted once. */
   layersBytes(): number;
 
   /** Writes a docker-archive (`docker save`) of the images. */
