@@ -5,7 +5,7 @@ import { inApplyOrder } from '../manifests/order.ts';
 import { parseManifests } from '../manifests/parse-manifests.ts';
 import { type BuiltImage, pinImages } from '../manifests/pin-images.ts';
 import { deployFolder, type DeliveryParts } from '../options.ts';
-import type { DeliveryView } from './plan.ts';
+import { type DeliveryView, lastRuns } from './plan.ts';
 import { nextNumber, releaseMetadata } from './rollback.ts';
 import { writeStatus } from './write-status.ts';
 
@@ -19,13 +19,14 @@ export async function makeRelease(commit: string, view: DeliveryView, parts: Del
   const files = await parts.source.readManifests({ namespace, name: metadata.name }, commit, deployFolder, signal);
   if (files.length === 0) return false;
   const number = nextNumber(view.releases);
-  const images = builtImages(view.runs);
+  const runs = lastRuns(view.runs);
+  const images = builtImages(runs);
   const { manifests, failure } = await readObjects(files, namespace, metadata.name, images, parts, signal);
   const release: Release = {
     apiVersion: gantryApiVersion,
     kind: 'Release',
     metadata: releaseMetadata(metadata.name, number, { namespace, ownerReferences: [{ apiVersion: gantryApiVersion, kind: 'Repository', name: metadata.name, uid: metadata.uid }] }),
-    spec: { repository: metadata.name, commit, ref: `refs/heads/${view.repository.spec?.defaultBranch ?? 'main'}`, number, ...runOf(view.runs), images, manifests },
+    spec: { repository: metadata.name, commit, ref: `refs/heads/${view.repository.spec?.defaultBranch ?? 'main'}`, number, ...runOf(runs), images, manifests },
   };
   const created = await createOnce(release, parts, signal);
   if (failure !== undefined) await writeStatus(parts.client, created, { phase: 'Failed', reason: 'InvalidManifests', message: failure, finishedAt: new Date().toISOString() }, signal);
@@ -54,7 +55,7 @@ async function createOnce(release: Release, { client }: DeliveryParts, signal: A
   }
 }
 
-/** Images of all runs of the commit; of two with one name the later run's counts. */
+/** Images of the runs; of two with one name the later run's counts. */
 function builtImages(runs: readonly Stored<WorkflowRun>[]): BuiltImage[] {
   const ordered = runs.toSorted((a, b) => (a.status?.finishedAt ?? '').localeCompare(b.status?.finishedAt ?? ''));
   return [...new Map(ordered.flatMap(({ status }) => status?.images ?? []).map((image) => [image.name, image])).values()];

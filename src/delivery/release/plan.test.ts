@@ -23,8 +23,8 @@ function repository(commit: string | undefined, bad: { commit: string; release: 
   return { metadata: { ...meta, name: 'shop' }, spec: { defaultBranch: 'main' }, status: { ...(commit === undefined ? {} : { branches: [{ name: 'other', commit: 'zzz' }, { name: 'main', commit }] }), badCommits: bad.map((entry) => ({ ...entry, reason: 'r', time: 't' })) } };
 }
 
-function run(phase: RunPhase): Stored<WorkflowRun> {
-  return { metadata: { ...meta, name: 'run' }, status: { phase } };
+function run(phase: RunPhase, index: number): Stored<WorkflowRun> {
+  return { metadata: { ...meta, name: `run-${index}` }, spec: { repository: 'shop', commit: '', ref: '', event: 'push', actor: '', workflowPath: `${index}.yml` }, status: { phase } };
 }
 
 /** An action as `type release phase…`. */
@@ -95,6 +95,19 @@ for (const { name, commit, bad, runs, releases, health, nothing, actions } of ca
     assert.deepEqual(planDelivery({ ...view, releases: view.releases.toReversed() }).actions.map(brief), actions);
   });
 }
+
+test('planDelivery() goes by the last run of each workflow', () => {
+  const at = (second: number, phase: RunPhase, workflowPath?: string): Stored<WorkflowRun> => ({
+    metadata: { ...meta, name: `run-${second}`, creationTimestamp: `2030-01-01T00:00:0${second}Z` },
+    spec: { repository: 'shop', commit: 'c1', ref: 'refs/heads/main', event: 'push', actor: 'dev', ...(workflowPath === undefined ? {} : { workflowPath }) },
+    status: { phase },
+  });
+  const plan = (...runs: Stored<WorkflowRun>[]): string[] => planDelivery({ repository: repository('c1'), runs, releases: [], health: undefined, hasNothingToDeliver: false }).actions.map(brief);
+  assert.deepEqual(plan(at(1, 'Failed'), at(2, 'Succeeded')), ['create c1']);
+  assert.deepEqual(plan(at(2, 'Failed'), at(1, 'Succeeded')), []);
+  assert.deepEqual(plan(at(1, 'Failed', 'a.yml'), at(2, 'Succeeded', 'b.yml')), []);
+  assert.deepEqual(plan(at(3, 'Succeeded', 'a.yml'), at(1, 'Cancelled', 'a.yml'), at(2, 'Succeeded', 'b.yml')), ['create c1']);
+});
 
 test('planDelivery() looks again at a rollout that goes on', () => {
   const view = { repository: repository(undefined), runs: [], releases: [release(1, { phase: 'Deploying', applied: true })], hasNothingToDeliver: false };

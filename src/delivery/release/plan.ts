@@ -6,7 +6,7 @@ import { appliedCondition, byNumber, hasCondition, isActive, liveRelease, phaseO
 /** All that decides what happens next with one repository. */
 export interface DeliveryView {
   readonly repository: Stored<Repository>;
-  /** Runs of the default branch's commit on that branch. */
+  /** All runs of the default branch's commit on that branch, also those that were repeated since. */
   readonly runs: readonly Stored<WorkflowRun>[];
   /** All releases of the repository. */
   readonly releases: readonly Stored<Release>[];
@@ -103,5 +103,13 @@ function commitToRelease({ repository, runs, releases, hasNothingToDeliver }: De
   const commit = repository.status?.branches?.find(({ name }) => name === branch)?.commit;
   if (commit === undefined || hasNothingToDeliver) return undefined;
   if (releases.some(({ spec }) => spec?.commit === commit) || repository.status?.badCommits?.some((bad) => bad.commit === commit) === true) return undefined;
-  return runs.length > 0 && runs.every(({ status }) => status?.phase === 'Succeeded') ? commit : undefined;
+  const last = lastRuns(runs);
+  return last.length > 0 && last.every(({ status }) => status?.phase === 'Succeeded') ? commit : undefined;
+}
+
+/** The last run of each workflow: a commit that failed once may be pushed again and pass. */
+export function lastRuns(runs: readonly Stored<WorkflowRun>[]): Stored<WorkflowRun>[] {
+  const time = ({ metadata, status }: Stored<WorkflowRun>): string => status?.startedAt ?? metadata.creationTimestamp;
+  const ordered = runs.toSorted((a, b) => a.metadata.creationTimestamp.localeCompare(b.metadata.creationTimestamp) || time(a).localeCompare(time(b)));
+  return [...new Map(ordered.map((run) => [run.spec?.workflowPath ?? '', run])).values()];
 }
