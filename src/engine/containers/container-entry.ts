@@ -40,9 +40,9 @@ export class ContainerEntry {
     return this.status.state === 'running' || this.status.state === 'paused';
   }
 
-  /** Replaces parts of the record and wakes whoever waits. Does not write it to disk. */
+  /** Replaces parts of the record (undefined takes a part away) and wakes whoever waits. Does not write it to disk. */
   change(change: { spec?: Partial<ContainerSpec>; status?: Partial<ContainerStatus> }): void {
-    this.#record = { id: this.id, spec: { ...this.spec, ...change.spec }, status: { ...this.status, ...change.status } };
+    this.#record = { id: this.id, spec: { ...this.spec, ...change.spec }, status: withoutUndefined({ ...this.status, ...change.status }) };
     this.notify();
   }
 
@@ -72,4 +72,9 @@ export class ContainerEntry {
       look();
     });
   }
+}
+
+/** As it will be read back from disk. */
+function withoutUndefined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as T;
 }
