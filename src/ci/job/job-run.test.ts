@@ -209,3 +209,18 @@ test('JobRun fails with the place of what cannot be evaluated, and with the reas
   const reserved = await runJob('- run: echo "GITHUB_SHA=x" >> $GITHUB_ENV\n');
   assert.match(reserved.status.message ?? '', /\$GITHUB_ENV: the variable GITHUB_SHA cannot be set/);
 });
+
+test('JobRun goes on when a step leaves processes in the background, which live on', async () => {
+  const outcome = await runJob(`
+- run: |
+    (while :; do echo tick; sleep 0.05; done) &
+    echo $! > pid
+    echo started
+- run: |
+    sleep 0.3
+    kill -0 "$(cat pid)" && echo alive && kill "$(cat pid)"
+- run: exit 4
+`);
+  assert.deepEqual(phases(outcome).map((phase) => phase.split(': ').at(-1)), ['Succeeded 0', 'Succeeded 0', 'Failed 4']);
+  assert.match(outcome.log, /\nstarted\n[^]*\nalive\n/);
+});

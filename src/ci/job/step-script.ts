@@ -39,7 +39,7 @@ export function stepScript(step: StepScript, workspace: string): string {
   const file = `${folder}/script`;
   const end = `END_${randomHex(12)}`;
   return [
-    `mkdir -p ${shellQuote(folder)} 2>&1 || exit 125`,
+    `rm -rf ${shellQuote(folder)} && mkdir -p ${shellQuote(folder)} 2>&1 || exit 125`,
     ...Object.values(commandFiles).map((name) => `: > ${shellQuote(`${folder}/${name}`)}`),
     `cat > ${shellQuote(file)} <<'${end}'`,
     text,
@@ -47,21 +47,37 @@ export function stepScript(step: StepScript, workspace: string): string {
     `: > ${shellQuote(`${folder}/started`)}`,
     `echo $$ > ${shellQuote(`${folder}/pid`)}`,
     // In a shell of its own, so that the step's variables do not reach what follows.
-    '(',
+    'step() (',
     `cd ${shellQuote(workingDirectory)} || exit 125`,
     ...Object.entries(env).map(([name, value]) => `export ${name}=${shellQuote(value)}`),
     ...Object.entries(commandFiles).map(([name, own]) => `export ${name}=${shellQuote(`${folder}/${own}`)}`),
     '[ -z "$RUNNER_TEMP" ] || mkdir -p "$RUNNER_TEMP"',
     ...(paths.length === 0 ? [] : [`export PATH=${shellQuote(paths.join(':'))}:"$PATH"`]),
     ...shellLines(step.shell, file),
-    ') < /dev/null 2>&1',
-    'code=$?',
-    `{`,
+    ')',
+    ...runLines(`${folder}/out`),
+    '{',
     collectScript(folder, workspace),
     '} >&2',
     'exit $code',
     '',
   ].join('\n');
+}
+
+/**
+ * Runs `step` and ends with it, even if processes that it has left in the background hold its output: these have a second, and then
+ * write to nobody, but still without harm. That takes a named pipe; an image without mkfifo waits for them.
+ */
+function runLines(pipe: string): string[] {
+  const quoted = shellQuote(pipe);
+  return [
+    `if mkfifo ${quoted} 2> /dev/null; then`,
+    `cat ${quoted} & reader=$!`,
+    `step < /dev/null > ${quoted} 2>&1; code=$?`,
+    `{ sleep 1; exec 9< ${quoted}; kill $reader; exec cat <&9; } < /dev/null > /dev/null 2>&1 & drain=$!`,
+    'wait $reader; [ $? -ge 128 ] || kill $drain',
+    'else step < /dev/null 2>&1; code=$?; fi',
+  ];
 }
 
 function shellLines(shell: string | undefined, file: string): string[] {
