@@ -12,9 +12,19 @@ export function openApiDocument(kinds: readonly Kind[], schemas: BuiltinSchemas,
     addSchema(components, kind, schemas);
     components[`${kind.schemaId}List`] = listSchema(kind);
   }
+  Object.assign(components, unionSchemas);
   for (const id of [`${metaPackage}.ListMeta`, `${metaPackage}.Status`, `${metaPackage}.DeleteOptions`]) addReferences(components, { $ref: refPrefix + id }, schemas);
   return { openapi: '3.0.0', info: { title: 'Kubernetes', version }, paths: Object.assign({}, ...kinds.map(pathsOf)), components: { schemas: components } };
 }
+
+const intOrStringId = 'io.k8s.apimachinery.pkg.util.intstr.IntOrString';
+const quantityId = 'io.k8s.apimachinery.pkg.api.resource.Quantity';
+
+/** Types that JSON has in two forms. Clients know them by their names. */
+const unionSchemas: Readonly<Record<string, ApiSchema>> = {
+  [intOrStringId]: { description: 'A whole number, or text such as a percentage or the name of a port.', format: 'int-or-string', oneOf: [{ type: 'integer' }, { type: 'string' }] },
+  [quantityId]: { description: 'An amount with a decimal or binary suffix, for example 250m or 64Mi.', oneOf: [{ type: 'string' }, { type: 'number' }] },
+};
 
 function gvk({ type }: Kind): { group: string; version: string; kind: string } {
   return { group: type.group, version: type.version, kind: type.kind };
@@ -55,8 +65,16 @@ function addReferences(components: Record<string, ApiSchema>, schema: ApiSchema,
 }
 
 function withMergeRules(definition: ApiSchema, node: SchemaNode, definitions: BuiltinSchemas['definitions']): ApiSchema {
-  const properties = Object.entries(definition.properties ?? {}).map(([name, property]): [string, ApiSchema] => [name, { ...wrapReference(property, definitions), ...mergeRules(node.properties?.get(name)) }]);
+  const properties = Object.entries(definition.properties ?? {}).map(([name, property]): [string, ApiSchema] => [name, { ...wrapReference(asUnion(property, node.properties?.get(name)), definitions), ...mergeRules(node.properties?.get(name)) }]);
   return { ...definition, properties: Object.fromEntries(properties) };
+}
+
+/** Names the union types, which the generated schemas spell out. */
+function asUnion(schema: ApiSchema, node: SchemaNode | undefined): ApiSchema {
+  const id = node?.type === 'int-or-string' ? intOrStringId : node?.type === 'quantity' ? quantityId : undefined;
+  if (id !== undefined) return { $ref: refPrefix + id, ...(schema.description === undefined ? {} : { description: schema.description }) };
+  if (node?.values !== undefined && typeof schema.additionalProperties === 'object') return { ...schema, additionalProperties: asUnion(schema.additionalProperties, node.values) };
+  return node?.items !== undefined && schema.items !== undefined ? { ...schema, items: asUnion(schema.items, node.items) } : schema;
 }
 
 /** A reference may have no neighbours, so it stands in an allOf; clients look there for the description. */

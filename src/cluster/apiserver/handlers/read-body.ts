@@ -1,4 +1,4 @@
-import { GantryError } from '../../../kernel/mod.ts';
+import { GantryError, isError } from '../../../kernel/mod.ts';
 import { badRequest } from '../errors.ts';
 import type { KubernetesProtobuf } from '../../../wire/mod.ts';
 import { mediaTypeOf, parseJson, parseYaml, readBody } from '../requests/body.ts';
@@ -23,7 +23,7 @@ export function decodeBody(body: Buffer, mediaType: string, protobuf: Kubernetes
     case 'text/yaml':
       return parseYaml(body.toString());
     case 'application/vnd.kubernetes.protobuf':
-      return protobuf.decode(body);
+      return decodeProtobuf(body, protobuf);
     default:
       throw new GantryError('unsupported', `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf`);
   }
@@ -34,4 +34,12 @@ export async function readRequiredValue(exchange: Exchange): Promise<unknown> {
   const value = await readValue(exchange);
   if (value === undefined) throw badRequest('the request has no body');
   return value;
+}
+
+function decodeProtobuf(body: Buffer, protobuf: KubernetesProtobuf): unknown {
+  try {
+    return protobuf.decode(body);
+  } catch (error) {
+    throw isError(error, 'invalid') ? badRequest(error.message, error) : error;
+  }
 }

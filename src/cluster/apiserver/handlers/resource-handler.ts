@@ -23,6 +23,7 @@ export async function serveResource(machine: Machine, kind: Kind, exchange: Exch
   if (part === 'main' && !kind.verbs.includes(info.verb as Verb)) throw methodNotAllowed();
   if (kind.type.isNamespaced && info.namespace === '' && info.verb !== 'list' && info.verb !== 'watch') throw pathNotFound();
   if (!kind.type.isNamespaced && info.namespace !== '' && kind.type.plural !== 'namespaces') throw pathNotFound();
+  if (info.name === '' && (info.verb === 'update' || info.verb === 'patch')) throw methodNotAllowed();
   switch (info.verb) {
     case 'get':
       return serveGet(machine, kind, exchange);
