@@ -18,7 +18,7 @@ const files: Readonly<Record<string, string>> = {
 
 const busyboxLayer: LayerRecipe = {
   createdBy: 'busybox-static',
-  key: async () => `busybox-${debianArchitecture()}-1`,
+  key: async () => `busybox-${debianArchitecture()}-2`,
   make: async (tarPath, context, signal) => {
     const root = join(context.workFolder, 'root');
     for (const folder of folders) await mkdir(join(root, folder), { recursive: true });

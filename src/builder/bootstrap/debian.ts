@@ -13,9 +13,8 @@ const slimOptions: readonly string[] = [
   'path-include=/usr/share/doc/*/copyright',
 ];
 
-/** Containers start no services when packages are installed, and keep no package files. */
+/** Containers keep no package files and need no durable writes while packages are installed. */
 const containerSettings: readonly (readonly [path: string, content: string, mode: string])[] = [
-  ['/usr/sbin/policy-rc.d', '#!/bin/sh\nexit 101\n', '0755'],
   [
     '/etc/apt/apt.conf.d/80container',
     'Acquire::Languages "none";\nAcquire::GzipIndexes "true";\nAPT::Keep-Downloaded-Packages "false";\nBinary::apt::APT::Keep-Downloaded-Packages "false";\nDPkg::Options:: "--force-unsafe-io";\n',

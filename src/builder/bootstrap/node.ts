@@ -27,7 +27,7 @@ const accounts: readonly (readonly [file: string, line: string])[] = [
 
 const nodeLayer: LayerRecipe = {
   createdBy: `node and npm ${npmVersion}`,
-  key: async (options) => `node-${await nodeVersion(options)}-npm-${npmVersion}-${debianArchitecture()}-1`,
+  key: async (options) => `node-${await nodeVersion(options)}-npm-${npmVersion}-${debianArchitecture()}-2`,
   make: async (tarPath, context, signal) => {
     const { options, workFolder, progress, environment } = context;
     const root = join(workFolder, 'root');

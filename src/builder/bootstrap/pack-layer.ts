@@ -9,7 +9,7 @@ export async function packLayer(root: string, tarPath: string, { ownedBy }: { ow
   for (const { hostPath } of walkTree(root)) if (process.getuid?.() === 0) chown(hostPath, '0:0');
   for (const [path, owner] of Object.entries(ownedBy)) for (const { hostPath } of walkTree(join(root, path))) chown(hostPath, owner);
   // Folders of the base keep their place: only what is below the root's own entry is packed.
-  await runCommand('tar', ['--sort=name', `--mtime=@${bootstrapEpoch}`, '--numeric-owner', '--format=gnu', '--xattrs', '-C', root, '-cf', tarPath, '.'], {}, signal);
+  await runCommand('tar', ['--sort=name', `--mtime=@${bootstrapEpoch}`, '--numeric-owner', '--format=gnu', '-C', root, '-cf', tarPath, '.'], {}, signal);
 }
 
 function chown(path: string, owner: string): void {

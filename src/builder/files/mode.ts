@@ -15,7 +15,7 @@ export function applyMode(text: string, mode: number, isFolder: boolean): number
   for (const clause of text.split(',')) {
     const who = /^[ugoa]*/.exec(clause)?.[0] ?? '';
     const mask = (who === '' ? 'a' : who).split('').reduce((sum, letter) => sum | (whoMasks[letter] ?? 0), 0);
-    for (const [, operator = '', permissions = ''] of clause.slice(who.length).matchAll(/([-+=])([rwxXst]*|[ugo])/g)) {
+    for (const [, operator = '', permissions = ''] of clause.slice(who.length).matchAll(/([-+=])([ugo]|[rwxXst]*)/g)) {
       const value = permissionBits(permissions, result, isFolder) & mask;
       if (operator === '+') result |= value;
       else if (operator === '-') result &= ~value;

@@ -3,9 +3,9 @@ import type { BuildEvent, BuildListener } from './build-event.ts';
 
 /**
  * A build as `docker build` has always shown it (`Step 2/5 : RUN …`, ` ---> Using cache`). Stages may run at the same time, so
- * the first unfinished one is shown live and the text of the others is kept until it is their turn.
+ * the first unfinished one is shown live and the text of the others is kept until it is their turn. `explains`: why steps were not cached.
  */
-export function classicView(stages: readonly number[], write: (text: string) => void): BuildListener {
+export function classicView(stages: readonly number[], write: (text: string) => void, options: { explains: boolean } = { explains: false }): BuildListener {
   const kept = new Map<number, string[]>(stages.map((stage) => [stage, []]));
   const finished = new Set<number>();
   let live = 0;
@@ -31,7 +31,7 @@ export function classicView(stages: readonly number[], write: (text: string) => 
       case 'output':
         return show(event.stage, event.text);
       case 'step-finished':
-        if (event.missReason !== undefined) show(event.stage, ` ---> Not cached: ${event.missReason}\n`);
+        if (options.explains && event.missReason !== undefined) show(event.stage, ` ---> Not cached: ${event.missReason}\n`);
         return show(event.stage, `${event.isCached ? ' ---> Using cache\n' : ''} ---> ${event.id}\n`);
       case 'stage-started':
         return;
