@@ -8,7 +8,7 @@ import { type Descriptor, type Digest, familiarImageReference, formatImageRefere
 import { GantryError, parseWith, throwIfAborted } from '../../kernel/mod.ts';
 import { type BlobStore, DiskBlobStore, readBlob } from '../../store/mod.ts';
 import { formatTarHeader, readTar, tarEnd, type TarHeader, tarPadding } from '../../wire/mod.ts';
-import { decompressed, sniffCompression } from './compression.ts';
+import { decompressed, sniffed } from './compression.ts';
 import type { Layers } from './layers.ts';
 import type { Image } from './types.ts';
 
@@ -158,15 +158,8 @@ function memberDigest(members: ReadonlyMap<string, string>, path: string): strin
   return digest;
 }
 
-/** Decompresses by the first bytes. */
 async function plain(source: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
-  const iterator = source[Symbol.asyncIterator]();
-  const first = await iterator.next();
-  const rest = async function* (): AsyncGenerator<Uint8Array> {
-    if (first.done !== true) yield first.value;
-    yield* { [Symbol.asyncIterator]: () => iterator };
-  };
-  return decompressed(rest(), sniffCompression(first.done === true ? new Uint8Array() : first.value));
+  return decompressed(...(await sniffed(source)));
 }
 
 /** The layer's exact tar: its files as they are when that gives the digest back, else what is kept of the original. */

@@ -16,8 +16,18 @@ export function decompressorOf(mediaType: string): Decompressor {
   throw new GantryError('unsupported', `layers of type ${JSON.stringify(mediaType)} are not supported`);
 }
 
-/** By the first bytes: for archives whose compression nobody states. */
-export function sniffCompression(start: Uint8Array): Decompressor {
+/** The whole stream and how it is compressed, by its first bytes: for archives of which nobody says. */
+export async function sniffed(source: AsyncIterable<Uint8Array>): Promise<[AsyncIterable<Uint8Array>, Decompressor]> {
+  const iterator = source[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  const whole = async function* (): AsyncGenerator<Uint8Array> {
+    if (first.done !== true) yield first.value;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  };
+  return [whole(), sniffCompression(first.done === true ? new Uint8Array() : first.value)];
+}
+
+function sniffCompression(start: Uint8Array): Decompressor {
   if (start[0] === 0x1f && start[1] === 0x8b) return 'gzip';
   if (start[0] === 0x28 && start[1] === 0xb5 && start[2] === 0x2f && start[3] === 0xfd) return 'zstd';
   return 'none';

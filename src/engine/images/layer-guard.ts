@@ -20,13 +20,16 @@ const opaqueMarker = '.wh..wh..opq';
 export class LayerGuard {
   readonly #layer: string;
   readonly #limits: LayerLimits;
+  readonly #hasWhiteouts: boolean;
   readonly #types = new Map<string, TarEntryType>();
   #entries = 0;
   #sizeBytes = 0;
 
-  constructor(layer: string, limits: LayerLimits) {
+  /** `hasWhiteouts: false` is for archives that are no layers: `.wh.` is a name like any other there. */
+  constructor(layer: string, limits: LayerLimits, hasWhiteouts = true) {
     this.#layer = layer;
     this.#limits = limits;
+    this.#hasWhiteouts = hasWhiteouts;
   }
 
   /** Bytes of all files so far. */
@@ -45,11 +48,11 @@ export class LayerGuard {
     if (this.#entries > this.#limits.maxEntries) this.#refuse('exhausted', header.path, `more than ${this.#limits.maxEntries} entries`);
     if (this.#sizeBytes > this.#limits.maxBytes) this.#refuse('exhausted', header.path, `more than ${this.#limits.maxBytes} bytes unpacked`);
     const path = this.#normalise(header.path, header.path);
-    if (path.startsWith(`${whiteoutPrefix}${whiteoutPrefix}`) && path.includes('/')) return { kind: 'skip' };
+    if (this.#hasWhiteouts && path.startsWith(`${whiteoutPrefix}${whiteoutPrefix}`) && path.includes('/')) return { kind: 'skip' };
     this.#checkParents(path, header.path);
     const slash = path.lastIndexOf('/');
     const name = path.slice(slash + 1);
-    if (name.startsWith(whiteoutPrefix)) return this.#whiteout(path.slice(0, Math.max(slash, 0)), name, header.path);
+    if (this.#hasWhiteouts && name.startsWith(whiteoutPrefix)) return this.#whiteout(path.slice(0, Math.max(slash, 0)), name, header.path);
     if (header.type === 'character-device' || header.type === 'block-device') this.#refuse('invalid', header.path, 'it is a device');
     for (const attribute of header.xattrs.keys()) {
       if (/^(trusted|user)\.overlay\./.test(attribute)) this.#refuse('invalid', header.path, `it sets the attribute ${attribute}`);
@@ -90,13 +93,13 @@ export class LayerGuard {
   #checkParents(path: string, original: string): void {
     for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1)) {
       const parent = path.slice(0, slash);
-      if (parent.slice(parent.lastIndexOf('/') + 1).startsWith(whiteoutPrefix)) this.#refuse('invalid', original, 'it lies below a whiteout');
+      if (this.#hasWhiteouts && parent.slice(parent.lastIndexOf('/') + 1).startsWith(whiteoutPrefix)) this.#refuse('invalid', original, 'it lies below a whiteout');
       const type = this.#types.get(parent);
       if (type !== undefined && type !== 'directory') this.#refuse('invalid', original, `it lies below ${JSON.stringify(parent)}, which is a ${type}`);
     }
   }
 
   #refuse(code: ErrorCode, entry: string, why: string): never {
-    throw new GantryError(code, `layer ${this.#layer}: entry ${JSON.stringify(entry.slice(0, 300))} is refused: ${why}`, { details: { layer: this.#layer, entry } });
+    throw new GantryError(code, `${this.#layer}: entry ${JSON.stringify(entry.slice(0, 300))} is refused: ${why}`, { details: { layer: this.#layer, entry } });
   }
 }

@@ -75,7 +75,7 @@ export class Layers {
   async unpack(tar: AsyncIterable<Uint8Array>, options: { layer: string; expected?: Digest }, signal: AbortSignal): Promise<Layer> {
     const folder = await this.#temporaryFolder();
     try {
-      const layer = await unpackLayer(tar, folder, { layer: options.layer, limits: this.#options.limits }, signal);
+      const layer = await unpackLayer(tar, folder, { what: `layer ${options.layer}`, limits: this.#options.limits }, signal);
       if (options.expected !== undefined && options.expected !== layer.diffId) {
         throw new GantryError('invalid', `layer ${options.layer} unpacks to ${layer.diffId}, the image says ${options.expected}`);
       }

@@ -11,18 +11,40 @@ import type { Layer, LayerLimits } from './types.ts';
 
 const characterDevice = 0o020000;
 
+export interface UnpackOptions {
+  /** What errors call the archive. */
+  readonly what: string;
+  readonly limits: LayerLimits;
+}
+
 /**
  * Unpacks a plain tar into an empty folder in overlayfs' format: whiteouts become 0:0 devices and opaque attributes.
  * Every header is checked and written anew before `bsdtar`, confined to the folder, sees it. On an error the folder is the caller's to remove.
  */
-export async function unpackLayer(tar: AsyncIterable<Uint8Array>, folder: string, options: { layer: string; limits: LayerLimits }, signal: AbortSignal): Promise<Layer> {
+export async function unpackLayer(tar: AsyncIterable<Uint8Array>, folder: string, options: UnpackOptions, signal: AbortSignal): Promise<Layer> {
   const hash = createHash('sha256');
-  const guard = new LayerGuard(options.layer, options.limits);
+  const guard = new LayerGuard(options.what, options.limits);
   const removed = { whiteouts: [] as string[], opaque: [] as string[] };
+  await extract(checkedMembers(hashed(tar, hash), guard, removed, (path) => path, signal), folder, options.what, signal);
+  await applyRemovals(folder, guard, removed);
+  return { diffId: `sha256:${hash.digest('hex')}` as Digest, sizeBytes: guard.sizeBytes };
+}
+
+/**
+ * Unpacks an archive that is no layer (a build context, `docker cp`) below `rootFolder`, at `at` within it. Symlinks that are already there
+ * are not followed, and nothing can leave `rootFolder`.
+ */
+export async function unpackArchive(tar: AsyncIterable<Uint8Array>, rootFolder: string, at: string, options: UnpackOptions, signal: AbortSignal): Promise<void> {
+  const guard = new LayerGuard(options.what, options.limits, false);
+  const place = (path: string): string => (at === '' ? path : path === '.' ? at : `${at}/${path}`);
+  await extract(checkedMembers(tar, guard, { whiteouts: [], opaque: [] }, place, signal), rootFolder, options.what, signal);
+}
+
+async function extract(members: AsyncIterable<Buffer>, folder: string, what: string, signal: AbortSignal): Promise<void> {
   let failure: unknown;
-  const checked = async function* (): AsyncGenerator<Buffer> {
+  const guarded = async function* (): AsyncGenerator<Buffer> {
     try {
-      yield* checkedMembers(hashed(tar, hash), guard, removed, signal);
+      yield* members;
     } catch (error) {
       // The archive ends here; the reason is thrown once bsdtar has gone.
       failure = error;
@@ -32,26 +54,28 @@ export async function unpackLayer(tar: AsyncIterable<Uint8Array>, folder: string
   const args = ['--chroot', '-x', '-p', '--numeric-owner', '--same-owner', '--xattrs', '-C', folder, '-f', '-'];
   const env = { ...baseEnv(), LC_ALL: 'C.UTF-8' };
   try {
-    await runCommand('bsdtar', args, { stdin: Readable.from(batched(checked(), 256 * 1024), { objectMode: false }), env }, signal);
+    await runCommand('bsdtar', args, { stdin: Readable.from(batched(guarded(), 256 * 1024), { objectMode: false }), env }, signal);
   } catch (error) {
-    if (failure === undefined) throw new GantryError('internal', `cannot unpack layer ${options.layer}`, { cause: error });
+    if (failure === undefined) throw new GantryError('internal', `cannot unpack ${what}`, { cause: error });
   }
   throwIfAborted(signal);
   if (failure !== undefined) throw failure;
-  await applyRemovals(folder, guard, removed);
-  return { diffId: `sha256:${hash.digest('hex')}` as Digest, sizeBytes: guard.sizeBytes };
 }
 
 interface Removals { whiteouts: string[]; opaque: string[] }
 
-async function* checkedMembers(tar: AsyncIterable<Uint8Array>, guard: LayerGuard, removed: Removals, signal: AbortSignal): AsyncGenerator<Buffer> {
+/** Members that may be unpacked, under the names `place` gives them. */
+async function* checkedMembers(
+  tar: AsyncIterable<Uint8Array>, guard: LayerGuard, removed: Removals, place: (path: string) => string, signal: AbortSignal,
+): AsyncGenerator<Buffer> {
   for await (const { header, content } of readTar(tar)) {
     throwIfAborted(signal);
     const member = guard.admit(header);
     if (member.kind === 'whiteout') removed.whiteouts.push(member.path);
     if (member.kind === 'opaque') removed.opaque.push(member.path);
     if (member.kind !== 'entry') continue;
-    yield formatTarHeader(member.header);
+    const { header: checked } = member;
+    yield formatTarHeader({ ...checked, path: place(checked.path), ...(checked.type === 'hardlink' ? { linkPath: place(checked.linkPath) } : {}) });
     if (member.header.type !== 'file') continue;
     yield* content;
     yield Buffer.alloc(tarPadding(member.header.sizeBytes));

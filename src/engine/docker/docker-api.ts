@@ -1,0 +1,177 @@
+import { chown, chmod, mkdir, rm } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { createConnection, type AddressInfo, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { tmpdir } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { GantryError, isError, type Logger, toGantryError } from '../../kernel/mod.ts';
+import type { Engine } from '../engine.ts';
+import type { ImageStore } from '../images/types.ts';
+import type { ImageBuilder } from '../ports.ts';
+import { formatApiVersion, maxApiVersion, splitVersion } from './api-version.ts';
+import type { Call, DockerServices } from './call.ts';
+import { errorAnswer } from './docker-error.ts';
+import { ExecTable } from './exec-table.ts';
+import { Router } from './router.ts';
+import { dockerRoutes } from './routes.ts';
+
+export interface DockerApiOptions {
+  readonly engine: Engine;
+  readonly images: ImageStore;
+  /** Absent: `POST /build` is refused. */
+  readonly builder?: ImageBuilder;
+  /** For build contexts while they are built. Default: the system's. */
+  readonly temporaryFolder?: string;
+  /** Of this program. */
+  readonly version: string;
+  readonly log: Logger;
+}
+
+export type DockerListener =
+  /** `groupId`: who may connect besides root. The socket has mode 0660. */
+  | { readonly socketPath: string; readonly groupId?: number }
+  /** Without TLS whoever reaches it is root: loopback only. */
+  | { readonly host: string; readonly port: number };
+
+/** A listening Docker API. Disposing stops it and ends open connections; containers go on. */
+export interface ListeningDockerApi extends AsyncDisposable {
+  /** As DOCKER_HOST has it. */
+  readonly url: string;
+}
+
+/** The Docker Engine API over an engine. */
+export interface DockerApi {
+  listen(listener: DockerListener): Promise<ListeningDockerApi>;
+}
+
+export function openDockerApi(options: DockerApiOptions): DockerApi {
+  return new DockerApiServer(options);
+}
+
+class DockerApiServer implements DockerApi {
+  readonly #services: DockerServices;
+  readonly #router = new Router(dockerRoutes);
+  readonly #log: Logger;
+
+  constructor(options: DockerApiOptions) {
+    const { engine, images, builder, version, log } = options;
+    this.#services = { engine, images, builder, execs: new ExecTable(), log, temporaryFolder: options.temporaryFolder ?? tmpdir(), version };
+    this.#log = log;
+  }
+
+  async listen(listener: DockerListener): Promise<ListeningDockerApi> {
+    const upgraded = new Set<Duplex>();
+    const server = createServer((request, response) => void this.#serve(request, response, undefined, request));
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      if (head.length > 0) socket.unshift(head);
+      const response = new ServerResponse(request);
+      response.assignSocket(socket as Socket);
+      upgraded.add(socket);
+      socket.once('close', () => upgraded.delete(socket));
+      void this.#serve(request, response, { socket, isTaken: false }, socket);
+    });
+    // Attached containers and followed logs may be silent for days, and uploads of contexts slow.
+    server.requestTimeout = 0;
+    server.timeout = 0;
+    const url = 'socketPath' in listener ? await listenOnSocket(server, listener) : await listenOnTcp(server, listener);
+    return { url, [Symbol.asyncDispose]: () => closed(server, upgraded, listener) };
+  }
+
+  /** Never rejects: what goes wrong is answered. */
+  async #serve(request: IncomingMessage, response: ServerResponse, upgraded: Call['upgraded'], body: Call['body']): Promise<void> {
+    const gone = new AbortController();
+    const connection = upgraded?.socket ?? response;
+    const leave = (): void => gone.abort(new GantryError('cancelled', 'the client went away'));
+    connection.once('close', leave);
+    // A reset of an upgraded connection is the client's way to leave.
+    connection.on('error', leave);
+    try {
+      await this.#dispatch(request, response, upgraded, body, gone.signal);
+    } catch (error) {
+      this.#fail(request, response, upgraded, toGantryError(error));
+    }
+    if (upgraded === undefined && !request.complete) request.resume();
+  }
+
+  async #dispatch(request: IncomingMessage, response: ServerResponse, upgraded: Call['upgraded'], body: Call['body'], signal: AbortSignal): Promise<void> {
+    response.setHeader('server', `Gantry/${this.#services.version} (linux)`);
+    response.setHeader('api-version', formatApiVersion(maxApiVersion));
+    response.setHeader('docker-experimental', 'false');
+    response.setHeader('ostype', 'linux');
+    const { version, path } = splitVersion(new URL(request.url ?? '/', 'http://docker').pathname);
+    const method = request.method ?? 'GET';
+    const found = this.#router.find(method, path);
+    if ('allowed' in found) {
+      if (found.allowed.length === 0) throw new GantryError('not-found', 'page not found');
+      response.setHeader('allow', found.allowed.join(', '));
+      throw new GantryError('unsupported', `${method} ${path} is not supported`);
+    }
+    const isTaken = upgraded !== undefined && found.route.isHijacked;
+    await found.route.handle({ request, response, upgraded: isTaken ? upgraded : undefined, apiVersion: version, params: found.params, signal, body }, this.#services);
+    // A client that asked for an upgrade where there is none gets a plain answer, and the connection ends with it.
+    if (upgraded !== undefined && !isTaken) response.once('finish', () => upgraded.socket.end());
+  }
+
+  #fail(request: IncomingMessage, response: ServerResponse, upgraded: Call['upgraded'], error: GantryError): void {
+    if (error.code === 'internal') this.#log.error('docker request failed', { method: request.method, url: request.url, err: error });
+    if (response.headersSent || upgraded?.isTaken === true || response.destroyed) {
+      // The status is out: only the end of the connection can tell.
+      (upgraded?.socket ?? response).destroy();
+      return;
+    }
+    if (isError(error, 'cancelled') && upgraded?.socket.destroyed === true) return;
+    const { status, body } = errorAnswer(error);
+    response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...(request.complete && upgraded === undefined ? {} : { connection: 'close' }) });
+    response.end(request.method === 'HEAD' ? undefined : body, () => upgraded?.socket.end());
+  }
+}
+
+async function listenOnSocket(server: Server, { socketPath, groupId }: { socketPath: string; groupId?: number }): Promise<string> {
+  await mkdir(dirname(socketPath), { recursive: true });
+  if (await isAnswered(socketPath)) throw new GantryError('already-exists', `another program listens on ${socketPath}`);
+  await rm(socketPath, { force: true });
+  // Nobody else may connect in the moment before the mode is set.
+  const mask = process.umask(0o177);
+  try {
+    await listening(server, { path: socketPath });
+  } finally {
+    process.umask(mask);
+  }
+  if (groupId !== undefined) await chown(socketPath, 0, groupId);
+  await chmod(socketPath, 0o660);
+  return `unix://${socketPath}`;
+}
+
+async function listenOnTcp(server: Server, { host, port }: { host: string; port: number }): Promise<string> {
+  if (!/^(127(\.\d{1,3}){3}|::1|localhost)$/.test(host)) throw new GantryError('forbidden', `the Docker API listens without TLS on loopback only, not on ${host}`);
+  await listening(server, { host, port });
+  return `tcp://${host}:${(server.address() as AddressInfo).port}`;
+}
+
+/** Whether a program answers at the socket; a file that a crash left does not. */
+function isAnswered(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createConnection(socketPath);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+}
+
+function listening(server: Server, address: { path: string } | { host: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(new GantryError('unavailable', `cannot listen on ${JSON.stringify(address)}`, { cause: error })));
+    server.listen(address, () => resolve());
+  });
+}
+
+async function closed(server: Server, upgraded: ReadonlySet<Duplex>, listener: DockerListener): Promise<void> {
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+    for (const socket of upgraded) socket.destroy();
+  });
+  if ('socketPath' in listener) await rm(listener.socketPath, { force: true });
+}

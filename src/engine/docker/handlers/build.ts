@@ -1,0 +1,95 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { GantryError, toGantryError } from '../../../kernel/mod.ts';
+import { decompressed, sniffed } from '../../images/compression.ts';
+import { defaultLayerLimits } from '../../images/types.ts';
+import { unpackArchive } from '../../images/unpack-layer.ts';
+import type { ImageBuildRequest } from '../../ports.ts';
+import { type Call, type DockerServices, openJsonStream } from '../call.ts';
+import { errorMessage } from '../docker-error.ts';
+import { flag, integer, json, list, refusedRoute, type Route, route, text } from '../route.ts';
+
+const textMap = z.record(z.string(), z.string().nullable());
+
+const query = {
+  dockerfile: text,
+  t: list,
+  q: flag,
+  nocache: flag,
+  pull: flag,
+  rm: flag,
+  forcerm: flag,
+  buildargs: json(textMap),
+  labels: json(textMap),
+  target: text,
+  networkmode: text,
+  version: integer,
+  buildid: text,
+} as const;
+
+interface BuildQuery {
+  dockerfile: string | undefined;
+  t: string[];
+  q: boolean;
+  nocache: boolean;
+  pull: boolean;
+  buildargs: Record<string, string | null> | undefined;
+  labels: Record<string, string | null> | undefined;
+  target: string | undefined;
+  networkmode: string | undefined;
+  version: number | undefined;
+}
+
+/** `POST /build`: the context is the body. From the first line on, errors are told in the stream. */
+async function build(call: Call, services: DockerServices, asked: BuildQuery): Promise<void> {
+  const { builder, log } = services;
+  if (builder === undefined) throw new GantryError('unsupported', 'this engine has no builder');
+  if (asked.version === 2) throw new GantryError('unsupported', "BuildKit's protocol is not spoken here: use DOCKER_BUILDKIT=0");
+  const network = asked.networkmode ?? 'default';
+  if (!['default', 'none', 'host', 'bridge'].includes(network)) throw new GantryError('unsupported', `networkmode ${JSON.stringify(network)} is not supported for builds`);
+  const contextFolder = await mkdtemp(join(services.temporaryFolder, 'context-'));
+  try {
+    await unpackArchive(decompressed(...(await sniffed(call.body as AsyncIterable<Uint8Array>))), contextFolder, '', { what: 'build context', limits: defaultLayerLimits }, call.signal);
+    const request: ImageBuildRequest = {
+      contextFolder,
+      dockerfilePath: asked.dockerfile ?? 'Dockerfile',
+      tags: asked.t,
+      ...(asked.target === undefined ? {} : { target: asked.target }),
+      buildArgs: withoutNulls(asked.buildargs),
+      labels: withoutNulls(asked.labels),
+      noCache: asked.nocache,
+      pull: asked.pull,
+      network: network === 'bridge' ? 'default' : (network as ImageBuildRequest['network']),
+    };
+    const output = openJsonStream(call);
+    try {
+      const id = await builder.build(request, (line) => asked.q || output.write({ stream: line }), call.signal);
+      output.write({ aux: { ID: id } });
+      if (asked.q) output.write({ stream: `${id}\n` });
+    } catch (error) {
+      const failure = toGantryError(error);
+      if (failure.code === 'internal') log.warn('a build failed', { err: failure });
+      const message = errorMessage(failure);
+      const code = typeof failure.details['exitCode'] === 'number' ? { code: failure.details['exitCode'] } : {};
+      output.write({ errorDetail: { ...code, message }, error: message });
+    }
+    output.end();
+  } finally {
+    await rm(contextFolder, { recursive: true, force: true });
+  }
+}
+
+/** A build argument without a value (null) is one the client's environment does not have: as if it was not given. */
+function withoutNulls(map: Record<string, string | null> | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(map ?? {}).filter((entry): entry is [string, string] => entry[1] !== null));
+}
+
+export const buildRoutes: readonly Route[] = [
+  route({
+    method: 'POST', path: '/build', summary: 'Build an image', isHijacked: false, query, handle: build,
+    note: 'the classic end point with a tar context; limits, extra hosts, remote contexts, squash, cache-from and platform are refused. There are no intermediate containers for rm and forcerm to remove',
+  }),
+  refusedRoute('POST', '/build/prune', 'Delete builder cache', 'the builder keeps its cache within its own budget'),
+  refusedRoute('POST', '/build/cancel', 'Cancel a build', 'a build stops when its client goes away'),
+];

@@ -1,0 +1,185 @@
+import { type Digest, familiarImageReference, formatImageReference, parseImageReference } from '../../../api/mod.ts';
+import { GantryError, toGantryError } from '../../../kernel/mod.ts';
+import { parsePlatform } from '../../images/platform.ts';
+import type { Image, RemovedImage, TransferProgress } from '../../images/types.ts';
+import { type Call, type DockerServices, openJsonStream, sendEmpty, sendJson } from '../call.ts';
+import { errorMessage } from '../docker-error.ts';
+import { flagFilter, lacksLabels, matchesAny, matchesLabels, parseFilters, parseTime } from '../filters.ts';
+import { parseRegistryAuth } from '../registry-auth.ts';
+import { flag, list, optionalFlag, refusedRoute, type Route, route, text } from '../route.ts';
+import { createdSeconds, historyView, imageInspectView, imageSummaryView } from '../views/image.ts';
+
+const imageFilters = ['before', 'dangling', 'label', 'label!', 'reference', 'since', 'until'];
+
+function listImages(call: Call, { engine, images }: DockerServices, query: { filters: string | undefined }): void {
+  const filters = parseFilters(query.filters, imageFilters);
+  const dangling = flagFilter(filters, 'dangling');
+  const created = (name: string): number => createdSeconds(images.get(name).config);
+  const before = filters.get('before')?.map(created);
+  const since = filters.get('since')?.map(created);
+  const until = filters.get('until')?.map((value) => parseTime(value, Date.now()).getTime() / 1000);
+  const isWanted = (image: Image): boolean => {
+    const labels = image.config.config?.Labels ?? {};
+    const seconds = createdSeconds(image.config);
+    return (
+      (dangling === undefined || dangling === (image.references.length === 0)) && matchesLabels(filters, labels) && lacksLabels(filters, labels) && matchesAny(filters, 'reference', (pattern) => matchesReference(image, pattern)) &&
+      (before?.every((time) => seconds < time) ?? true) && (since?.every((time) => seconds > time) ?? true) && (until?.every((time) => seconds < time) ?? true)
+    );
+  };
+  const containers = engine.containers.list();
+  const selected = images.list().filter(isWanted).toSorted((a, b) => createdSeconds(b.config) - createdSeconds(a.config));
+  sendJson(call, 200, selected.map((image) => imageSummaryView(image, containers.filter(({ spec }) => spec.image.id === image.id).length)));
+}
+
+/** Patterns match whole names or names without tag, with Go's path wildcards: `*` does not cross a slash. */
+function matchesReference({ references }: Image, pattern: string): boolean {
+  const expression = new RegExp(`^${pattern.replace(/[.+^${}()|\\]/g, '\\$&').replaceAll('*', '[^/]*').replaceAll('?', '[^/]')}$`);
+  return references.some((name) => {
+    const reference = parseImageReference(name);
+    const familiar = familiarImageReference(reference);
+    const { tag: _, ...repository } = reference;
+    return [familiar, name, familiarImageReference(repository), formatImageReference(repository)].some((candidate) => expression.test(candidate));
+  });
+}
+
+/** `docker pull`; `fromSrc` is `docker import`, which is refused. */
+async function createImage(call: Call, services: DockerServices, query: { fromImage: string | undefined; fromSrc: string | undefined; repo: string | undefined; tag: string | undefined; platform: string | undefined }): Promise<void> {
+  if (query.fromSrc !== undefined) throw new GantryError('unsupported', 'docker import is not supported; use docker load or docker build');
+  if (query.fromImage === undefined) throw new GantryError('invalid', 'fromImage names the image');
+  if (query.repo !== undefined) throw new GantryError('invalid', 'repo belongs to fromSrc');
+  const reference = joinTag(query.fromImage, query.tag);
+  const credentials = parseRegistryAuth(call.request.headers['x-registry-auth']);
+  parseImageReference(reference);
+  const platform = query.platform === undefined ? undefined : parsePlatform(query.platform);
+  await transfer(call, async (progress) => {
+    const image = await services.images.pull(reference, { policy: 'always', progress, ...(credentials === undefined ? {} : { credentials }), ...(platform === undefined ? {} : { platform }) }, call.signal);
+    publish(services, 'pull', familiarImageReference(parseImageReference(reference)), image.config.config?.Labels ?? {});
+  });
+}
+
+function joinTag(name: string, tag: string | undefined): string {
+  if (tag === undefined) return name;
+  return tag.includes(':') ? `${name}@${tag}` : `${name}:${tag}`;
+}
+
+async function pushImage(call: Call, services: DockerServices, query: { tag: string | undefined }): Promise<void> {
+  const name = call.params['name'] ?? '';
+  const reference = formatImageReference(parseImageReference(joinTag(name, query.tag)));
+  const credentials = parseRegistryAuth(call.request.headers['x-registry-auth']);
+  if (services.images.find(reference) === undefined) throw new GantryError('not-found', `An image does not exist locally with the tag: ${name}`);
+  await transfer(call, async (progress, write) => {
+    const digest = await services.images.push(reference, { progress, ...(credentials === undefined ? {} : { credentials }) }, call.signal);
+    write({ progressDetail: {}, aux: { Tag: parseImageReference(reference).tag ?? '', Digest: digest, Size: 0 } });
+    publish(services, 'push', familiarImageReference(parseImageReference(reference)), {});
+  });
+}
+
+/** Streams progress. What fails after the first line is told in the stream: the status is out by then. */
+async function transfer(call: Call, work: (progress: (event: TransferProgress) => void, write: (value: unknown) => void) => Promise<void>): Promise<void> {
+  let output: ReturnType<typeof openJsonStream> | undefined;
+  const write = (value: unknown): void => (output ??= openJsonStream(call)).write(value);
+  try {
+    await work((event) => write(progressView(event)), write);
+  } catch (error) {
+    if (output === undefined) throw error;
+    const message = errorMessage(toGantryError(error));
+    write({ errorDetail: { message }, error: message });
+  }
+  (output ??= openJsonStream(call)).end();
+}
+
+function progressView({ id, status, current, total }: TransferProgress): Record<string, unknown> {
+  const detail = current === undefined ? {} : { current, ...(total === undefined ? {} : { total }) };
+  const bar = current === undefined || total === undefined ? {} : { progress: progressBar(current, total) };
+  return { status, progressDetail: detail, ...bar, ...(id === undefined || id === '' ? {} : { id }) };
+}
+
+function progressBar(current: number, total: number): string {
+  const done = Math.round(Math.min(current / Math.max(total, 1), 1) * 50);
+  return `[${'='.repeat(Math.max(done - 1, 0))}${done > 0 ? '>' : ''}${' '.repeat(50 - done)}] ${megabytes(current)}/${megabytes(total)}`;
+}
+
+function megabytes(bytes: number): string {
+  return bytes < 1_000_000 ? `${(bytes / 1000).toPrecision(4)}kB` : `${(bytes / 1_000_000).toPrecision(4)}MB`;
+}
+
+async function tagImage(call: Call, services: DockerServices, query: { repo: string | undefined; tag: string | undefined }): Promise<void> {
+  if (query.repo === undefined) throw new GantryError('invalid', 'repo names the repository');
+  const reference = joinTag(query.repo, query.tag);
+  await services.images.tag(call.params['name'] ?? '', reference);
+  publish(services, 'tag', familiarImageReference(parseImageReference(reference)), {});
+  sendEmpty(call, 201);
+}
+
+async function removeImage(call: Call, services: DockerServices, { force }: { force: boolean }): Promise<void> {
+  const removed = await services.images.remove(call.params['name'] ?? '', { isForced: force }, call.signal);
+  for (const entry of removed) publishRemoval(services, entry);
+  sendJson(call, 200, removed.map(removedView));
+}
+
+function removedView(entry: RemovedImage): Record<string, string> {
+  return 'untagged' in entry ? { Untagged: entry.untagged } : { Deleted: entry.deleted };
+}
+
+async function pruneImages(call: Call, services: DockerServices, query: { filters: string | undefined }): Promise<void> {
+  const filters = parseFilters(query.filters, ['dangling', 'label', 'label!', 'until']);
+  const until = filters.get('until')?.map((value) => parseTime(value, Date.now()).getTime() / 1000);
+  const filter = (image: Image): boolean => {
+    const labels = image.config.config?.Labels ?? {};
+    return matchesLabels(filters, labels) && lacksLabels(filters, labels) && (until?.every((time) => createdSeconds(image.config) < time) ?? true);
+  };
+  const { removed, freedBytes } = await services.images.prune({ onlyDangling: flagFilter(filters, 'dangling') ?? true, filter }, call.signal);
+  for (const entry of removed) publishRemoval(services, entry);
+  sendJson(call, 200, { ImagesDeleted: removed.length === 0 ? null : removed.map(removedView), SpaceReclaimed: freedBytes });
+}
+
+function publishRemoval(services: DockerServices, entry: RemovedImage): void {
+  if ('untagged' in entry) publish(services, 'untag', entry.untagged, {});
+  else publish(services, 'delete', entry.deleted, {});
+}
+
+function publish({ engine }: DockerServices, action: string, name: string, labels: Record<string, string>): void {
+  engine.events.publish({ type: 'image', action, id: name, attributes: { ...labels, name } });
+}
+
+async function saveImages(call: Call, { images }: DockerServices, names: readonly string[]): Promise<void> {
+  if (names.length === 0) throw new GantryError('invalid', 'names the images to save');
+  for (const name of names) images.get(name);
+  call.response.writeHead(200, { 'content-type': 'application/x-tar' });
+  await images.save(names, call.response, call.signal);
+}
+
+async function loadImages(call: Call, services: DockerServices, _query: { quiet: boolean }): Promise<void> {
+  const loaded = await services.images.load(call.body, call.signal);
+  const output = openJsonStream(call);
+  for (const { image, references } of loaded) {
+    for (const name of references) output.write({ stream: `Loaded image: ${familiarImageReference(parseImageReference(name))}\n` });
+    if (references.length === 0) output.write({ stream: `Loaded image ID: ${image.id}\n` });
+    publish(services, 'load', image.id, {});
+  }
+  output.end();
+}
+
+function history(call: Call, { images }: DockerServices): void {
+  const image = images.get(call.params['name'] ?? '');
+  sendJson(call, 200, historyView(image, (at) => images.layerBytes(image.layers[at] ?? ('' as Digest))));
+}
+
+export const imageRoutes: readonly Route[] = [
+  route({ method: 'GET', path: '/images/json', summary: 'List images', note: 'there are no intermediate images to show with `all`', query: { all: flag, filters: text, digests: flag, 'shared-size': flag, manifests: flag }, handle: listImages }),
+  route({
+    method: 'POST', path: '/images/create', summary: 'Create an image', note: 'pulls; fromSrc (docker import) is refused',
+    query: { fromImage: text, fromSrc: text, repo: text, tag: text, platform: text }, handle: createImage,
+  }),
+  route({ method: 'GET', path: '/images/search', summary: 'Search images', note: 'always refused: the hub\'s search is no part of the registry protocol', query: { term: text, limit: text, filters: text }, handle: () => Promise.reject(new GantryError('unsupported', 'searching registries is not supported')) }),
+  route({ method: 'POST', path: '/images/prune', summary: 'Delete unused images', query: { filters: text }, handle: pruneImages }),
+  route({ method: 'GET', path: '/images/get', summary: 'Export several images', query: { names: list }, handle: (call, services, { names }) => saveImages(call, services, names) }),
+  route({ method: 'POST', path: '/images/load', summary: 'Import images', note: 'docker-archive and OCI layout, plain or compressed with gzip or zstd', query: { quiet: flag }, handle: loadImages }),
+  route({ method: 'GET', path: '/images/{name...}/json', summary: 'Inspect an image', query: { manifests: optionalFlag }, handle: (call, { images }) => sendJson(call, 200, imageInspectView(images.get(call.params['name'] ?? ''))) }),
+  route({ method: 'GET', path: '/images/{name...}/history', summary: 'Get the history of an image', handle: history }),
+  route({ method: 'GET', path: '/images/{name...}/get', summary: 'Export an image', handle: (call, services) => saveImages(call, services, [call.params['name'] ?? '']) }),
+  route({ method: 'POST', path: '/images/{name...}/push', summary: 'Push an image', query: { tag: text }, handle: pushImage }),
+  route({ method: 'POST', path: '/images/{name...}/tag', summary: 'Tag an image', query: { repo: text, tag: text }, handle: tagImage }),
+  route({ method: 'DELETE', path: '/images/{name...}', summary: 'Remove an image', query: { force: flag, noprune: flag }, handle: removeImage }),
+  refusedRoute('GET', '/distribution/{name...}/json', 'Get image information from the registry', 'not implemented'),
+];

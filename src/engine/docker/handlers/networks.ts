@@ -1,0 +1,127 @@
+import { z } from 'zod';
+import { GantryError } from '../../../kernel/mod.ts';
+import type { Engine } from '../../engine.ts';
+import type { NetworkRecord } from '../../types.ts';
+import { type Call, type DockerServices, readJson, sendEmpty, sendJson } from '../call.ts';
+import { planEndpoint } from '../create/container-spec.ts';
+import { type Filters, flagFilter, lacksLabels, matchesAny, matchesLabels, parseFilters, parseTime } from '../filters.ts';
+import { endpointSchema } from '../requests/create-container.ts';
+import { dockerObject, optional, optionalFlag, optionalText, textMap } from '../requests/zero.ts';
+import { flag, type Route, route, text } from '../route.ts';
+import { builtInNetworks, networkView } from '../views/network.ts';
+
+const ipamConfig = dockerObject({ Subnet: optionalText, Gateway: optionalText, IPRange: optionalText }, { AuxiliaryAddresses: 'reserve addresses with IPRange' });
+const createSchema = dockerObject(
+  {
+    Name: z.string({ error: 'names the network' }).min(1, 'names the network'),
+    CheckDuplicate: optionalFlag,
+    Driver: optional(z.enum(['', 'bridge'], { error: 'only the bridge driver is supported' })),
+    Internal: optionalFlag,
+    /** For swarm services; a bridge of one machine is open to its containers anyway. */
+    Attachable: optionalFlag,
+    EnableIPv4: optional(z.literal(true, { error: 'a network without IPv4 is not supported' })),
+    IPAM: optional(dockerObject({ Driver: optional(z.enum(['', 'default'], { error: 'only the default IPAM driver is supported' })), Config: z.array(ipamConfig).nullish().transform((value) => value ?? []), Options: textMap })),
+    Options: textMap,
+    Labels: textMap,
+  },
+  { EnableIPv6: 'IPv6 is not implemented', Ingress: 'this engine is not part of a swarm', Scope: 'networks are local', ConfigOnly: 'this engine is not part of a swarm', ConfigFrom: 'this engine is not part of a swarm' },
+);
+const connectSchema = dockerObject({ Container: z.string().min(1), EndpointConfig: optional(endpointSchema) });
+const disconnectSchema = dockerObject({ Container: z.string().min(1), Force: optionalFlag });
+
+/** Options of the bridge driver that are what this engine does anyway. */
+const acceptedOptions: Readonly<Record<string, string>> = { 'com.docker.network.bridge.enable_icc': 'true', 'com.docker.network.bridge.enable_ip_masquerade': 'true' };
+
+function isUsed(engine: Engine, { id, spec }: NetworkRecord): boolean {
+  return engine.containers.list().some((container) => container.status.endpoints.some(({ networkId }) => networkId === id) || (container.spec.network.mode === 'bridge' && container.spec.network.endpoints.some(({ network }) => network === id || network === spec.name)));
+}
+
+/** The pods' network is the node agent's business: clients of this API do not see it. */
+function visible(engine: Engine): NetworkRecord[] {
+  return engine.networks.list().filter(({ kind }) => kind !== 'pod');
+}
+
+function fits(network: NetworkRecord, filters: Filters, engine: Engine): boolean {
+  const dangling = flagFilter(filters, 'dangling');
+  return (
+    matchesAny(filters, 'name', (value) => network.spec.name.includes(value)) && matchesAny(filters, 'id', (value) => network.id.startsWith(value)) && matchesAny(filters, 'driver', (value) => value === 'bridge') &&
+    matchesAny(filters, 'scope', (value) => value === 'local') && matchesAny(filters, 'type', (value) => (value === 'custom') === (network.kind === 'user')) && matchesLabels(filters, network.spec.labels) &&
+    (dangling === undefined || dangling === (network.kind === 'user' && !isUsed(engine, network)))
+  );
+}
+
+function listNetworks(call: Call, { engine }: DockerServices, query: { filters?: string | undefined }): void {
+  const filters = parseFilters(query.filters, ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type']);
+  const own = visible(engine).filter((network) => fits(network, filters, engine)).map((network) => networkView(network, [], false));
+  const names = filters.get('name');
+  const ids = filters.get('id');
+  const hasOther = ['driver', 'label', 'dangling'].some((name) => filters.has(name)) || filters.get('type')?.includes('custom') === true;
+  const builtIn = hasOther ? [] : builtInNetworks(engine).filter(({ Name, Id }) => (names?.some((value) => String(Name).includes(value)) ?? true) && (ids?.some((value) => String(Id).startsWith(value)) ?? true));
+  sendJson(call, 200, [...own, ...builtIn]);
+}
+
+function inspectNetwork(call: Call, { engine }: DockerServices): void {
+  const name = call.params['id'] ?? '';
+  const builtIn = builtInNetworks(engine).find(({ Name, Id }) => Name === name || Id === name);
+  sendJson(call, 200, builtIn ?? networkView(engine.networks.get(name), engine.containers.list(), true));
+}
+
+async function createNetwork(call: Call, { engine }: DockerServices): Promise<void> {
+  const request = await readJson(call, createSchema);
+  for (const [name, value] of Object.entries(request.Options)) if (acceptedOptions[name] !== value) throw new GantryError('unsupported', `network option ${name}=${value} is not supported`);
+  const [config, ...others] = request.IPAM?.Config ?? [];
+  if (others.length > 0) throw new GantryError('unsupported', 'a network with several subnets is not supported');
+  const filled = (value: string | undefined): value is string => value !== undefined && value !== '';
+  const record = await engine.networks.create({
+    name: request.Name,
+    isInternal: request.Internal ?? false,
+    labels: request.Labels,
+    options: request.Options,
+    ...(filled(config?.Subnet) ? { subnet: config.Subnet } : {}),
+    ...(filled(config?.Gateway) ? { gateway: config.Gateway } : {}),
+    ...(filled(config?.IPRange) ? { addressRange: config.IPRange } : {}),
+  }, call.signal);
+  sendJson(call, 201, { Id: record.id, Warning: '' });
+}
+
+async function connect(call: Call, { engine }: DockerServices): Promise<void> {
+  const { Container, EndpointConfig } = await readJson(call, connectSchema);
+  const { network: _, ...endpoint } = planEndpoint('', EndpointConfig, undefined);
+  await engine.networks.connect(call.params['id'] ?? '', engine.containers.get(Container).id, endpoint, call.signal);
+  sendEmpty(call, 200);
+}
+
+async function disconnect(call: Call, { engine }: DockerServices): Promise<void> {
+  const { Container, Force } = await readJson(call, disconnectSchema);
+  await engine.networks.disconnect(call.params['id'] ?? '', engine.containers.get(Container).id, { force: Force ?? false }, call.signal);
+  sendEmpty(call, 200);
+}
+
+async function pruneNetworks(call: Call, { engine }: DockerServices, query: { filters?: string | undefined }): Promise<void> {
+  const filters = parseFilters(query.filters, ['label', 'label!', 'until']);
+  const [until] = filters.get('until') ?? [];
+  const before = until === undefined ? Infinity : parseTime(until, Date.now()).getTime();
+  const deleted: string[] = [];
+  for (const network of engine.networks.list()) {
+    if (network.kind !== 'user' || isUsed(engine, network) || Date.parse(network.createdAt) > before) continue;
+    if (!matchesLabels(filters, network.spec.labels) || !lacksLabels(filters, network.spec.labels)) continue;
+    await engine.networks.remove(network.id, call.signal);
+    deleted.push(network.spec.name);
+  }
+  sendJson(call, 200, { NetworksDeleted: deleted });
+}
+
+async function removeNetwork(call: Call, { engine }: DockerServices): Promise<void> {
+  await engine.networks.remove(call.params['id'] ?? '', call.signal);
+  sendEmpty(call, 204);
+}
+
+export const networkRoutes: readonly Route[] = [
+  route({ method: 'GET', path: '/networks', summary: 'List networks', query: { filters: text }, handle: listNetworks }),
+  route({ method: 'GET', path: '/networks/{id}', summary: 'Inspect a network', query: { verbose: flag, scope: text }, handle: inspectNetwork }),
+  route({ method: 'POST', path: '/networks/create', summary: 'Create a network', note: 'bridge networks with one IPv4 subnet', handle: createNetwork }),
+  route({ method: 'DELETE', path: '/networks/{id}', summary: 'Remove a network', handle: removeNetwork }),
+  route({ method: 'POST', path: '/networks/{id}/connect', summary: 'Connect a container to a network', handle: connect }),
+  route({ method: 'POST', path: '/networks/{id}/disconnect', summary: 'Disconnect a container from a network', handle: disconnect }),
+  route({ method: 'POST', path: '/networks/prune', summary: 'Delete unused networks', query: { filters: text }, handle: pruneNetworks }),
+];

@@ -1,0 +1,141 @@
+import { cpus, hostname, release } from 'node:os';
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { isError } from '../../../kernel/mod.ts';
+import type { EngineEvent } from '../../types.ts';
+import { formatApiVersion, maxApiVersion, minApiVersion } from '../api-version.ts';
+import { type Call, type DockerServices, openJsonStream, readJson, sendJson } from '../call.ts';
+import { type Filters, matchesAny, parseFilters, parseTime } from '../filters.ts';
+import { refusedRoute, type Route, route, text, list } from '../route.ts';
+import { hostPlatform } from '../../images/platform.ts';
+import { imageSummaryView } from '../views/image.ts';
+import { summaryView } from '../views/container.ts';
+import { volumeView } from './volumes.ts';
+
+function ping({ request, response }: Call): void {
+  response.writeHead(200, {
+    'api-version': formatApiVersion(maxApiVersion),
+    // 1: clients build through POST /build. BuildKit's session protocol is not spoken here.
+    'builder-version': '1',
+    'docker-experimental': 'false',
+    ostype: 'linux',
+    swarm: 'inactive',
+    'cache-control': 'no-cache, no-store, must-revalidate',
+    pragma: 'no-cache',
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': 2,
+  });
+  response.end(request.method === 'HEAD' ? undefined : 'OK');
+}
+
+function version(call: Call, { engine, version: own }: DockerServices): void {
+  const { architecture } = hostPlatform();
+  const api = { ApiVersion: formatApiVersion(maxApiVersion), MinAPIVersion: formatApiVersion(minApiVersion), Os: 'linux', Arch: architecture, KernelVersion: release(), GitCommit: '', GoVersion: '', BuildTime: '' };
+  sendJson(call, 200, {
+    Platform: { Name: 'Gantry' },
+    Version: own,
+    ...api,
+    Components: [
+      { Name: 'Engine', Version: own, Details: { ...api, Experimental: 'false' } },
+      { Name: engine.info.runtimeName, Version: engine.info.runtimeVersion, Details: {} },
+    ],
+  });
+}
+
+function info(call: Call, { engine, images, version: own }: DockerServices): void {
+  const containers = engine.containers.list();
+  const count = (...states: string[]): number => containers.filter(({ status }) => states.includes(status.state)).length;
+  const memory = /^MemTotal:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1];
+  const system = /^PRETTY_NAME="?([^"\n]*)"?/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'Linux';
+  const has = { MemoryLimit: true, SwapLimit: true, CpuCfsPeriod: true, CpuCfsQuota: true, CPUShares: true, CPUSet: true, PidsLimit: true, OomKillDisable: engine.info.cgroupVersion === 1 };
+  const runtime = { path: engine.info.runtimeName, status: {} };
+  sendJson(call, 200, {
+    ID: engine.info.instanceId, Name: hostname(), ServerVersion: own, Containers: containers.length, ContainersRunning: count('running'), ContainersPaused: count('paused'), ContainersStopped: count('created', 'exited', 'restarting'),
+    Images: images.list().length, Driver: 'overlay2', DriverStatus: [['Backing Filesystem', 'overlayfs']], Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'null'], Authorization: null, Log: ['json-file'] },
+    ...has, IPv4Forwarding: true, Debug: false, NFd: 0, NGoroutines: 0, SystemTime: new Date().toISOString(), LoggingDriver: 'json-file', CgroupDriver: 'cgroupfs', CgroupVersion: String(engine.info.cgroupVersion), NEventsListener: 0,
+    KernelVersion: release(), OperatingSystem: system, OSVersion: '', OSType: 'linux', Architecture: process.arch === 'x64' ? 'x86_64' : process.arch, NCPU: cpus().length, MemTotal: Number(memory ?? 0) * 1024,
+    IndexServerAddress: 'https://index.docker.io/v1/', RegistryConfig: { InsecureRegistryCIDRs: ['127.0.0.0/8'], IndexConfigs: {}, Mirrors: [] }, GenericResources: null, DockerRootDir: engine.info.rootFolder, HttpProxy: '', HttpsProxy: '', NoProxy: '',
+    Labels: [], ExperimentalBuild: false, Runtimes: { [engine.info.runtimeName]: runtime }, DefaultRuntime: engine.info.runtimeName,
+    Swarm: { NodeID: '', NodeAddr: '', LocalNodeState: 'inactive', ControlAvailable: false, Error: '', RemoteManagers: null }, LiveRestoreEnabled: true, Isolation: '', InitBinary: '', ContainerdCommit: { ID: '' }, RuncCommit: { ID: engine.info.runtimeVersion },
+    InitCommit: { ID: '' }, SecurityOptions: ['name=seccomp,profile=builtin', ...(engine.info.cgroupVersion === 2 ? ['name=cgroupns'] : [])], Warnings: null, CDISpecDirs: [],
+  });
+}
+
+const eventFilters = ['container', 'daemon', 'event', 'image', 'label', 'network', 'scope', 'type', 'volume'];
+
+/** `GET /events`: what is kept from `since` on, then what happens until `until` or until the client leaves. */
+async function events(call: Call, { engine }: DockerServices, query: { since?: string | undefined; until?: string | undefined; filters?: string | undefined }): Promise<void> {
+  const filters = parseFilters(query.filters, eventFilters);
+  const now = Date.now();
+  const until = query.until === undefined ? undefined : parseTime(query.until, now).getTime();
+  const stop = until === undefined ? call.signal : AbortSignal.any([call.signal, AbortSignal.timeout(Math.max(0, until - now))]);
+  const since = query.since === undefined ? {} : { sinceNanos: BigInt(Math.floor(parseTime(query.since, now).getTime())) * 1_000_000n };
+  const source = engine.events.subscribe(since, stop);
+  const output = openJsonStream(call);
+  for await (const event of source) {
+    if (until !== undefined && event.timeNanos > BigInt(until) * 1_000_000n) break;
+    if (event.type !== 'sandbox' && isWanted(event, filters)) output.write(eventView(event));
+  }
+  output.end();
+}
+
+function isWanted({ type, action, id, attributes }: EngineEvent, filters: Filters): boolean {
+  const names = (kind: string): boolean => matchesAny(filters, kind, (value) => type === kind && (id === value || id.startsWith(value) || attributes['name'] === value || attributes['image'] === value));
+  const ofImage = matchesAny(filters, 'image', (value) => (type === 'image' ? id === value || attributes['name'] === value : attributes['image'] === value));
+  return (
+    matchesAny(filters, 'type', (value) => type === value) && matchesAny(filters, 'event', (value) => action === value || action.startsWith(`${value}:`)) && matchesAny(filters, 'scope', (value) => value === 'local') &&
+    matchesAny(filters, 'daemon', () => false) && names('container') && names('network') && names('volume') && ofImage &&
+    (filters.get('label') ?? []).every((label) => (label.includes('=') ? attributes[label.split('=', 1)[0] ?? ''] === label.slice(label.indexOf('=') + 1) : label in attributes))
+  );
+}
+
+function eventView({ type, action, id, attributes, timeNanos }: EngineEvent): Record<string, unknown> {
+  const legacy = type === 'container' ? { status: action, id, from: attributes['image'] ?? '' } : type === 'image' ? { status: action, id } : {};
+  return { ...legacy, Type: type, Action: action, Actor: { ID: id, Attributes: attributes }, scope: 'local', time: Number(timeNanos / 1_000_000_000n), timeNano: Number(timeNanos) };
+}
+
+const authSchema = z.looseObject({ username: z.string().optional(), password: z.string().optional(), serveraddress: z.string().optional(), identitytoken: z.string().optional() });
+
+/** `docker login` stores what it was given: whether it is right shows with the first pull or push. */
+async function auth(call: Call): Promise<void> {
+  await readJson(call, authSchema);
+  sendJson(call, 200, { Status: 'Login Succeeded', IdentityToken: '' });
+}
+
+/** `docker system df`. */
+function diskUsage(call: Call, { engine, images }: DockerServices, { type }: { type: string[] }): void {
+  const wants = (name: string): boolean => type.length === 0 || type.includes(name);
+  const containers = engine.containers.list();
+  sendJson(call, 200, {
+    LayersSize: images.layersBytes(),
+    Images: wants('image') ? images.list().map((image) => imageSummaryView(image, containers.filter(({ spec }) => spec.image.id === image.id).length)) : null,
+    Containers: wants('container') ? containers.map((record) => summaryView(record, engine, Date.now(), undefined)) : null,
+    Volumes: wants('volume') ? engine.volumes.list().map((volume) => ({ ...volumeView(volume), UsageData: { Size: -1, RefCount: containers.filter(({ spec }) => spec.mounts.some((mount) => mount.type === 'volume' && mount.volume === volume.name)).length } })) : null,
+    BuildCache: wants('build-cache') ? [] : null,
+  });
+}
+
+/** Whether an error only says that the client has gone. */
+export function isGone(error: unknown): boolean {
+  return isError(error, 'cancelled');
+}
+
+export const systemRoutes: readonly Route[] = [
+  route({ method: 'GET', path: '/_ping', summary: 'Ping', handle: ping }),
+  route({ method: 'HEAD', path: '/_ping', summary: 'Ping', handle: ping }),
+  route({ method: 'GET', path: '/version', summary: 'Version', handle: version }),
+  route({ method: 'GET', path: '/info', summary: 'System information', handle: info }),
+  route({ method: 'GET', path: '/events', summary: 'Monitor events', note: 'keeps the last 1000 events, until the agent restarts', query: { since: text, until: text, filters: text }, handle: events }),
+  route({ method: 'POST', path: '/auth', summary: 'Check auth configuration', note: 'accepts what it is given; the registry decides at the first pull or push', handle: auth }),
+  route({ method: 'GET', path: '/system/df', summary: 'Data usage', note: 'sizes of volumes and writable layers are not measured', query: { type: list }, handle: diskUsage }),
+  refusedRoute('POST', '/session', 'Interactive session', "BuildKit's session protocol is not spoken here; docker build uses the classic end point"),
+  refusedRoute('POST', '/grpc', 'BuildKit connection', "BuildKit's protocol is not spoken here"),
+  refusedRoute('GET', '/swarm', 'Swarm', 'this engine is not part of a swarm; use the Kubernetes API'),
+  refusedRoute('POST', '/swarm/{action}', 'Swarm', 'this engine is not part of a swarm; use the Kubernetes API'),
+  refusedRoute('GET', '/nodes', 'Swarm nodes', 'this engine is not part of a swarm; use the Kubernetes API'),
+  refusedRoute('GET', '/services', 'Swarm services', 'this engine is not part of a swarm; use the Kubernetes API'),
+  refusedRoute('GET', '/tasks', 'Swarm tasks', 'this engine is not part of a swarm; use the Kubernetes API'),
+  refusedRoute('GET', '/secrets', 'Swarm secrets', 'this engine is not part of a swarm; use the Kubernetes API'),
+  refusedRoute('GET', '/configs', 'Swarm configs', 'this engine is not part of a swarm; use the Kubernetes API'),
+  refusedRoute('GET', '/plugins', 'Plugins', 'there are no plugins'),
+];

@@ -1,0 +1,42 @@
+import type { Engine } from '../../engine.ts';
+import type { ContainerRecord, NetworkRecord } from '../../types.ts';
+import { endpointId } from './container.ts';
+
+/** A network as list and inspect answer it. `isDetailed` adds the containers. */
+export function networkView(network: NetworkRecord, containers: readonly ContainerRecord[], isDetailed: boolean): Record<string, unknown> {
+  const { spec } = network;
+  return {
+    Name: spec.name,
+    Id: network.id,
+    Created: network.createdAt,
+    Scope: 'local',
+    Driver: 'bridge',
+    EnableIPv4: true,
+    EnableIPv6: false,
+    IPAM: { Driver: 'default', Options: {}, Config: [{ Subnet: network.subnet, Gateway: network.gateway, ...(spec.addressRange === undefined ? {} : { IPRange: spec.addressRange }) }] },
+    Internal: spec.isInternal,
+    Attachable: false,
+    Ingress: false,
+    ConfigFrom: { Network: '' },
+    ConfigOnly: false,
+    Containers: isDetailed ? Object.fromEntries(containers.flatMap((container) => endpointEntries(container, network.id))) : {},
+    Options: { 'com.docker.network.bridge.name': network.bridgeName, ...spec.options },
+    Labels: spec.labels,
+  };
+}
+
+function endpointEntries(container: ContainerRecord, networkId: string): [string, Record<string, string>][] {
+  return container.status.endpoints
+    .filter((endpoint) => endpoint.networkId === networkId)
+    .map((endpoint) => [container.id, {
+      Name: container.spec.name, EndpointID: endpointId(container, endpoint), MacAddress: endpoint.macAddress, IPv4Address: `${endpoint.ipv4Address}/${endpoint.prefixLength}`, IPv6Address: '',
+    }]);
+}
+
+/** `host` and `none`, which every Docker has and which are no bridges. */
+export function builtInNetworks(engine: Engine): Record<string, unknown>[] {
+  return ['host', 'none'].map((name) => ({
+    Name: name, Id: `${engine.info.instanceId}${name === 'host' ? 'b' : 'c'}`.padEnd(64, '0'), Created: '0001-01-01T00:00:00Z', Scope: 'local', Driver: name === 'none' ? 'null' : 'host', EnableIPv4: true, EnableIPv6: false,
+    IPAM: { Driver: 'default', Options: null, Config: [] }, Internal: false, Attachable: false, Ingress: false, ConfigFrom: { Network: '' }, ConfigOnly: false, Containers: {}, Options: {}, Labels: {},
+  }));
+}
