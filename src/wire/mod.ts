@@ -4,6 +4,7 @@
  */
 export * from './docker-stream.ts';
 export * from './kubernetes-protobuf.ts';
+export * from './openapi-v2.ts';
 export * from './remote-command.ts';
 export * from './spdy-frames.ts';
 export * from './tar-header.ts';

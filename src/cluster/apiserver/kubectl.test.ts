@@ -98,7 +98,7 @@ test('kubectl creates with typed commands, which send protobuf', { skip }, async
 test('kubectl discovers and explains', { skip }, async () => {
   await using kubectl = await Kubectl.open();
   await play(kubectl, [
-    { args: 'apply -f -', input: gantryDefinitions.map((given) => JSON.stringify(given)).join('\n'), out: /customresourcedefinition\.apiextensions\.k8s\.io\/repositories\.gantry\.dev created/ },
+    { args: 'apply -f -', input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: gantryDefinitions }), out: /customresourcedefinition\.apiextensions\.k8s\.io\/repositories\.gantry\.dev created/ },
     { args: 'wait --for=condition=Established crd/repositories.gantry.dev --timeout=10s', out: /condition met/ },
     { args: 'api-resources', out: /repositories\s+repo\s+gantry\.dev\/v1\s+true\s+Repository/ },
     { args: 'api-versions', out: /^apiextensions\.k8s\.io\/v1$/m },
