@@ -5,7 +5,7 @@ import { Informers, openKubeClient } from '../client/mod.ts';
 import { DnsServer, parseResolvConf } from '../cluster/dns/mod.ts';
 import { type ExtraRoute, NodeAgent } from '../cluster/node/mod.ts';
 import { ServiceProxy } from '../cluster/proxy/mod.ts';
-import { type Engine, openEngine, openImageStore } from '../engine/mod.ts';
+import { type Engine, openDockerApi, openEngine, openImageStore } from '../engine/mod.ts';
 import { openNftables } from '../host/mod.ts';
 import { aborted, type Logger, readTextIfExists, runServices, type Service } from '../kernel/mod.ts';
 import { bootstrapStoreOf } from './adapters/bootstrap-store.ts';
@@ -36,10 +36,19 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   parts.use(await AgentSocket.open(paths.agentSocket, commands, log));
   const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: credentials.pki.ca.cert, clientCert: credentials.pki.agent.cert, clientKey: credentials.pki.agent.key, userAgent: 'gantry-agent' }));
   const informers = new Informers(client, log);
-  const { imageBuilds } = await openBuildServices(instance, credentials, { client, informers, engine, images, environment, parts, log });
+  const { imageBuilder, imageBuilds } = await openBuildServices(instance, credentials, { client, informers, engine, images, environment, parts, log });
+  const docker = await openDockerApi({ engine, images, builder: imageBuilder, temporaryFolder: join(paths.builder, 'contexts'), version, log });
+  parts.use(await docker.listen({ socketPath: paths.dockerSocket }));
+  for (const address of settings.dockerListen ?? []) parts.use(await docker.listen(tcpListener(address)));
   const services = await openNodeServices(instance, credentials, { client, informers, engine, runtime: createContainerRuntime(engine, images), extraRoutes: [imageBuilds.logRoute], parts, log });
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
   await runServices([[informers], services.network, [services.node, imageBuilds], [ready]], log, signal);
+}
+
+/** The settings have checked that it is loopback. */
+function tcpListener(address: string): { host: string; port: number } {
+  const { hostname, port } = new URL(address);
+  return { host: hostname, port: Number(port) };
 }
 
 interface NodeParts {

@@ -2,7 +2,6 @@ import { chown, chmod, mkdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { createConnection, type AddressInfo, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { tmpdir } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { GantryError, isError, type Logger, toGantryError } from '../../kernel/mod.ts';
 import type { Engine } from '../engine.ts';
@@ -20,8 +19,8 @@ export interface DockerApiOptions {
   readonly images: ImageStore;
   /** Absent: `POST /build` is refused. */
   readonly builder?: ImageBuilder;
-  /** For build contexts while they are built. Default: the system's. */
-  readonly temporaryFolder?: string;
+  /** For build contexts while they are built. Its own: what is in it when the API opens is debris and removed. */
+  readonly temporaryFolder: string;
   /** Of this program. */
   readonly version: string;
   readonly log: Logger;
@@ -44,7 +43,9 @@ export interface DockerApi {
   listen(listener: DockerListener): Promise<ListeningDockerApi>;
 }
 
-export function openDockerApi(options: DockerApiOptions): DockerApi {
+export async function openDockerApi(options: DockerApiOptions): Promise<DockerApi> {
+  await rm(options.temporaryFolder, { recursive: true, force: true });
+  await mkdir(options.temporaryFolder, { recursive: true, mode: 0o700 });
   return new DockerApiServer(options);
 }
 
@@ -55,7 +56,7 @@ class DockerApiServer implements DockerApi {
 
   constructor(options: DockerApiOptions) {
     const { engine, images, builder, version, log } = options;
-    this.#services = { engine, images, builder, execs: new ExecTable(), log, temporaryFolder: options.temporaryFolder ?? tmpdir(), version };
+    this.#services = { engine, images, builder, execs: new ExecTable(), log, temporaryFolder: options.temporaryFolder, version };
     this.#log = log;
   }
 

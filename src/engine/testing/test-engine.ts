@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomHex, silentLogger } from '../../kernel/mod.ts';
@@ -47,10 +47,16 @@ export async function openTestEngine(images?: RootfsSource): Promise<TestEngine>
   };
 }
 
-/** Three ranges of 198.18.0.0/15, which is reserved for tests of networks (RFC 2544), so that parallel tests rarely meet. */
+/** Three ranges of 198.18.0.0/15, which is reserved for tests of networks (RFC 2544), that no other engine of the machine uses now. */
 function randomSubnets(): { defaultCidr: string; podCidr: string; userCidr: string } {
-  const block = Number.parseInt(randomHex(2), 16) % 128;
-  const base = `198.${18 + (block >> 6)}`;
-  const third = (block & 63) * 4;
-  return { defaultCidr: `${base}.${third}.0/24`, podCidr: `${base}.${third + 1}.0/24`, userCidr: `${base}.${third + 2}.0/23` };
+  const taken = readFileSync('/proc/net/route', 'latin1');
+  for (;;) {
+    const block = Number.parseInt(randomHex(2), 16) % 128;
+    const [second, third] = [18 + (block >> 6), (block & 63) * 4];
+    // Routes hold addresses as little-endian hex.
+    const route = `00${[third, second, 198].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`.toUpperCase();
+    if (taken.includes(`\t${route}\t`)) continue;
+    const base = `198.${second}`;
+    return { defaultCidr: `${base}.${third}.0/24`, podCidr: `${base}.${third + 1}.0/24`, userCidr: `${base}.${third + 2}.0/23` };
+  }
 }
