@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { errnoOf, GantryError, type Logger } from '../kernel/mod.ts';
 import { grantableCapabilities } from './bundle/capabilities.ts';
 import { type HostLimits, ownLimits } from './bundle/rlimits.ts';
-import { parseSeccompProfile, type SeccompProfile } from './bundle/seccomp.ts';
+import { hardenProfile, parseSeccompProfile, type SeccompProfile } from './bundle/seccomp.ts';
 import { type CgroupLayout, readCgroupLayout } from './cgroups/layout.ts';
 import { detectRuntime, type RuntimePrograms } from './runtime/detect.ts';
 
@@ -33,7 +33,7 @@ export async function readHostFacts(wantedRuntime: 'runc' | 'crun' | undefined, 
 
 async function readSeccomp(): Promise<SeccompProfile> {
   try {
-    return parseSeccompProfile(await readFile(seccompFile, 'utf8'), seccompFile);
+    return hardenProfile(parseSeccompProfile(await readFile(seccompFile, 'utf8'), seccompFile));
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
     throw new GantryError('unavailable', `${seccompFile} is missing: install golang-github-containers-common`, { cause: error });

@@ -16,6 +16,12 @@ export function sessionOf(pid: number): number | undefined {
   return fields === undefined ? undefined : Number(fields[3]);
 }
 
+/** The parent's pid; undefined when the process is gone. */
+export function parentOf(pid: number): number | undefined {
+  const fields = statFields(pid);
+  return fields === undefined ? undefined : Number(fields[1]);
+}
+
 /** Fields of proc_pid_stat(5) from the state on: the name before it may hold anything, so they count from its end. */
 function statFields(pid: number): string[] | undefined {
   try {

@@ -1,5 +1,5 @@
 import { watch } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../../kernel/mod.ts';
 import type { LogQuery, LogRecord } from '../engine.ts';
@@ -49,42 +49,52 @@ export async function endOfLog(folder: string): Promise<LogPosition | undefined>
 export async function* readRecords(folder: string, from: LogPosition | undefined, writer: LogWriterState | undefined, signal: AbortSignal): AsyncGenerator<LogRecord[]> {
   const parser = new LogRecordParser();
   using changes = new ChangeSignal(folder, writer, signal);
-  let file = from?.file ?? (await listLogFiles(folder))[0];
+  let handle = await openFirst(folder, from);
   let offset = from?.offset ?? 0;
-  while (!signal.aborted) {
-    // Whether more may come is asked before reading, so that the last bytes are not missed.
-    const mayGrow = writer?.isLive() === true;
-    changes.reset();
-    file ??= (await listLogFiles(folder))[0];
-    if (file !== undefined) {
-      await using handle = await openIfExists(file);
+  try {
+    while (!signal.aborted) {
+      // Whether more may come is asked before reading, so that the last bytes are not missed.
+      const mayGrow = writer?.isLive() === true;
+      changes.reset();
+      handle ??= await openFirst(folder, undefined);
       if (handle !== undefined) {
-        const next = yield* readFileRecords(handle, offset, folder, parser, changes, writer, signal);
+        const next: FileHandle | undefined = yield* readFileRecords({ handle, offset, folder, parser, changes, writer }, signal);
         if (next === undefined) return;
-        file = next;
+        await handle.close();
+        handle = next;
         offset = 0;
         continue;
       }
+      if (!mayGrow) return;
+      await changes.wait();
     }
-    if (!mayGrow) return;
-    await changes.wait();
+  } finally {
+    await handle?.close();
   }
 }
 
+/** The file of the position, or the oldest; undefined when there is none. */
+async function openFirst(folder: string, from: LogPosition | undefined): Promise<FileHandle | undefined> {
+  const file = from?.file ?? (await listLogFiles(folder))[0];
+  return file === undefined ? undefined : openIfExists(file);
+}
+
+interface FileReading {
+  readonly handle: FileHandle;
+  readonly offset: number;
+  readonly folder: string;
+  readonly parser: LogRecordParser;
+  readonly changes: ChangeSignal;
+  readonly writer: LogWriterState | undefined;
+}
+
 /** Reads one file to its end, and on while it grows. Returns the file to go on with; undefined: that was all. */
-async function* readFileRecords(
-  handle: FileHandle,
-  start: number,
-  folder: string,
-  parser: LogRecordParser,
-  changes: ChangeSignal,
-  writer: LogWriterState | undefined,
-  signal: AbortSignal,
-): AsyncGenerator<LogRecord[], string | undefined> {
+async function* readFileRecords(reading: FileReading, signal: AbortSignal): AsyncGenerator<LogRecord[], FileHandle | undefined> {
+  const { handle, folder, parser, changes, writer } = reading;
   const { ino } = await handle.stat();
   const buffer = Buffer.allocUnsafe(chunkBytes);
-  let offset = start;
-  let newer: string | undefined;
+  let offset = reading.offset;
+  let newer: FileHandle | undefined;
   while (!signal.aborted) {
     const mayGrow = writer?.isLive() === true;
     changes.reset();
@@ -98,23 +108,39 @@ async function* readFileRecords(
     }
     if (newer !== undefined) return newer;
     // Once a newer file exists the writer is done with this one, and one more read gets all of it.
-    newer = await newerFile(folder, ino);
+    newer = await openNewer(folder, ino);
     if (newer !== undefined) continue;
     if (!mayGrow) return undefined;
     await changes.wait();
   }
+  await newer?.close();
   return undefined;
 }
 
-/** The file that follows the one with this inode, or undefined when that is the newest. */
-async function newerFile(folder: string, inode: number): Promise<string | undefined> {
-  const files = await listLogFiles(folder);
-  for (const [index, file] of files.entries()) {
-    await using handle = await openIfExists(file);
-    if (handle !== undefined && (await handle.stat()).ino === inode) return files[index + 1];
+/** The file that follows the one with this inode, open; undefined when that is the newest. Rotation may happen meanwhile: then it looks again. */
+async function openNewer(folder: string, inode: number): Promise<FileHandle | undefined> {
+  for (;;) {
+    const files = await readInodes(folder);
+    const position = files.findIndex((file) => file.inode === inode);
+    // A file that rotation has removed is followed by the oldest that is left.
+    const next = files[position + 1];
+    if (next === undefined) return undefined;
+    const handle = await openIfExists(next.path);
+    if (handle === undefined) continue;
+    if ((await handle.stat()).ino === next.inode) return handle;
+    await handle.close();
   }
-  // It was removed by rotation: go on with the oldest that is left.
-  return files[0];
+}
+
+/** Log files with their inodes, the oldest first. */
+async function readInodes(folder: string): Promise<{ path: string; inode: number }[]> {
+  const found: { path: string; inode: number }[] = [];
+  // The newest first, which is the way rotation moves them: a file that moves while we look is seen twice and never missed.
+  for (const path of (await listLogFiles(folder)).toReversed()) {
+    const inode = await stat(path).then(({ ino }) => ino, () => undefined);
+    if (inode !== undefined && !found.some((file) => file.inode === inode)) found.push({ path, inode });
+  }
+  return found.toReversed();
 }
 
 async function openIfExists(file: string): Promise<FileHandle | undefined> {

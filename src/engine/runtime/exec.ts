@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { ReadStream } from 'node:tty';
-import { openPseudoTerminal, sessionOf, setTerminalSize } from '../../host/mod.ts';
+import { openPseudoTerminal, parentOf, sessionOf, setTerminalSize } from '../../host/mod.ts';
 import { baseEnv, cancelled, errnoOf, GantryError, randomHex } from '../../kernel/mod.ts';
 import type { OciProcess } from '../bundle/oci-spec.ts';
 import { serializeSpec } from '../bundle/bundle.ts';
@@ -126,10 +126,17 @@ async function runtimeFailure(logFile: string): Promise<string | undefined> {
 
 function killProcess(pidFile: string, child: ChildProcess, signalName: string, listProcesses: () => readonly number[]): void {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const pid = readPidFile(pidFile);
+  // The runtime writes the file a moment after the process has begun; it is the process's parent.
+  const pid = readPidFile(pidFile) ?? listProcesses().find((other) => parentOf(other) === child.pid);
   if (pid === undefined) return void child.kill('SIGKILL');
-  const others = signalName === 'SIGKILL' ? listProcesses().filter((other) => other !== pid && sessionOf(other) === pid) : [];
-  for (const target of [pid, ...others]) signalIfAlive(target, signalName);
+  signalIfAlive(pid, signalName);
+  if (signalName !== 'SIGKILL') return;
+  // Looked for after the leader is dead, and again: one that was just being forked shows up the next time.
+  for (let round = 0; round < 100; round += 1) {
+    const members = listProcesses().filter((other) => sessionOf(other) === pid);
+    if (members.length === 0) return;
+    for (const member of members) signalIfAlive(member, signalName);
+  }
 }
 
 function signalIfAlive(pid: number, signalName: string): void {
