@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ImageConfig } from '../api/mod.ts';
 import { GantryError, isError } from '../kernel/mod.ts';
-import { busyboxFiles, openTemporaryBuild, runBuild, type TemporaryBuild, writeFiles } from './testing/temporary-build.ts';
+import { openTemporaryBuild, runBuild, type TemporaryBuild, writeFiles } from './testing/temporary-build.ts';
 
 const needsRoot = { skip: process.getuid?.() === 0 && existsSync('/bin/busybox') ? false : 'needs root and busybox-static' };
 
 async function openBase(): Promise<TemporaryBuild> {
   const build = await openTemporaryBuild();
-  await build.runtime.addImage('base', { 'etc/passwd': 'root:x:0:0::/root:/bin/sh\napp:x:500:501::/:/bin/sh\n', 'etc/group': 'root:x:0:\nstaff:x:50:\n', 'tmp/keep': '' }, busyboxFiles, { Env: ['PATH=/bin', 'BASE=1'], Cmd: ['sh'], Labels: { from: 'base' } });
+  await build.runtime.addBusybox('base', { 'etc/passwd': 'root:x:0:0::/root:/bin/sh\napp:x:500:501::/:/bin/sh\n', 'etc/group': 'root:x:0:\nstaff:x:50:\n', 'tmp/keep': '' }, { Env: ['PATH=/bin', 'BASE=1'], Cmd: ['sh'], Labels: { from: 'base' } });
   return build;
 }
 
@@ -74,7 +74,7 @@ CMD ["out.txt"]
   ]);
   assert.equal(config.rootfs.diff_ids.length, 5);
   assert.match(output, /^Step 1\/12 : FROM \$\{TAG\}\n ---> [0-9a-f]{12}\nStep 2\/12 : ARG NAME=world\n/);
-  assert.match(output, /Successfully built [0-9a-f]{12}\nSuccessfully tagged built\n$/);
+  assert.match(output, /Successfully built [0-9a-f]{12}\nSuccessfully tagged built:latest\n$/);
 });
 
 test('Builder.build() resets an inherited CMD on ENTRYPOINT, unless CMD stands in the stage', needsRoot, async () => {
@@ -317,7 +317,7 @@ test('Builder.build() makes the same image twice with SOURCE_DATE_EPOCH', needsR
   const ids: string[] = [];
   for (const day of ['2030-01-01', '2031-06-06']) {
     await using build = await openTemporaryBuild({ now: () => new Date(day) });
-    await build.runtime.addImage('base', {}, busyboxFiles);
+    await build.runtime.addBusybox('base', {});
     // The base is copied from the host, so only what is built on it counts.
     await build.build({ Dockerfile: 'FROM base\nRUN echo 1 > /made && mkdir /folder\nCOPY <<F /f\nx\nF\nWORKDIR /w\n' }, { buildArgs: { SOURCE_DATE_EPOCH: '1700000000' } });
     const { config } = await build.runtime.resolveImage('built');

@@ -1,9 +1,10 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Digest } from '../api/mod.ts';
+import { type Digest, familiarImageReference, parseImageReference } from '../api/mod.ts';
 import { GantryError, type Logger, randomHex } from '../kernel/mod.ts';
 import { DigestCache } from './cache/digest-cache.ts';
 import { StepJournal } from './cache/miss-reason.ts';
+import { removeOldFiles } from './cache/old-files.ts';
 import { Semaphore } from './cache/semaphore.ts';
 import { SharedWork } from './cache/shared-work.ts';
 import { StepCache, type StepRecord } from './cache/step-cache.ts';
@@ -57,6 +58,9 @@ export interface BuildRequest {
   readonly cacheScope?: string;
 }
 
+/** How long explanations of cache misses and digests of layer contents are kept. */
+const notesKeptMs = 30 * 24 * 3600 * 1000;
+
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
 /** Builds images from Dockerfiles. One for an instance; builds run at the same time and share their work and their cache. */
@@ -80,8 +84,9 @@ export class Builder implements AsyncDisposable {
     this.#layerUser = options.runtime.addLayerUser(() => cache.layers());
   }
 
-  /** Opens the cache and removes what an earlier run left in the work folder. */
+  /** Opens the cache and removes what an earlier run left in the work folder, and notes that nobody asked for in a long time. */
   static async open(options: BuilderOptions): Promise<Builder> {
+    for (const name of ['journal', 'digests']) await removeOldFiles(join(options.folder, name), Date.now() - notesKeptMs);
     await rm(join(options.folder, 'work'), { recursive: true, force: true });
     await rm(join(options.runFolder, 'secrets'), { recursive: true, force: true });
     await mkdir(join(options.folder, 'work'), { recursive: true, mode: 0o700 });
@@ -92,6 +97,7 @@ export class Builder implements AsyncDisposable {
   /** Resolves to the image's id. `openListener` gets the plan and returns what is told of the build. Errors of the Dockerfile and of its commands are `invalid` with file, line and column. */
   async build(request: BuildRequest, openListener: (plan: BuildPlan) => BuildListener, signal: AbortSignal): Promise<Digest> {
     const { runtime } = this.#options;
+    const tags = request.tags.map((tag) => familiarImageReference(parseImageReference(tag)));
     const context = openBuildContext(request.contextFolder, request.dockerfilePath);
     const plan = await this.#plan(context, request, signal);
     const listen = openListener(plan);
@@ -102,14 +108,14 @@ export class Builder implements AsyncDisposable {
       let executor: BuildExecutor | undefined;
       await using trees = new SourceTrees(runtime, context, async (stage) => (await executor?.layersOf(stage)) ?? []);
       const services = await this.#services(request, plan, trees, workFolder);
-      executor = new BuildExecutor(plan, services, listen, `${request.tags[0] ?? ''} ${request.dockerfilePath}`);
+      executor = new BuildExecutor(plan, services, listen, `${repositoryOf(tags[0])} ${request.dockerfilePath}`);
       using release = new DisposableStack();
       release.defer(() => executor?.release());
       const result = await executor.run(signal);
       const stage = plan.stages.find(({ index }) => index === plan.target);
       if (stage === undefined) throw new GantryError('internal', 'the target stage is not part of the plan');
-      const imageId = await runtime.createImage(imageConfig(plan, stage, result, this.#now), request.tags, signal);
-      listen({ kind: 'finished', imageId, tags: request.tags });
+      const imageId = await runtime.createImage(imageConfig(plan, stage, result, this.#now), tags, signal);
+      listen({ kind: 'finished', imageId, tags });
       return imageId;
     } finally {
       await rm(workFolder, { recursive: true, force: true });
@@ -168,4 +174,9 @@ export class Builder implements AsyncDisposable {
       scope,
     };
   }
+}
+
+/** The name without its tag: builds of one application differ in tags only, and share what is told of their cache misses. */
+function repositoryOf(tag: string | undefined): string {
+  return tag === undefined ? '' : parseImageReference(tag).repository;
 }

@@ -10,7 +10,7 @@ import { Informers, type KubeClient, openKubeClient } from '../../client/mod.ts'
 import { openTestApiServer } from '../../cluster/apiserver/testing/test-api-server.ts';
 import { GantryError, isError, pollUntil, runServices, silentLogger } from '../../kernel/mod.ts';
 import type { SourceArchives } from '../ports.ts';
-import { busyboxFiles, openTemporaryBuild, type TemporaryBuild, writeFiles } from '../testing/temporary-build.ts';
+import { openTemporaryBuild, type TemporaryBuild, writeFiles } from '../testing/temporary-build.ts';
 import { ImageBuilds } from './image-builds.ts';
 
 const needsRoot = { skip: process.getuid?.() === 0 && existsSync('/bin/busybox') ? false : 'needs root and busybox-static' };
@@ -38,7 +38,7 @@ async function openWorld(files: Record<string, string>): Promise<World> {
   const client = stack.use(openKubeClient(server.connection));
   for (const definition of gantryDefinitions) await client.create(resources.customResourceDefinitions, definition, signal);
   const build = stack.use(await openTemporaryBuild());
-  await build.runtime.addImage('base', {}, busyboxFiles, { Env: ['PATH=/bin'] });
+  await build.runtime.addBusybox('base', {}, { Env: ['PATH=/bin'] });
   writeFiles(join(build.folder, 'repository'), files);
   const owned = stack.move();
   const type = resources.imageBuilds;

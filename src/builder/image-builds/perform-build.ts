@@ -36,7 +36,7 @@ export async function performImageBuild(build: Stored<ImageBuild>, services: Bui
         pull: false,
         network: 'default',
       },
-      (plan) => classicView(plan.stages.map(({ index }) => index), write),
+      (plan) => classicView(plan.stages.map(({ index }) => index), write, { explains: true }),
       signal,
     );
     if (!spec.push) return { imageId };

@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { existsSync, lstatSync, lutimesSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Digest, ImageConfig } from '../../api/mod.ts';
+import { type Digest, formatImageReference, type ImageConfig, parseImageReference } from '../../api/mod.ts';
 import { GantryError, runCommand } from '../../kernel/mod.ts';
 import type { BuildImage, BuildProcess, BuildRuntime, BuildTree } from '../ports.ts';
+
+const applets = ['sh', 'cat', 'echo', 'mkdir', 'rm', 'ls', 'sleep', 'touch', 'env', 'id', 'ln', 'test', 'chmod', 'stat', 'true', 'false', 'date', 'pwd'];
 
 /**
  * A small real BuildRuntime: layers are folders of changed files, trees are copies, processes run in chroot(8) without further isolation.
@@ -23,18 +25,17 @@ export class FolderRuntime implements BuildRuntime {
     this.#folder = folder;
   }
 
-  /** Makes an image of one layer with the given files (path → content; executables are copied from the host by `hostFiles`). */
-  async addImage(reference: string, files: Record<string, string>, hostFiles: Record<string, string> = {}, config: ImageConfig['config'] = {}): Promise<BuildImage> {
+  /** Makes an image of one layer with busybox as its programs, and the given files (path → content). */
+  async addBusybox(reference: string, files: Record<string, string>, config: ImageConfig['config'] = {}): Promise<BuildImage> {
     const signal = AbortSignal.timeout(30_000);
     await using tree = await this.openTree([], signal);
     for (const [path, content] of Object.entries(files)) {
       await mkdir(dirname(join(tree.rootPath, path)), { recursive: true });
       await writeFile(join(tree.rootPath, path), content);
     }
-    for (const [path, host] of Object.entries(hostFiles)) {
-      await mkdir(dirname(join(tree.rootPath, path)), { recursive: true });
-      await cp(host, join(tree.rootPath, path), { dereference: true });
-    }
+    await mkdir(join(tree.rootPath, 'bin'), { recursive: true });
+    await cp('/bin/busybox', join(tree.rootPath, 'bin/busybox'), { dereference: true });
+    for (const applet of applets) await symlink('busybox', join(tree.rootPath, 'bin', applet));
     const layer = await tree.commit({}, signal);
     const created = '2020-01-01T00:00:00.000Z';
     const full: ImageConfig = { created, architecture: 'amd64', os: 'linux', config, rootfs: { type: 'layers', diff_ids: layer === undefined ? [] : [layer.diffId] }, history: layer === undefined ? [] : [{ created, created_by: 'base' }] };
@@ -43,7 +44,7 @@ export class FolderRuntime implements BuildRuntime {
   }
 
   async resolveImage(reference: string): Promise<BuildImage> {
-    const image = this.images.get(reference);
+    const image = this.images.get(nameOf(reference));
     if (image === undefined) throw new GantryError('not-found', `no image ${reference}`);
     return image;
   }
@@ -111,7 +112,7 @@ export class FolderRuntime implements BuildRuntime {
 
   async createImage(config: ImageConfig, references: readonly string[], _signal: AbortSignal): Promise<Digest> {
     const id = `sha256:${createHash('sha256').update(JSON.stringify(config)).digest('hex')}` as Digest;
-    for (const reference of [...references, id]) this.images.set(reference, { id, config });
+    for (const reference of [...references, id]) this.images.set(nameOf(reference), { id, config });
     return id;
   }
 
@@ -162,6 +163,10 @@ export class FolderRuntime implements BuildRuntime {
     await runCommand('sh', ['-c', `tar --null --no-recursion -C "$0" -cf - -T - | tar -xpf - -C "$1"`, rootPath, join(folder, 'files')], { stdin: list }, signal);
     return { diffId, sizeBytes: list.length };
   }
+}
+
+function nameOf(reference: string): string {
+  return reference.startsWith('sha256:') ? reference : formatImageReference(parseImageReference(reference));
 }
 
 function limitTimes(rootPath: string, before: Record<string, string>, latest: number): void {

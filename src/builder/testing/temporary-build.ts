@@ -6,7 +6,7 @@ import { Builder, type BuilderOptions, type BuildRequest } from '../builder.ts';
 import { classicView } from '../progress/classic-view.ts';
 import { FolderRuntime } from './folder-runtime.ts';
 
-/** A builder over a FolderRuntime in a temporary folder, with the image `base` (busybox) in it. */
+/** A builder over a FolderRuntime in a temporary folder. */
 export interface TemporaryBuild extends AsyncDisposable {
   readonly folder: string;
   readonly runtime: FolderRuntime;
@@ -90,6 +90,3 @@ export function writeFiles(folder: string, files: Record<string, string>): void 
     }
   }
 }
-
-/** `addImage` arguments of an image with a shell: Debian's static busybox. */
-export const busyboxFiles: Record<string, string> = Object.fromEntries(['sh', 'cat', 'echo', 'mkdir', 'rm', 'ls', 'sleep', 'touch', 'env', 'id', 'ln', 'test', 'chmod', 'stat', 'true', 'false', 'date', 'pwd'].map((name) => [`bin/${name}`, '/bin/busybox']));
