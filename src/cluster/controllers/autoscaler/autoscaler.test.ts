@@ -47,6 +47,9 @@ test('the autoscaler follows the load of a Deployment up and down', async () => 
   assert.deepEqual(busy.status?.conditions?.map(({ type, status }) => `${type}=${status}`), ['AbleToScale=True', 'ScalingActive=True', 'ScalingLimited=True']);
   millicoresEach = 1n;
   await reach('shrinking to the minimum', 1, 'DesiredWithinRange');
-  const events = (await cluster.client.list(resources.events, { namespace: 'default' }, cluster.signal)).items.filter(({ reason }) => reason === 'SuccessfulRescale');
-  assert.match(events[0]?.message ?? '', /^New size: \d; reason: cpu resource utilization \(percentage of request\) above target$/);
+  const expected = ['New size: 1; reason: All metrics below target', 'New size: 4; reason: cpu resource utilization (percentage of request) above target'];
+  await pollUntil('both events', async () => {
+    const { items } = await cluster.client.list(resources.events, { namespace: 'default' }, cluster.signal);
+    return expected.every((message) => items.some((event) => event.reason === 'SuccessfulRescale' && event.message === message)) ? true : undefined;
+  }, { timeoutMs: 10_000 }, cluster.signal);
 });
