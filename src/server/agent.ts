@@ -15,6 +15,7 @@ import { AgentSocket } from './agent-socket.ts';
 import { openBuildServices } from './build-services.ts';
 import { containerNetworks } from './container-networks.ts';
 import type { Credentials } from './credentials.ts';
+import { IdleCollector } from './idle-collector.ts';
 import { certificateBundleOf, type Instance } from './instance.ts';
 import { proxyVariables, version } from './process-environment.ts';
 
@@ -42,7 +43,7 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   for (const address of settings.dockerListen ?? []) parts.use(await docker.listen(tcpListener(address)));
   const services = await openNodeServices(instance, credentials, { client, informers, engine, runtime: createContainerRuntime(engine, images), extraRoutes: [imageBuilds.logRoute], parts, log });
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
-  await runServices([[informers], services.network, [services.node, imageBuilds], [ready]], log, signal);
+  await runServices([[informers], services.network, [services.node, imageBuilds], [new IdleCollector(), ready]], log, signal);
 }
 
 /** The settings have checked that it is loopback. */

@@ -21,6 +21,7 @@ import { pushGateOf } from './adapters/push-gate.ts';
 import { sourceReaderOf } from './adapters/source-reader.ts';
 import { applyDefinitions } from './apply-definitions.ts';
 import type { Credentials } from './credentials.ts';
+import { IdleCollector } from './idle-collector.ts';
 import type { Instance } from './instance.ts';
 import { runLogRoutes } from './run-log-routes.ts';
 import { healthRoutes, WebServer } from './web-server.ts';
@@ -57,7 +58,7 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   const scheduler = new Scheduler(client, informers, {}, log);
   parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), git.http], log));
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
-  await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics], [git, ci, delivery.controller], [ready]], log, signal);
+  await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics], [git, ci, delivery.controller], [new IdleCollector(), ready]], log, signal);
 }
 
 /** How the API reaches this machine's node: on loopback, whatever address the node has for pods. */

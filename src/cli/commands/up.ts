@@ -13,7 +13,7 @@ const memoryFlags = ['--max-semi-space-size=2', '--disable-warning=ExperimentalW
 const mainFile = resolve(import.meta.dirname, '../main.ts');
 
 /** Two heaps of the C library are enough (by default there is one for each thread), and compiled code is kept as bin/gantry does. */
-const memoryVariables = { MALLOC_ARENA_MAX: '2', NODE_COMPILE_CACHE: resolve(import.meta.dirname, '../../../node_modules/.cache/gantry') };
+const memoryVariables = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072', NODE_COMPILE_CACHE: resolve(import.meta.dirname, '../../../node_modules/.cache/gantry') };
 
 /** Runs the instance in the foreground, or with `detach` starts it and returns when it serves. */
 export async function up(options: InstanceOptions & { detach?: boolean }): Promise<void> {

@@ -69,9 +69,12 @@ function told(releases: Informer<Release>, matches: (release: Stored<Release>) =
   });
 }
 
+/** The message says what the phase means; only where it does not stand alone is the phase named. */
 function describe(release: Stored<Release>): string {
   const { spec, status } = release;
-  const title = spec?.rollbackOf === undefined ? titleOf(release) : `${titleOf(release)} (rolls back ${spec.rollbackOf})`;
-  return `${title}: ${phaseOf(release).toLowerCase()}${status?.message === undefined ? '' : `, ${status.message}`}`;
+  const title = spec?.rollbackOf === undefined ? titleOf(release) : `${titleOf(release)} (takes back ${spec.rollbackOf})`;
+  const phase = phaseOf(release);
+  if (phase === 'Pending') return `${title}: ${spec?.manifests.length ?? 0} objects, images pinned`;
+  const message = status?.message ?? phase.toLowerCase();
+  return `${title}: ${phase === 'Failed' ? 'failed: ' : ''}${message}`;
 }
-
