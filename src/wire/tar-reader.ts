@@ -20,7 +20,7 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
     const content = new TarContent(reader, sizeBytes);
     yield { header, content };
     await content.skip();
-    await reader.skip(tarPadding(sizeBytes));
+    await reader.skipPadding(tarPadding(sizeBytes));
   }
   await reader.drain();
 }
@@ -111,6 +111,11 @@ class ByteReader implements AsyncDisposable {
 
   async skip(count: number): Promise<void> {
     for (let left = count; left > 0; ) left -= (await this.next(left)).length;
+  }
+
+  /** Some writers (the docker client's build contexts with a Dockerfile from standard input) leave out what follows the last byte of content. */
+  async skipPadding(count: number): Promise<void> {
+    for (let left = count; left > 0 && (this.#chunk.length > 0 || (await this.#fill())); ) left -= (await this.next(left)).length;
   }
 
   async drain(): Promise<void> {

@@ -92,6 +92,11 @@ test('readTar() refuses what is cut off, damaged or not supported', async () => 
   for (const [name, bytes, code] of cases) await assert.rejects(members(bytes), (error) => isError(error) && error.code === code, name);
 });
 
+test('readTar() takes an archive that ends with the last byte of its last member', async () => {
+  const whole = archive([{ header: { ...plain, sizeBytes: 1000 }, content: Buffer.alloc(1000, 'x') }]);
+  for (const length of [512 + 1000, 512 + 1001, 512 + 1024]) assert.equal((await members(whole.subarray(0, length))).length, 1, `${length} bytes`);
+});
+
 test('readTar() skips content that nobody reads and drains the source', async () => {
   const bytes = archive([{ header: { ...plain, path: 'one', sizeBytes: 3000 }, content: Buffer.alloc(3000) }, { header: { ...plain, path: 'two' } }]);
   let isAtEnd = false;
