@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { type k8s, keyOf, resources, type Stored } from '../../api/mod.ts';
 import { EventRecorder, type Informer, type Informers, type KubeClient } from '../../client/mod.ts';
 import { aborted, type Clock, formatError, type Logger, type Service, systemClock } from '../../kernel/mod.ts';
@@ -13,6 +14,7 @@ import { PodWorker } from './pod-worker.ts';
 import type { ContainerRuntime, ServiceDrain } from './ports.ts';
 import { RuntimeIndex } from './runtime-index.ts';
 import type { DnsSettings } from './sandbox-spec.ts';
+import { Slots } from './slots.ts';
 import { VolumeManager } from './volumes/volume-manager.ts';
 
 export interface NodeAgentOptions {
@@ -80,6 +82,7 @@ export class NodeAgent implements Service, AsyncDisposable {
       clock,
       log,
       node: { name: options.nodeName, ip: options.nodeIp, dns: options.dns, memoryBytes: machine.memoryBytes, podPidsLimit: options.podPidsLimit ?? 4096 },
+      starts: new Slots(2 * availableParallelism()),
     };
     const pods = parts.informers.of(resources.pods, { fieldSelector: `spec.nodeName=${options.nodeName}` });
     const listener = await NodeListener.open(options.listen, options.extraRoutes ?? [], { runtime, index: services.index, pods, log });

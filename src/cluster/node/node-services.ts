@@ -5,6 +5,7 @@ import type { ImageKeeper } from './image-keeper.ts';
 import type { ContainerRuntime, ServiceDrain } from './ports.ts';
 import type { RuntimeIndex } from './runtime-index.ts';
 import type { DnsSettings } from './sandbox-spec.ts';
+import type { Slots } from './slots.ts';
 import type { VolumeManager } from './volumes/volume-manager.ts';
 
 /** What the workers of all pods share. */
@@ -20,6 +21,8 @@ export interface NodeServices {
   readonly clock: Clock;
   readonly log: Logger;
   readonly node: NodeFacts;
+  /** The containers that may be started at the same time. */
+  readonly starts: Slots;
 }
 
 /** What pods are told of their node. */

@@ -54,7 +54,8 @@ export class ContainerProber {
     const timing = timingOf(probe);
     let state: ProbeState = { result: kind === 'readiness' && this.#verdict.isReady ? 'success' : 'unknown', successes: 0, failures: 0 };
     await this.#clock.sleep(Math.max(0, this.#options.startedAtMs + timing.initialDelayMs - this.#clock.now()), signal);
-    let counts = true;
+    // A container that has only just begun is hardly ever ready; that is no news.
+    let counts = kind !== 'readiness';
     let periodStartMs = this.#clock.now();
     for (let tries = 0; ; tries += 1) {
       const { isSuccess, message } = await runHandler(this.#runtime, this.#options.target, probe, timing.timeoutMs, signal);
