@@ -48,11 +48,8 @@ export class Router implements RequestSink {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const gone = new AbortController();
-    response.once('close', () => gone.abort(new GantryError('cancelled', 'the client is gone')));
     try {
-      const exchange = this.#open(request, response, AbortSignal.any([gone.signal, this.#stop.signal]));
-      await this.#dispatch(exchange);
+      await this.#dispatch(this.#open(request, response));
     } catch (error) {
       await this.#fail(request, response, error);
     }
@@ -77,14 +74,21 @@ export class Router implements RequestSink {
     }
   }
 
-  #open(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Exchange {
+  #open(request: IncomingMessage, response: ServerResponse): Exchange {
     const { path, query } = splitUrl(request.url ?? '/');
     const info = parseRequestInfo(request.method ?? 'GET', path, query);
     this.#metrics.follow(info, response);
-    if (isPublic(info)) return { request, response, info, query, user: anonymous, protobuf: this.#options.protobuf, signal };
-    const user = this.#authenticate(request);
-    this.#authorize(user, info);
-    return { request, response, info, query, user, protobuf: this.#options.protobuf, signal };
+    const user = isPublic(info) ? anonymous : this.#authenticate(request);
+    if (user !== anonymous) this.#authorize(user, info);
+    const stop = this.#stop.signal;
+    let signal: AbortSignal | undefined;
+    return {
+      ...{ request, response, info, query, user, protobuf: this.#options.protobuf },
+      // Made when asked for: most requests are over before anything could be aborted.
+      get signal() {
+        return (signal ??= signalOf(response, stop));
+      },
+    };
   }
 
   #authenticate(request: IncomingMessage): User {
@@ -127,6 +131,15 @@ export class Router implements RequestSink {
     request.resume();
     await sendError(request, response, told).catch(() => response.destroy());
   }
+}
+
+/** Aborts when the client leaves before its answer is complete, or with `stop`. */
+function signalOf(response: ServerResponse, stop: AbortSignal): AbortSignal {
+  const gone = new AbortController();
+  const onGone = (): void => gone.abort(new GantryError('cancelled', 'the client is gone'));
+  if (response.destroyed) onGone();
+  else response.once('close', onGone);
+  return AbortSignal.any([gone.signal, stop]);
 }
 
 function refuseUpgrade(socket: Duplex, error: unknown): void {

@@ -24,32 +24,29 @@ const historyPage = 500;
 export async function listPage(machine: Machine, kind: Kind, selection: Selection, query: URLSearchParams): Promise<ObjectPage> {
   const { limit, afterKey, revision } = parsePageRequest(machine, query);
   const shown = revision ?? machine.objects.revision;
-  const objects: StoredObject[] = [];
   const prefix = listPrefix(kind, selection.namespace);
-  let isMore = false;
-  for await (const object of candidates(machine, kind, selection, prefix, afterKey, revision)) {
-    if (!selection.matches(object)) continue;
-    if (limit > 0 && objects.length === limit) {
-      isMore = true;
-      break;
-    }
-    objects.push(object);
-  }
+  const page = { objects: [] as StoredObject[], isMore: false };
+  // False ends the search: the page is full and there is more.
+  const take = (object: StoredObject): boolean => {
+    if (!selection.matches(object)) return true;
+    if (limit > 0 && page.objects.length === limit) page.isMore = true;
+    else page.objects.push(object);
+    return !page.isMore;
+  };
+  // What is there now is taken at one instant: writes while the page is filtered do not show.
+  if (revision === undefined) candidates(machine, kind, selection, prefix, afterKey).every(take);
+  else for await (const object of history(machine, prefix, afterKey, revision)) if (!take(object)) break;
+  const { objects, isMore } = page;
   const last = objects.at(-1);
   if (!isMore || last === undefined) return { objects, revision: shown };
   const token = Buffer.from(JSON.stringify({ v: 'meta.k8s.io/v1', rv: shown, start: last.key })).toString('base64url');
   return { objects, revision: shown, continueToken: token, ...(selection.isAll ? { remaining: await countAfter(machine, prefix, last.key, revision) } : {}) };
 }
 
-async function* candidates(machine: Machine, kind: Kind, selection: Selection, prefix: string, afterKey: string, revision: number | undefined): AsyncGenerator<StoredObject, void, undefined> {
-  if (revision !== undefined) return yield* history(machine, prefix, afterKey, revision);
-  if (selection.name !== undefined && (selection.namespace !== '' || !kind.type.isNamespaced)) {
-    const only = machine.objects.get(objectKey(kind, selection.namespace, selection.name));
-    if (only !== undefined) yield only;
-    return;
-  }
-  // Taken at one instant: writes while the page is filtered must not show.
-  yield* [...machine.objects.list(prefix, afterKey)];
+function candidates(machine: Machine, kind: Kind, selection: Selection, prefix: string, afterKey: string): StoredObject[] {
+  if (selection.name === undefined || (selection.namespace === '' && kind.type.isNamespaced)) return [...machine.objects.list(prefix, afterKey)];
+  const only = machine.objects.get(objectKey(kind, selection.namespace, selection.name));
+  return only === undefined ? [] : [only];
 }
 
 async function* history(machine: Machine, prefix: string, afterKey: string, revision: number): AsyncGenerator<StoredObject, void, undefined> {
