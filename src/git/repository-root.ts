@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, GantryError, randomHex, readTextIfExists, runCommand, syncFolder, writeFileAtomic } from '../kernel/mod.ts';
 import { BareRepository } from './bare-repository.ts';
@@ -103,8 +103,8 @@ export class RepositoryRoot {
 /** A real folder (no symbolic link) with HEAD, objects and refs. */
 async function isBareRepository(folder: string): Promise<boolean> {
   try {
-    const [head, objects] = await Promise.all([readFile(join(folder, 'HEAD'), 'utf8'), stat(join(folder, 'objects'))]);
-    return objects.isDirectory() && /^(?:ref: |[0-9a-f]{40})/.test(head);
+    const [own, head, objects] = await Promise.all([lstat(folder), readFile(join(folder, 'HEAD'), 'utf8'), stat(join(folder, 'objects'))]);
+    return own.isDirectory() && objects.isDirectory() && /^(?:ref: |[0-9a-f]{40})/.test(head);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return false;
     throw error;
