@@ -44,6 +44,7 @@ export function toContainerSpec(inputs: ContainerInputs): PodContainerSpec {
     mounts: inputs.mounts,
     tmpfs: [],
     stdin: container.stdin === true,
+    stdinOnce: container.stdinOnce === true,
     tty: container.tty === true,
     resources: toContainerResources(podSpec, container, inputs.limits),
     security: securityOf(podSpec, container),

@@ -93,6 +93,8 @@ export interface PodContainerSpec {
   mounts: { hostPath: string; containerPath: string; isReadOnly: boolean; propagation: 'private' | 'rslave' | 'rshared' }[];
   tmpfs: { containerPath: string; sizeBytes?: number }[];
   stdin: boolean;
+  /** Stdin closes when the first attached writer leaves. */
+  stdinOnce: boolean;
   tty: boolean;
   resources: { cpuShares?: number; cpuQuotaMicros?: number; cpuPeriodMicros?: number; memoryLimitBytes?: number; pidsLimit?: number; oomScoreAdj?: number };
   security: {

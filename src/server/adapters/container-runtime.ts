@@ -49,6 +49,8 @@ export function createContainerRuntime(engine: Engine, images: ImageStore): Cont
     },
     attach: async (id, request, signal) => {
       await using attachment = await containers.attach(id, signal);
+      // A container that ended takes no more input; that it ended is seen at its output.
+      attachment.stdin?.on('error', () => undefined);
       if (attachment.stdin !== undefined) request.stdin?.pipe(attachment.stdin);
       void followSizes(request.resizes, (size) => containers.resize(id, size));
       for await (const { stream, data } of attachment.output) {
@@ -133,7 +135,7 @@ function toContainerSpec(pod: PodContainerSpec, image: Image): ContainerSpec {
     hostname: '',
     tty: pod.tty,
     stdin: pod.stdin,
-    stdinOnce: false,
+    stdinOnce: pod.stdinOnce,
     stopSignal: pod.stopSignal ?? image.config.config?.StopSignal ?? 'SIGTERM',
     stopTimeoutSeconds: 30,
     labels: pod.labels,

@@ -103,6 +103,22 @@ test('kubectl gets, logs, executes and deletes', { skip: skip || (hasKubectl ? f
   assert.equal(await real.node.pod('web'), undefined);
 });
 
+test('kubectl attaches to a container, pipes through a pod of its own, and gets a terminal', { skip: skip || (hasKubectl ? false : 'kubectl is not installed') }, async () => {
+  await using real = await openRealNode();
+  await real.node.createPod('web', { restartPolicy: 'Never', containers: [{ name: 'app', image: realNodeImage, command: ['sh', '-c', 'read name; echo hello $name'], stdin: true }, { name: 'other', image: realNodeImage }] });
+  await real.node.waitPod('web', 'Running', isRunning);
+  await using config = await openKubeconfig(real);
+  const attached = spawn('kubectl', ['attach', '-i', 'web', '-c', 'app'], { env: config.env, stdio: ['pipe', 'pipe', 'ignore'] });
+  attached.stdin.end('gantry\n');
+  assert.match(await text(attached.stdout), /hello gantry/);
+  const overrides = JSON.stringify({ spec: { nodeName: 'node-1' } });
+  const piped = spawn('kubectl', ['run', 'once', '--image', realNodeImage, '--image-pull-policy=IfNotPresent', '--overrides', overrides, '--restart=Never', '-i', '--rm', '--', 'cat'], { env: config.env, stdio: ['pipe', 'pipe', 'inherit'] });
+  piped.stdin.end('through a pod\n');
+  assert.match(await text(piped.stdout), /through a pod/);
+  const terminal = spawn('script', ['-qec', 'kubectl exec -it web -c other -- sh -c "test -t 0 && echo a terminal"', '/dev/null'], { env: config.env, stdio: ['ignore', 'pipe', 'ignore'] });
+  assert.match(await text(terminal.stdout), /a terminal/);
+});
+
 test('kubectl forwards ports into the pod', { skip: skip || (hasKubectl ? false : 'kubectl is not installed') }, async () => {
   await using real = await openWithPod('mkdir -p /tmp/www; for i in 1 2 3 4 5 6 7 8; do cat /bin/busybox; done > /tmp/www/big; echo page > /tmp/www/index.html; httpd -f -p 127.0.0.1:8000 -h /tmp/www');
   await using config = await openKubeconfig(real);

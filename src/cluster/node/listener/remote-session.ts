@@ -53,7 +53,11 @@ function receive(socket: WebSocket, data: Buffer, stdin: PassThrough | undefined
       if (frame.channel === 'stdin') stdin?.end();
       return;
     }
-    if (frame.channel === 'resize') return resizes.push(parseTerminalSize(frame.payload));
+    if (frame.channel === 'resize') {
+      // A terminal that has no size, as under a script, says zero: that is nothing to tell the command.
+      if (!/"(Width|Height)":0\b/.test(frame.payload.toString())) resizes.push(parseTerminalSize(frame.payload));
+      return;
+    }
     if (frame.channel !== 'stdin' || stdin === undefined || stdin.writableEnded || frame.payload.length === 0) return;
     if (stdin.write(frame.payload)) return;
     socket.pause();
