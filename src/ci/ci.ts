@@ -55,7 +55,7 @@ export class Ci implements Service, AsyncDisposable {
     const builder = options.builder ?? new ResourceImageBuilder(client, builds);
     const pool = new JobPool({ toolkit, executor, builder, source, logs, environment, clock: systemClock });
     const loader = new WorkflowLoader(toolkit, source);
-    const reconciler = new RunReconciler({ client, runs, loader, toolkit, source, pool, logs, serverUrl: options.serverUrl, clock: systemClock, enqueue: (key) => controller.enqueue(key) });
+    const reconciler = new RunReconciler({ client, runs, loader, toolkit, source, pool, executor, logs, serverUrl: options.serverUrl, clock: systemClock, enqueue: (key) => controller.enqueue(key) });
     const controller = new Controller(reconciler, { workers: 2 }, log).watch(runs).reads(pods).reads(builds);
     const pipeline = new PushPipeline({ client, runs, loader, source, logs, log });
     return new Ci(options, { pipeline, logs, pool, controller });

@@ -36,6 +36,8 @@ export interface JobExecutor {
    * What an earlier attempt left under the same name is removed first. `unavailable` or `timeout` says which container did not start.
    */
   open(request: JobRequest, progress: (line: string) => void, signal: AbortSignal): Promise<JobSession>;
+  /** Removes whatever is left of the run's jobs. */
+  sweep(run: RepositoryRef, signal: AbortSignal): Promise<void>;
 }
 
 export interface JobRequest {
@@ -62,7 +64,10 @@ export interface JobSession extends AsyncDisposable {
   /** The folder that steps work in, and one for our own files; absolute paths inside the container. */
   readonly workspace: string;
   readonly temporary: string;
-  /** Runs one command. Aborting stops waiting for it, but need not end it. */
+  /**
+   * Runs one command. Aborting stops waiting for it, but need not end it. `unavailable`: the connection to it is lost through no
+   * fault of the job, which may be started over.
+   */
   exec(command: string[], streams: JobStreams, signal: AbortSignal): Promise<{ exitCode: number }>;
 }
 

@@ -1,5 +1,5 @@
 import type { FailedTest, JobPhase, JobStatus, StepStatus, TestCounts, BuiltImage } from '../../api/mod.ts';
-import { cancelled, type Clock, GantryError, throwIfAborted, toGantryError, withTimeout } from '../../kernel/mod.ts';
+import { cancelled, type Clock, GantryError, isError, throwIfAborted, toGantryError, withTimeout } from '../../kernel/mod.ts';
 import type { Contexts, StatusSoFar } from '../expressions/contexts.ts';
 import { Evaluation } from '../expressions/evaluate.ts';
 import type { JobEnvironment, JobExecutor, JobImageBuilder, JobRequest, JobSession, LogStore, SourceReader } from '../ports.ts';
@@ -61,6 +61,7 @@ export class JobRun {
   #addedEnv: Record<string, string> = {};
   #addedPaths: string[] = [];
   #sofar: StatusSoFar = 'success';
+  #interruption: GantryError | undefined;
 
   constructor(options: JobRunOptions, parts: JobParts) {
     this.#options = options;
@@ -91,6 +92,11 @@ export class JobRun {
     });
   }
 
+  /** Whether the connection to the job was lost, through no fault of its own. It has no end then and should be started over. */
+  get isInterrupted(): boolean {
+    return this.#interruption !== undefined;
+  }
+
   /** Resolves when the job has ended, however it ended. Aborting cancels it: its containers are removed at once. */
   async run(signal: AbortSignal): Promise<void> {
     try {
@@ -101,7 +107,7 @@ export class JobRun {
     } catch (error) {
       const failure = signal.aborted ? cancelled(signal) : toGantryError(error);
       await this.#log.line(`Error: ${failure.message}`).catch(() => undefined);
-      this.#end(signal.aborted ? 'Cancelled' : 'Failed', failure.message);
+      if (!this.isInterrupted || signal.aborted) this.#end(signal.aborted ? 'Cancelled' : 'Failed', failure.message);
     } finally {
       await this.#log.close().catch(() => undefined);
       this.#options.onChange();
@@ -121,7 +127,8 @@ export class JobRun {
   async #runIn(signal: AbortSignal): Promise<void> {
     const { run, job, podName } = this.#options;
     const request = prepareJob(job, this.#evaluation({}), this.#parts.environment, { run: { namespace: run.namespace, name: run.name, uid: run.uid }, podName });
-    await using session = await this.#open(request, signal);
+    await using opened = await this.#open(request, signal);
+    const session = this.#watched(opened);
     for (const [index, step] of job.steps.entries()) await this.#step(session, step, index, signal);
     const evaluation = this.#evaluation(this.#jobContexts(session, {}));
     this.#outputs = evaluation.record(job.outputs);
@@ -131,6 +138,19 @@ export class JobRun {
     await this.#log.heading('Set up job');
     await this.#log.line(`image ${request.image}${request.services.map(({ name, image }) => `, service ${name} ${image}`).join('')}`);
     return this.#parts.executor.open(request, (line) => void this.#log.line(line).catch(() => undefined), withTimeout(signal, startTimeoutMs));
+  }
+
+  /** The session, with a note taken when the connection to it is lost. */
+  #watched(session: JobSession): JobSession {
+    const exec: JobSession['exec'] = async (...call) => {
+      try {
+        return await session.exec(...call);
+      } catch (error) {
+        if (isError(error, 'unavailable')) this.#interruption = error;
+        throw error;
+      }
+    };
+    return { workspace: session.workspace, temporary: session.temporary, exec, [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]() };
   }
 
   async #step(session: JobSession, step: Step, index: number, signal: AbortSignal): Promise<void> {
@@ -154,7 +174,7 @@ export class JobRun {
         ({ outcome, outputs } = await this.#act(session, step, status, env, evaluation, signal));
       }
     } catch (error) {
-      if (signal.aborted) throw error;
+      if (signal.aborted || this.isInterrupted) throw error;
       await this.#fail(`step ${JSON.stringify(status.name)}: ${toGantryError(error).message}`);
     }
     this.#finishStep(step, status, outcome, outputs, isForgiven);

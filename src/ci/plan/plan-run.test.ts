@@ -26,7 +26,10 @@ function observe(jobs: string, stored: Record<string, JobPhase | Partial<JobStat
 function decide(observed: ObservedRun): { actions: string[]; jobs: string; phase: string | undefined; message: string | undefined } {
   const { actions, status } = planRun(observed);
   return {
-    actions: actions.map((action) => (action.type === 'start-job' ? `start ${action.job.id}${action.attempt > 1 ? ` #${action.attempt}` : ''}` : `cancel ${action.jobId}`)),
+    actions: actions.map((action) => {
+      if (action.type === 'sweep') return 'sweep';
+      return action.type === 'start-job' ? `start ${action.job.id}${action.attempt > 1 ? ` #${action.attempt}` : ''}` : `cancel ${action.jobId}`;
+    }),
     jobs: (status?.jobs ?? []).map(({ id, phase }) => `${id} ${phase}`).join(', '),
     phase: status?.phase,
     message: status?.message,
@@ -40,10 +43,10 @@ test('planRun() starts jobs when what they need has ended, and skips those that 
     ['a is live', observe(chain, {}, { a: 'Running' }), { actions: [], jobs: 'a Running, b Waiting, c Waiting, always Waiting, onfail Waiting', phase: 'Running', message: undefined }],
     ['a has ended and is not stored yet', observe(chain, { a: 'Running' }, { a: 'Succeeded' }), { actions: ['start b'], jobs: 'a Succeeded, b Running, c Waiting, always Waiting, onfail Waiting', phase: 'Running', message: undefined }],
     ['a failed', observe(chain, { a: 'Failed' }), { actions: ['start always', 'start onfail'], jobs: 'a Failed, b Skipped, c Skipped, always Running, onfail Running', phase: 'Running', message: undefined }],
-    ['all is well', observe(chain, { a: 'Succeeded', b: 'Succeeded', c: 'Succeeded', always: 'Succeeded' }), { actions: [], jobs: 'a Succeeded, b Succeeded, c Succeeded, always Succeeded, onfail Skipped', phase: 'Succeeded', message: 'no test ran' }],
+    ['all is well', observe(chain, { a: 'Succeeded', b: 'Succeeded', c: 'Succeeded', always: 'Succeeded' }), { actions: ['sweep'], jobs: 'a Succeeded, b Succeeded, c Succeeded, always Succeeded, onfail Skipped', phase: 'Succeeded', message: 'no test ran' }],
     ['a skipped job skips what needs it', observe('a: {if: false}\nb: {needs: a}\nc: {needs: a, if: always()}', {}), { actions: ['start c'], jobs: 'a Skipped, b Skipped, c Running', phase: 'Running', message: undefined }],
     ['independent jobs start together', observe('a: {}\nb: {}', {}), { actions: ['start a', 'start b'], jobs: 'a Running, b Running', phase: 'Running', message: undefined }],
-    ['an if that cannot be evaluated', observe('a: {if: "fromJSON(github.ref)"}', {}), { actions: [], jobs: 'a Failed', phase: 'Failed', message: 'job a: ci.yml:3:42: empty input' }],
+    ['an if that cannot be evaluated', observe('a: {if: "fromJSON(github.ref)"}', {}), { actions: ['sweep'], jobs: 'a Failed', phase: 'Failed', message: 'job a: ci.yml:3:42: empty input' }],
   ];
   for (const [name, observed, expected] of cases) assert.deepEqual(decide(observed), expected, name);
 });
@@ -57,15 +60,15 @@ test('planRun() hands results and outputs to what needs them', () => {
 test('planRun() starts a job again that nobody carries out, three times at most', () => {
   assert.deepEqual(decide(observe('a: {}', { a: 'Running' })).actions, ['start a #2']);
   assert.deepEqual(decide(observe('a: {}', { a: { attempt: 2 } })).actions, ['start a #3']);
-  assert.deepEqual(decide(observe('a: {}', { a: { attempt: 3 } })), { actions: [], jobs: 'a Failed', phase: 'Failed', message: 'job a: the server stopped in the middle of the job 3 times' });
+  assert.deepEqual(decide(observe('a: {}', { a: { attempt: 3 } })), { actions: ['sweep'], jobs: 'a Failed', phase: 'Failed', message: 'job a: the job was cut off 3 times by a stop of the server or of its node' });
 });
 
 test('planRun() cancels what is live and ends the run when that has ended', () => {
   const spec = { repository: 'shop', commit: 'c'.repeat(40), ref: 'refs/heads/main', event: 'push' as const, actor: 'alice', cancelRequested: true };
   const chain = 'a: {}\nb: {needs: a, if: always()}';
   assert.deepEqual(decide(observe(chain, { a: 'Running' }, { a: 'Running' }, { spec })), { actions: ['cancel a'], jobs: 'a Running, b Cancelled', phase: 'Running', message: undefined });
-  assert.deepEqual(decide(observe(chain, { a: 'Running' }, { a: 'Cancelled' }, { spec })), { actions: [], jobs: 'a Cancelled, b Cancelled', phase: 'Cancelled', message: 'cancelled' });
-  assert.deepEqual(decide(observe(chain, { a: 'Running' }, {}, { spec })), { actions: [], jobs: 'a Cancelled, b Cancelled', phase: 'Cancelled', message: 'cancelled' });
+  assert.deepEqual(decide(observe(chain, { a: 'Running' }, { a: 'Cancelled' }, { spec })), { actions: ['sweep'], jobs: 'a Cancelled, b Cancelled', phase: 'Cancelled', message: 'cancelled' });
+  assert.deepEqual(decide(observe(chain, { a: 'Running' }, {}, { spec })), { actions: ['sweep'], jobs: 'a Cancelled, b Cancelled', phase: 'Cancelled', message: 'cancelled' });
 });
 
 test('planRun() leaves runs alone that are over or being deleted, but for jobs that still run', () => {
@@ -82,7 +85,7 @@ test('planRun() lets the first failure of a matrix cancel the rest, unless fail-
   };
   assert.deepEqual(decide(workflow('', { 'm-1': 'Failed' }, { 'm-2': 'Running' })).actions, ['cancel m-2']);
   assert.deepEqual(decide(workflow('fail-fast: false, ', { 'm-1': 'Failed' }, { 'm-2': 'Running' })).actions, []);
-  assert.deepEqual(decide(workflow('', { 'm-1': 'Failed', 'm-2': 'Cancelled' }, {})), { actions: [], jobs: 'm-1 Failed, m-2 Cancelled, after Skipped', phase: 'Failed', message: 'job m-1: failed' });
+  assert.deepEqual(decide(workflow('', { 'm-1': 'Failed', 'm-2': 'Cancelled' }, {})), { actions: ['sweep'], jobs: 'm-1 Failed, m-2 Cancelled, after Skipped', phase: 'Failed', message: 'job m-1: failed' });
 });
 
 test('planRun() adds up tests and images, and says in one sentence how it went', () => {

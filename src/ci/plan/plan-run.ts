@@ -22,9 +22,10 @@ export interface ObservedRun {
   readonly now: string;
 }
 
-export type RunAction = { type: 'start-job'; job: Job; attempt: number; needs: Needs } | { type: 'cancel-job'; jobId: string; reason: string };
+/** `sweep`: nothing of the run goes on; remove what a crash may have left of it. It comes before the run's end is written down. */
+export type RunAction = { type: 'start-job'; job: Job; attempt: number; needs: Needs } | { type: 'cancel-job'; jobId: string; reason: string } | { type: 'sweep' };
 
-/** A job that a stop of the server cut off is started again so many times in all. */
+/** A job that a stop of the server or of its node cut off is started so many times in all. */
 const maxAttempts = 3;
 
 const endPhases: readonly (RunPhase | undefined)[] = ['Succeeded', 'Failed', 'Cancelled', 'Error'];
@@ -49,7 +50,9 @@ export function planRun(observed: ObservedRun): Plan<RunAction, WorkflowRunStatu
   const stored = new Map(run.status?.jobs?.map((job) => [job.id, job]));
   const jobs = new Map(workflow.jobs.map((job): [string, JobStatus] => [job.id, live.get(job.id) ?? stored.get(job.id) ?? { id: job.id, name: jobName(job), phase: 'Waiting' }]));
   const actions = run.spec?.cancelRequested === true ? planCancel(jobs, live, cancelAll) : planJobs(observed, workflow, jobs);
-  return { actions, status: { ...run.status, startedAt, ...summarise(run, [...jobs.values()], now) } };
+  const summary = summarise(run, [...jobs.values()], now);
+  const isOver = summary.finishedAt !== undefined;
+  return { actions: isOver ? [...actions, { type: 'sweep' }] : actions, status: { ...run.status, startedAt, ...summary } };
 }
 
 function planCancel(jobs: Map<string, JobStatus>, live: ObservedRun['live'], cancelAll: (reason: string) => RunAction[]): RunAction[] {
@@ -85,7 +88,7 @@ function planRunning({ live, now }: ObservedRun, job: Job, status: JobStatus, wo
   if (live.has(job.id)) return isDoomed ? { action: { type: 'cancel-job', jobId: job.id, reason: 'another job of the matrix failed' } } : undefined;
   const attempt = (status.attempt ?? 1) + 1;
   if (isDoomed) return { job: { ...status, phase: 'Cancelled', finishedAt: now } };
-  if (attempt > maxAttempts) return { job: { ...status, phase: 'Failed', finishedAt: now, message: `the server stopped in the middle of the job ${maxAttempts} times` } };
+  if (attempt > maxAttempts) return { job: { ...status, phase: 'Failed', finishedAt: now, message: `the job was cut off ${maxAttempts} times by a stop of the server or of its node` } };
   return { job: { id: job.id, name: status.name, phase: 'Running', attempt, startedAt: now }, action: { type: 'start-job', job, attempt, needs: needsOf(job, workflow, jobs) } };
 }
 

@@ -2,7 +2,7 @@ import { text } from 'node:stream/consumers';
 import { keyOf, type k8s, refOf, resources, type Stored } from '../../api/mod.ts';
 import type { Informer, KubeClient } from '../../client/mod.ts';
 import { cancelled, GantryError, isError, retry, throwIfAborted, withTimeout } from '../../kernel/mod.ts';
-import type { JobExecutor, JobRequest, JobSession } from '../ports.ts';
+import type { JobExecutor, JobRequest, JobSession, RepositoryRef } from '../ports.ts';
 import { jobContainer, jobLabels, type JobPodOptions, serviceContainerName, temporaryPath, toJobPod, workspacePath } from './job-pod.ts';
 import { type PodState, podStateOf } from './pod-state.ts';
 
@@ -25,7 +25,7 @@ export class PodJobExecutor implements JobExecutor {
   async open(request: JobRequest, progress: (line: string) => void, signal: AbortSignal): Promise<JobSession> {
     throwIfAborted(signal);
     const { namespace } = request.run;
-    await this.#removeEarlier(request, signal);
+    await this.#removeAll(namespace, `${jobLabels.run}=${request.run.name},${jobLabels.job}=${request.jobId}`, signal);
     const pod = await this.#create(request, signal);
     const ref = { namespace, name: pod.metadata.name };
     try {
@@ -39,7 +39,7 @@ export class PodJobExecutor implements JobExecutor {
       if (object.metadata.uid !== pod.metadata.uid) return;
       const state = podStateOf(object, request.services);
       if (type === 'deleted' || object.metadata.deletionTimestamp !== undefined) lost.abort(new GantryError('unavailable', 'the pod of the job was removed'));
-      else if (state.state === 'failed') lost.abort(new GantryError('unavailable', `${describe(state.container)} stopped: ${state.reason}`));
+      else if (state.state === 'failed') lost.abort(new GantryError('exhausted', `${describe(state.container)} stopped: ${state.reason}`));
     });
     return {
       workspace: workspacePath,
@@ -112,9 +112,13 @@ export class PodJobExecutor implements JobExecutor {
     }
   }
 
-  async #removeEarlier({ run, jobId }: JobRequest, signal: AbortSignal): Promise<void> {
-    const { items } = await this.#client.list(resources.pods, { namespace: run.namespace, labelSelector: `${jobLabels.run}=${run.name},${jobLabels.job}=${jobId}` }, signal);
-    for (const pod of items) await this.#remove({ namespace: run.namespace, name: pod.metadata.name });
+  sweep(run: RepositoryRef, signal: AbortSignal): Promise<void> {
+    return this.#removeAll(run.namespace, `${jobLabels.run}=${run.name}`, signal);
+  }
+
+  async #removeAll(namespace: string, labelSelector: string, signal: AbortSignal): Promise<void> {
+    const { items } = await this.#client.list(resources.pods, { namespace, labelSelector }, signal);
+    for (const pod of items) await this.#remove({ namespace, name: pod.metadata.name });
   }
 
   /** By a deadline of its own: what is cleaned up after a cancelled job must not be cancelled with it. */

@@ -252,7 +252,32 @@ test('after a restart of the server a run that a pusher waited for is cancelled,
   await fixture.start();
   const run = await pollUntil('the end of the run', async () => (await fixture.runs()).find(({ status }) => status?.finishedAt !== undefined), { timeoutMs: 20_000 }, limit());
   assert.equal(run.status?.phase, 'Cancelled');
+  assert.deepEqual(fixture.executor.swept, [run.metadata.name]);
   assert.equal(await work.git('ls-remote', 'origin'), '');
+});
+
+test('a job whose connection is lost is started again, and the push goes on', async () => {
+  await using fixture = await Fixture.open();
+  const work = await fixture.repository('shop');
+  await fixture.stop();
+  let losses = 0;
+  await fixture.start({
+    sweep: () => Promise.resolve(),
+    open: async (...call) => {
+      const session = await fixture.executor.open(...call);
+      const exec: typeof session.exec = (...command) => {
+        losses += 1;
+        return losses === 1 ? Promise.reject(new GantryError('unavailable', 'the connection broke')) : session.exec(...command);
+      };
+      return { workspace: session.workspace, temporary: session.temporary, exec, [Symbol.asyncDispose]: () => session[Symbol.asyncDispose]() };
+    },
+  });
+  await work.commit(workflow(`  unit:\n    runs-on: x\n    steps:\n      - run: ${passing.replaceAll('"', "'")}\n`));
+  const push = await work.tryGit('push', 'origin', 'main');
+  assert.equal(push.code, 0, push.stderr);
+  assert.ok(remoteLines(push.stderr).includes('unit  started again'), push.stderr);
+  const [run] = await fixture.runs();
+  assert.deepEqual(run?.status?.jobs?.map(({ phase, attempt }) => [phase, attempt]), [['Succeeded', 2]]);
 });
 
 test('a deleted run ends its jobs and takes its logs with it', async () => {
@@ -269,4 +294,15 @@ test('a deleted run ends its jobs and takes its logs with it', async () => {
     for await (const part of fixture.ci.logs.read(ref, 'unit', false, limit())) if (part !== '') return undefined;
     return true;
   }, { timeoutMs: 5_000 }, limit());
+});
+
+test('git push shows why a job could not start', async () => {
+  await using fixture = await Fixture.open();
+  const work = await fixture.repository('shop');
+  await fixture.stop();
+  await fixture.start({ sweep: () => Promise.resolve(), open: () => Promise.reject(new GantryError('unavailable', 'the service db did not start: it ended with exit code 1\nno space left')) });
+  await work.commit(workflow('  unit:\n    runs-on: x\n    steps: [{ run: y }]\n'));
+  const push = await work.tryGit('push', 'origin', 'main');
+  assert.match(push.stderr, /main -> main \(job unit: the service db did not start: it ended with exit code 1\)/);
+  assert.ok(remoteLines(push.stderr).includes('  | no space left'), push.stderr);
 });

@@ -176,9 +176,8 @@ export class PushPipeline {
     let text = '';
     for await (const part of this.#options.logs.read({ namespace: run.metadata.namespace ?? '', name: run.metadata.name }, job.id, false, signal)) text += part;
     const lines = text.trimEnd().split('\n');
-    const start = step === undefined ? -1 : lines.lastIndexOf(stepHeading(step));
-    const own = lines.slice(start + 1);
-    const end = own.findIndex((line) => line.startsWith(stepHeading('')));
+    const own = step === undefined ? lines : lines.slice(lines.lastIndexOf(stepHeading(step)) + 1);
+    const end = step === undefined ? -1 : own.findIndex((line) => line.startsWith(stepHeading('')));
     const tail = (end < 0 ? own : own.slice(0, end)).slice(-logTailLines);
     return [`  the end of the log of ${job.name}${step === undefined ? '' : `, step ${JSON.stringify(step)}`}:`, ...tail.map((line) => `  | ${line}`)];
   }

@@ -29,7 +29,12 @@ export class JobPool implements AsyncDisposable {
       if (!this.#isClosed) options.onChange();
     };
     const job = new JobRun({ ...options, onChange }, this.#parts);
-    jobs.set(options.job.id, { job, controller, done: job.run(controller.signal) });
+    const done = job.run(controller.signal).then(() => {
+      // Nobody carries it out any more, and it has not ended: the plan starts it again, as after a stop of the server.
+      if (job.isInterrupted && !controller.signal.aborted) this.forget(runKey, options.job.id);
+      onChange();
+    });
+    jobs.set(options.job.id, { job, controller, done });
   }
 
   cancel(runKey: string, jobId: string, reason: string): void {

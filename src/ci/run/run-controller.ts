@@ -3,7 +3,7 @@ import type { KubeClient, Lister, Plan, Reconciler } from '../../client/mod.ts';
 import { type Clock, type GantryError, isError, shortHash } from '../../kernel/mod.ts';
 import { Evaluation } from '../expressions/evaluate.ts';
 import { githubContext, type RunFacts } from '../job/contexts.ts';
-import type { LogStore, RepositoryRef, SourceReader } from '../ports.ts';
+import type { JobExecutor, LogStore, RepositoryRef, SourceReader } from '../ports.ts';
 import { isRunFinished, type ObservedRun, planRun, type RunAction } from '../plan/plan-run.ts';
 import type { WorkflowLoader } from '../workflow/load-workflows.ts';
 import type { Workflow } from '../workflow/model.ts';
@@ -17,6 +17,7 @@ export interface RunReconcilerOptions {
   readonly toolkit: Toolkit;
   readonly source: SourceReader;
   readonly pool: JobPool;
+  readonly executor: JobExecutor;
   readonly logs: LogStore;
   readonly serverUrl: string;
   readonly clock: Clock;
@@ -72,7 +73,8 @@ export class RunReconciler implements Reconciler<Observed, RunAction, WorkflowRu
     return planRun(observed);
   }
 
-  act(action: RunAction, { key, workflow, facts, stored }: Observed): Promise<void> {
+  act(action: RunAction, { key, workflow, facts, stored }: Observed, signal: AbortSignal): Promise<void> {
+    if (action.type === 'sweep') return this.#options.executor.sweep(runRef(key), signal);
     if (action.type === 'cancel-job') this.#options.pool.cancel(key, action.jobId, action.reason);
     else if ('jobs' in workflow && facts !== undefined) {
       const { job, attempt, needs } = action;

@@ -5,12 +5,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { finished, pipeline } from 'node:stream/promises';
 import { baseEnv, cancelled, errnoOf } from '../../kernel/mod.ts';
-import type { JobExecutor, JobRequest, JobSession, JobStreams } from '../ports.ts';
+import type { JobExecutor, JobRequest, JobSession, JobStreams, RepositoryRef } from '../ports.ts';
 
 /** Carries out jobs as processes of this machine in a folder of their own: all of a job but its containers, for tests. */
 export class LocalJobExecutor implements JobExecutor {
   readonly requests: JobRequest[] = [];
   openSessions = 0;
+
+  readonly swept: string[] = [];
+
+  sweep(run: RepositoryRef): Promise<void> {
+    this.swept.push(run.name);
+    return Promise.resolve();
+  }
 
   async open(request: JobRequest, _progress: (line: string) => void, signal: AbortSignal): Promise<JobSession> {
     signal.throwIfAborted();
