@@ -163,10 +163,10 @@ test('NodeAgent reports images that cannot be had', async () => {
 test('NodeAgent refuses what it does not honour and says so', async () => {
   const runtime = new MemoryRuntime();
   await using node = await openTestNode(runtime);
-  await node.createPod('web', { shareProcessNamespace: true, containers: [app()] });
+  await node.createPod('web', { containers: [app({ resources: { limits: { 'example.com/gpu': '1' } } })] });
   const pod = await node.waitPod('web', 'Failed', ({ status }) => status?.phase === 'Failed');
   assert.equal(pod.status?.reason, 'UnsupportedPodField');
-  assert.match(pod.status?.message ?? '', /spec\.shareProcessNamespace/);
+  assert.match(pod.status?.message ?? '', /spec\.containers\[0\]\.resources: the resource example\.com\/gpu is not offered/);
   assert.deepEqual(runtime.calls, []);
 });
 

@@ -46,7 +46,7 @@ function containerChecks(path: string, container: k8s.Container): Check[] {
     ...securityChecks(`${path}.securityContext`, container.securityContext),
     [`${path}.securityContext.procMount`, container.securityContext?.procMount === 'Unmasked', 'only the Default proc mount is supported'],
     ...(container.volumeMounts ?? []).map(
-      (mount, index): Check => [`${path}.volumeMounts[${index}].recursiveReadOnly`, mount.recursiveReadOnly === 'Enabled' || mount.recursiveReadOnly === 'IfPossible', 'recursive read-only mounts are not supported'],
+      (mount, index): Check => [`${path}.volumeMounts[${index}].recursiveReadOnly`, mount.recursiveReadOnly === 'Enabled', 'recursive read-only mounts are not supported'],
     ),
     ...(container.env ?? []).map(({ valueFrom }, index): Check => [`${path}.env[${index}].valueFrom.fileKeyRef`, valueFrom?.fileKeyRef !== undefined, 'variables from files are not supported']),
   ];

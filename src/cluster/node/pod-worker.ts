@@ -12,6 +12,10 @@ import { unsupportedFields } from './pod-support.ts';
 import { operationOf, type PodAction, type PodEnding, type PodView } from './pod-view.ts';
 import { StatusWriter } from './status-writer.ts';
 import { readTerminationMessage } from './termination-message.ts';
+import { diskLimitsOf, planEviction } from './volumes/disk-limits.ts';
+
+/** How often volumes with a limit are measured. */
+const diskPeriodMs = 10_000;
 
 /**
  * Looks after one pod from the first sight of it until nothing of it is left. It sleeps until something happens: the pod or
@@ -72,6 +76,7 @@ export class PodWorker {
   async run(signal: AbortSignal): Promise<void> {
     this.#admit();
     const probing = new AbortController();
+    const limiting = this.#watchDisk(AbortSignal.any([signal, probing.signal]));
     const onAbort = (): void => this.wake();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
@@ -84,7 +89,7 @@ export class PodWorker {
     } finally {
       signal.removeEventListener('abort', onAbort);
       probing.abort();
-      await this.#operations.idle();
+      await Promise.all([limiting, this.#operations.idle()]);
       await this.#status.flush();
     }
   }
@@ -97,6 +102,25 @@ export class PodWorker {
     const message = `This node cannot run the pod: ${places.map((place) => `${place.field ?? ''}: ${place.message}`).join('; ')}`;
     this.#ending = { reason: 'UnsupportedPodField', message };
     this.#services.events.warning(this.#pod, 'UnsupportedPodField', message);
+  }
+
+  /** Ends the pod when its volumes on disk hold more than they may. Nothing tells of that: it has to be looked at. */
+  async #watchDisk(signal: AbortSignal): Promise<void> {
+    const limits = this.#pod.spec === undefined ? undefined : diskLimitsOf(this.#pod.spec);
+    if (limits === undefined) return;
+    const { clock, volumes, events } = this.#services;
+    while (!signal.aborted && this.#ending === undefined) {
+      try {
+        await clock.sleep(diskPeriodMs, signal);
+        if (this.#endingSinceMs !== undefined || !this.#actions.areVolumesReady) continue;
+        this.#ending = planEviction(limits, await volumes.diskUse(this.#pod, signal));
+        if (this.#ending === undefined) continue;
+        events.warning(this.#pod, this.#ending.reason, this.#ending.message);
+        this.wake();
+      } catch (error) {
+        if (!signal.aborted) this.#log.warn('cannot measure volumes', { err: error });
+      }
+    }
   }
 
   async #step(probeSignal: AbortSignal, signal: AbortSignal): Promise<{ isDone: boolean; requeueAtMs?: number }> {

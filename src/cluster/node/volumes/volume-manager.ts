@@ -2,7 +2,7 @@ import { chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type k8s, quantityValue } from '../../../api/mod.ts';
 import { mount, mountFlags, readMounts, unmountBelow } from '../../../host/mod.ts';
-import { GantryError } from '../../../kernel/mod.ts';
+import { GantryError, runCommand } from '../../../kernel/mod.ts';
 import type { ConfigSource } from '../config-source.ts';
 import type { PodFacts } from '../downward.ts';
 import { expand } from '../expansion.ts';
@@ -62,6 +62,18 @@ export class VolumeManager {
 
   terminationMessageFile(pod: k8s.Pod, container: string, attempt: number): string {
     return join(this.#podFolder(pod), 'containers', container, String(attempt), 'termination-message');
+  }
+
+  /** Bytes on disk of each emptyDir volume of the pod that is not in memory. */
+  async diskUse(pod: k8s.Pod, signal: AbortSignal): Promise<Map<string, number>> {
+    const onDisk = (pod.spec?.volumes ?? []).filter(({ emptyDir }) => emptyDir !== undefined && emptyDir.medium !== 'Memory');
+    const used = new Map<string, number>();
+    for (const volume of onDisk) {
+      // Files that vanish while they are counted make du complain and go on.
+      const { stdout } = await runCommand('du', ['-s', '-B1', '--one-file-system', '--', this.#pathOf(pod, volume)], { okCodes: [0, 1] }, signal);
+      used.set(volume.name, Number(stdout.split('\t')[0] ?? '0') || 0);
+    }
+    return used;
   }
 
   /** Removes everything of a pod. Host paths and other people's mounts are never touched: mounts go first, or nothing goes. */

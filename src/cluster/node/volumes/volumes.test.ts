@@ -9,6 +9,7 @@ import { isError } from '../../../kernel/mod.ts';
 import type { ConfigSource } from '../config-source.ts';
 import { writeAtomicFolder } from './atomic-folder.ts';
 import { usesConfig } from './config-references.ts';
+import { diskLimitsOf, planEviction } from './disk-limits.ts';
 import { prepareHostPath } from './host-path.ts';
 import { bindSubPath } from './sub-path.ts';
 import { VolumeManager } from './volume-manager.ts';
@@ -133,6 +134,28 @@ test('VolumeManager prepares all kinds, and releases nothing that is not its own
   await manager.release('u1');
   assert.deepEqual([await manager.listPods(), await readdir(host)], [[], ['kept']]);
   await manager.release('u1');
+});
+
+test('planEviction() ends a pod that uses more than it may', () => {
+  const spec: k8s.PodSpec = {
+    containers: [{ name: 'a', resources: { limits: { 'ephemeral-storage': '1Ki' } } }, { name: 'b', resources: { limits: { 'ephemeral-storage': '1Ki' } } }],
+    volumes: [{ name: 'small', emptyDir: { sizeLimit: '100' } }, { name: 'free', emptyDir: {} }, { name: 'memory', emptyDir: { medium: 'Memory', sizeLimit: '1' } }],
+  };
+  const limits = diskLimitsOf(spec);
+  assert.deepEqual(limits, { volumes: new Map([['small', 100]]), total: 2048 });
+  const reasons = [{ small: 100, free: 1000 }, { small: 101, free: 0 }, { small: 0, free: 2049 }].map((used) => planEviction(limits ?? { volumes: new Map(), total: 0 }, new Map(Object.entries(used)))?.message);
+  assert.deepEqual(reasons.map((message) => message?.slice(0, 38)), [undefined, 'Usage of EmptyDir volume "small" exceed', 'Pod ephemeral local storage usage exce'].map((text) => text?.slice(0, 38)));
+  assert.equal(diskLimitsOf({ containers: [{ name: 'a' }], volumes: [{ name: 'v', emptyDir: {} }] }), undefined);
+});
+
+test('VolumeManager measures what is on disk', async () => {
+  await using folder = await openFolder();
+  const manager = new VolumeManager({ dataFolder: join(folder.path, 'data'), runFolder: join(folder.path, 'run') }, source);
+  const pod: k8s.Pod = { metadata: { name: 'web', uid: 'u1' }, spec: { containers: [], volumes: [{ name: 'v', emptyDir: {} }] } };
+  await manager.prepare({ pod, nodeName: 'n', nodeIp: '', podIp: '' }, signal);
+  await writeFile(join(folder.path, 'data/u1/volumes/v/file'), Buffer.alloc(300_000, 1));
+  const used = (await manager.diskUse(pod, signal)).get('v') ?? 0;
+  assert.ok(used >= 300_000 && used < 400_000, String(used));
 });
 
 test('usesConfig() finds references in volumes, variables and pull secrets', () => {
