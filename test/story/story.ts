@@ -38,8 +38,10 @@ export const steps: readonly Step[] = [
 
 /** Base images, the database image, the repository and a checkout: what stands before the first push. */
 export async function prepare(instance: Instance, figures: Figures, say: (text: string) => void, signal: AbortSignal): Promise<Story> {
-  say('base image node:24-slim (from Debian packages and npm; cached on this machine)');
-  await figures.time('base images ready', () => instance.gantry(['image', 'bootstrap', 'node:24-slim'], signal));
+  say('base images debian:bookworm-slim and node:24-slim (from Debian packages and npm; cached on this machine)');
+  await figures.time('base images ready', async () => {
+    for (const name of ['debian:bookworm-slim', 'node:24-slim']) await instance.gantry(['image', 'bootstrap', name], signal);
+  });
   say('redis:7, built from examples/images/redis through the Docker API');
   await figures.time('database image built', () => buildDatabaseImage(instance, signal));
   const { stdout } = await instance.gantry(['repo', 'create', 'shop'], signal);
