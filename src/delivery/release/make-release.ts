@@ -4,6 +4,7 @@ import { checkManifests } from '../manifests/check-manifests.ts';
 import { inApplyOrder } from '../manifests/order.ts';
 import { parseManifests } from '../manifests/parse-manifests.ts';
 import { type BuiltImage, pinImages } from '../manifests/pin-images.ts';
+import { stampConfiguration } from '../manifests/stamp-configuration.ts';
 import { deployFolder, type DeliveryParts } from '../options.ts';
 import { type DeliveryView, lastRuns } from './plan.ts';
 import { nextNumber, releaseMetadata } from './rollback.ts';
@@ -38,7 +39,7 @@ async function readObjects(files: readonly { path: string; text: string }[], nam
     const parsed = parseManifests(files).map((manifest) => ({ ...manifest, object: pinImages(manifest.object, images) }));
     if (parsed.length === 0) throw new GantryError('invalid', `${deployFolder}/ has files but no objects`);
     const dryRun = (object: (typeof parsed)[number]['object']): Promise<void> => parts.objects.apply(object, { repository, name: 'check' }, true, signal);
-    return { manifests: inApplyOrder(await checkManifests(parsed, namespace, parts.kinds, dryRun, signal)) };
+    return { manifests: inApplyOrder(stampConfiguration(await checkManifests(parsed, namespace, parts.kinds, dryRun, signal))) };
   } catch (error) {
     if (!(error instanceof GantryError) || !isError(error, 'invalid', 'unsupported', 'exhausted')) throw error;
     return { manifests: [], failure: error.message };
