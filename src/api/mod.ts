@@ -22,3 +22,5 @@ export * from './selectors.ts';
 export * from './json-path.ts';
 export * from './schema/defaults.ts';
 export * from './schema/structural.ts';
+export * from './apply/field-paths.ts';
+export * from './apply/merge-applied.ts';

@@ -2,6 +2,7 @@ import { GantryError } from '../../../kernel/mod.ts';
 import { badRequest, methodNotAllowed, objectNotFound, pathNotFound } from '../errors.ts';
 import { type Kind, objectKey, type Verb } from '../kinds/kind.ts';
 import type { StoredObject } from '../objects/stored-object.ts';
+import { applyObject } from '../operations/apply.ts';
 import { createObject } from '../operations/create.ts';
 import { deleteObject, parseDeleteRequest, parseDryRun } from '../operations/delete.ts';
 import { listPage, parseRevision, tooLarge } from '../operations/list.ts';
@@ -9,7 +10,7 @@ import type { Machine, WriteOptions } from '../operations/machine.ts';
 import { patchObject, patchTypes } from '../operations/patch.ts';
 import { parseSelection } from '../operations/selection.ts';
 import { replaceObject, type WritePart } from '../operations/update.ts';
-import { mediaTypeOf, parseJson, readBody } from '../requests/body.ts';
+import { mediaTypeOf, parseJson, parseYaml, readBody } from '../requests/body.ts';
 import { addWarnings, sendJson, sendText } from '../requests/respond.ts';
 import { successStatus } from '../status.ts';
 import type { Exchange } from './exchange.ts';
@@ -37,6 +38,7 @@ export async function serveResource(machine: Machine, kind: Kind, exchange: Exch
     case 'update':
       return serveWrite(machine, kind, exchange, 200, async (options) => replaceObject(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange), part, options));
     case 'patch':
+      if (mediaTypeOf(exchange.request.headers['content-type']) === applyMediaType) return serveApply(machine, kind, exchange, part);
       return serveWrite(machine, kind, exchange, 200, (options) => servePatch(machine, kind, exchange, part, options));
     case 'delete':
       return serveDelete(machine, kind, exchange);
@@ -89,17 +91,30 @@ export function parseWriteOptions({ query, request }: Exchange): WriteOptions {
   const fieldValidation = query.get('fieldValidation') ?? 'Warn';
   if (fieldValidation !== 'Strict' && fieldValidation !== 'Warn' && fieldValidation !== 'Ignore') throw badRequest(`fieldValidation must be Ignore, Warn or Strict, not ${fieldValidation}`);
   const agent = (request.headers['user-agent'] ?? 'unknown').split('/')[0] ?? 'unknown';
-  return { dryRun: parseDryRun(query.getAll('dryRun')), fieldValidation, fieldManager: query.get('fieldManager') ?? agent, warnings: [] };
+  return { dryRun: parseDryRun(query.getAll('dryRun')), fieldValidation, fieldManager: query.get('fieldManager') ?? agent, isManagerNamed: query.has('fieldManager'), warnings: [] };
 }
 
 async function servePatch(machine: Machine, kind: Kind, exchange: Exchange, part: WritePart, options: WriteOptions): Promise<StoredObject> {
   const mediaType = mediaTypeOf(exchange.request.headers['content-type']);
   const type = patchTypes[mediaType as keyof typeof patchTypes];
   if (type === undefined) {
-    throw new GantryError('unsupported', `the body of the request was in an unknown format - accepted media types include: ${Object.keys(patchTypes).join(', ')}`);
+    throw new GantryError('unsupported', `the body of the request was in an unknown format - accepted media types include: ${[...Object.keys(patchTypes), applyMediaType].join(', ')}`);
   }
   const body = await readBody(exchange.request);
   return patchObject(machine, kind, placeOf(kind, exchange), type, parseJson(body.toString()), part, options);
+}
+
+const applyMediaType = 'application/apply-patch+yaml';
+
+async function serveApply(machine: Machine, kind: Kind, exchange: Exchange, part: WritePart): Promise<void> {
+  const { request, response, query } = exchange;
+  const form = negotiateForm(request.headers.accept);
+  const options = parseWriteOptions(exchange);
+  const config = parseYaml((await readBody(request)).toString());
+  const isForced = query.get('force') === 'true' || query.get('force') === '1';
+  const { object, isNew } = await applyObject(machine, kind, placeOf(kind, exchange), { config, isForced }, part, options);
+  addWarnings(response, [...new Set(options.warnings)]);
+  await sendText(request, response, isNew ? 201 : 200, renderObject(kind, object, form, machine.clock.now()));
 }
 
 async function serveDelete(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {

@@ -7,6 +7,7 @@ import { StoredObject, toStoredText } from '../objects/stored-object.ts';
 import { checkObject } from './check-object.ts';
 import { decodeObject } from './decode-object.ts';
 import { type Machine, openPrepareContext, timeText, type WriteOptions } from './machine.ts';
+import { noteOwner } from './managed-fields.ts';
 
 /** How often a generated name that is taken is tried anew. */
 const generateAttempts = 8;
@@ -38,6 +39,7 @@ async function insertObject(machine: Machine, kind: Kind, object: ApiObject, opt
     if (kind.hasGeneration) metadata.generation = 1;
     if (kind.hasStatus) delete object.status;
     kind.strategy.prepareCreate?.(object, context);
+    noteOwner(kind, undefined, object, 'main', options, context.now);
     checkObject(kind, object, { isUpdateChecked: false, problems: context.problems }, options);
     return await storeNew(machine, kind, object, options);
   } finally {

@@ -8,6 +8,13 @@ import type { WriteOptions } from './machine.ts';
  * or dropped as fieldValidation says), fills in defaults. 400 when it cannot be read as the kind.
  */
 export function decodeObject(kind: Kind, value: unknown, options: Pick<WriteOptions, 'fieldValidation' | 'warnings'>): ApiObject {
+  const object = readObject(kind, value, options);
+  kind.strategy.defaults?.(object);
+  return object;
+}
+
+/** As `decodeObject`, without defaults. */
+export function readObject(kind: Kind, value: unknown, options: Pick<WriteOptions, 'fieldValidation' | 'warnings'>): ApiObject {
   if (!isFields(value)) throw badRequest(`the object provided is unrecognized (must be of type ${kind.type.kind}): couldn't get version/kind; json parse error: not a JSON object`);
   const apiVersion = apiVersionOfKind(kind);
   const given = { apiVersion: value['apiVersion'] ?? apiVersion, kind: value['kind'] ?? kind.type.kind };
@@ -25,7 +32,6 @@ export function decodeObject(kind: Kind, value: unknown, options: Pick<WriteOpti
   object.metadata.name ??= '';
   object.metadata.uid ??= '';
   object.metadata.resourceVersion ??= '';
-  kind.strategy.defaults?.(object);
   return object;
 }
 

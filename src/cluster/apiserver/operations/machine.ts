@@ -17,6 +17,10 @@ export interface WriteOptions {
   readonly dryRun: boolean;
   readonly fieldValidation: 'Strict' | 'Warn' | 'Ignore';
   readonly fieldManager: string;
+  /** Whether the client named the manager itself. */
+  readonly isManagerNamed?: boolean;
+  /** Sets metadata.managedFields of what is about to be stored. Default: notes the write as an update of its manager. */
+  readonly owner?: (object: ApiObject) => void;
   /** Told to the client as Warning headers. */
   readonly warnings: string[];
 }

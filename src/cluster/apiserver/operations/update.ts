@@ -9,6 +9,7 @@ import { storedApiVersion } from './create.ts';
 import { decodeObject } from './decode-object.ts';
 import { isRemovable, removeObject } from './delete.ts';
 import { inVersion, type Machine, type ObjectPlace, openPrepareContext, type WriteOptions } from './machine.ts';
+import { noteOwner } from './managed-fields.ts';
 
 /** Which part of an object a write may change. `all` is for the server's own subresources. */
 export type WritePart = 'main' | 'status' | 'all';
@@ -86,6 +87,7 @@ async function writeChanged(machine: Machine, kind: Kind, stored: StoredObject, 
     const object = takePart(kind, next, old, part);
     if (part === 'main') kind.strategy.prepareUpdate?.(object, old, context);
     object.apiVersion = storedApiVersion(kind);
+    noteOwner(kind, old, object, part, options, context.now);
     if (kind.hasGeneration && part !== 'status' && isSpecChanged(object, old)) object.metadata.generation = (old.metadata.generation ?? 0) + 1;
     checkObject(kind, object, { old, isUpdateChecked: part !== 'all', problems: context.problems }, options);
     if (isUnchanged(object, old)) return stored;
@@ -102,7 +104,8 @@ function takePart(kind: Kind, next: ApiObject, old: ApiObject, part: WritePart):
   const { metadata } = next;
   const kept = old.metadata;
   Object.assign(metadata, { name: kept.name, uid: kept.uid, creationTimestamp: kept.creationTimestamp, resourceVersion: kept.resourceVersion });
-  for (const field of ['namespace', 'generation', 'generateName', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'managedFields'] as const) {
+  keepManagers(metadata, kept);
+  for (const field of ['namespace', 'generation', 'generateName', 'deletionTimestamp', 'deletionGracePeriodSeconds'] as const) {
     if (part === 'all' && field.startsWith('deletion')) continue;
     if (kept[field] === undefined) delete metadata[field];
     else Object.assign(metadata, { [field]: kept[field] });
@@ -114,11 +117,20 @@ function takePart(kind: Kind, next: ApiObject, old: ApiObject, part: WritePart):
   }
   // Status writers of Kubernetes' own kinds may also keep labels and annotations up to date; owners and finalizers stay.
   const { labels, annotations } = kind.isCustom ? kept : metadata;
-  const statusMetadata = { ...kept, labels, annotations };
+  const statusMetadata = { ...kept, labels, annotations, managedFields: metadata.managedFields };
+  if (metadata.managedFields === undefined) delete statusMetadata.managedFields;
   if (labels === undefined) delete statusMetadata.labels;
   if (annotations === undefined) delete statusMetadata.annotations;
   const { status: _, ...rest } = old;
   return { ...rest, metadata: statusMetadata, ...(next.status === undefined ? {} : { status: next.status }) };
+}
+
+/** Clients may rewrite managedFields; leaving them out keeps them, and one empty entry clears them. */
+function keepManagers(metadata: ApiObject['metadata'], kept: ApiObject['metadata']): void {
+  const given = metadata.managedFields;
+  if (given === undefined) {
+    if (kept.managedFields !== undefined) metadata.managedFields = kept.managedFields;
+  } else if (given.every((entry) => Object.keys(entry).length === 0)) delete metadata.managedFields;
 }
 
 function isSpecChanged(object: ApiObject, old: ApiObject): boolean {
