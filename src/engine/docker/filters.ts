@@ -66,7 +66,7 @@ export function parseTime(value: string, nowMs: number): Date {
     const units: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
     return new Date(nowMs - duration.reduce((total, [, amount, unit]) => total + Number(amount) * (units[unit ?? ''] ?? 0), 0));
   }
-  const time = new Date(value);
+  const time = new Date(/^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d)?)?$/.test(value) ? value : Number.NaN);
   if (Number.isNaN(time.getTime())) throw new GantryError('invalid', `invalid time ${JSON.stringify(value.slice(0, 100))}`);
   return time;
 }

@@ -44,6 +44,8 @@ function upgradedOutput(upgraded: UpgradedConnection, type: string): Writable {
 /** Feeds what the client types into a process until it ends, detaches (resolves to true) or the process takes no more. */
 export async function feedInput(input: Readable, stdin: Writable, detachKeys: Buffer | undefined): Promise<boolean> {
   const scanner = detachKeys === undefined ? undefined : new DetachScanner(detachKeys);
+  // A process that ends or closes its input takes no more: writeTo tells, and there is nothing to do.
+  stdin.on('error', () => undefined);
   try {
     for await (const chunk of input as AsyncIterable<Buffer>) {
       const { passed, isDetached } = scanner?.push(chunk) ?? { passed: chunk, isDetached: false };

@@ -92,8 +92,14 @@ async function inspectContainer(call: Call, services: DockerServices, { size }: 
 async function startContainer(call: Call, { engine }: DockerServices): Promise<void> {
   const { id, spec, status } = engine.containers.get(nameOf(call));
   if (status.state === 'running') return sendEmpty(call, 304);
-  // A client that goes away must not leave a container half started.
-  await engine.containers.start(id, new AbortController().signal);
+  try {
+    // A client that goes away must not leave a container half started.
+    await engine.containers.start(id, lasting());
+  } catch (error) {
+    // Clients of `--rm` wait for it to be gone, also when it could not be started.
+    if (spec.autoRemove) await engine.containers.remove(id, { force: true, removeVolumes: true }, lasting());
+    throw error;
+  }
   const [height = 0, width = 0] = (spec.apiRecord as ApiRecord | undefined)?.consoleSize ?? [];
   if (spec.tty && height > 0 && width > 0) {
     await engine.containers.resize(id, { width, height }).catch((error: unknown) => {

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import type { Digest, ImageConfig } from '../../../api/mod.ts';
+import { isError, parseWith } from '../../../kernel/mod.ts';
+import type { Image } from '../../images/types.ts';
+import type { ContainerId, ContainerSpec } from '../../types.ts';
+import { createContainerSchema } from '../requests/create-container.ts';
+import { mergeEnv, planContainer } from './container-spec.ts';
+import { parseBind, parseTmpfs, planMount } from './mounts.ts';
+import { parseContainerPort, planPorts } from './ports.ts';
+
+const id = `sha256:${'a'.repeat(64)}` as Digest;
+const code = (...codes: string[]) => (error: unknown) => isError(error) && codes.includes(error.code);
+
+function imageOf(config: ImageConfig['config']): Image {
+  const whole: ImageConfig = { architecture: 'amd64', os: 'linux', config, rootfs: { type: 'layers', diff_ids: [] } };
+  return { id, config: whole, references: [], digests: [], layers: [], sizeBytes: 0, lastTaggedAt: undefined };
+}
+
+function plan(request: object, config: ImageConfig['config'] = { Cmd: ['sh'] }): ReturnType<typeof planContainer> {
+  const parsed = parseWith(createContainerSchema, { Image: 'app', ...request }, 'request body');
+  const other = { id: 'c'.repeat(64) as ContainerId, mounts: [{ type: 'volume' as const, volume: 'v', target: '/v', isReadOnly: false, copyUp: true }] };
+  return planContainer(parsed, { name: 'name', image: imageOf(config), runtimes: ['runc'], container: () => other });
+}
+
+test('planContainer() merges command and entrypoint as Docker does', () => {
+  const image = { Entrypoint: ['entry'], Cmd: ['default', 'args'] };
+  const cases: [what: string, request: object, config: ImageConfig['config'], args: string[]][] = [
+    ['the image alone', {}, image, ['entry', 'default', 'args']],
+    ['a command', { Cmd: ['own'] }, image, ['entry', 'own']],
+    ['a command as one text', { Cmd: 'own' }, image, ['entry', 'own']],
+    ['an entrypoint drops the command', { Entrypoint: ['mine'] }, image, ['mine']],
+    ['both', { Entrypoint: ['mine'], Cmd: ['own'] }, image, ['mine', 'own']],
+    ['an entrypoint that is reset', { Entrypoint: [''], Cmd: ['own'] }, image, ['own']],
+    ['empty lists say nothing', { Entrypoint: [], Cmd: [] }, image, ['entry', 'default', 'args']],
+    ['nulls say nothing', { Entrypoint: null, Cmd: null }, { Cmd: ['sh'] }, ['sh']],
+  ];
+  for (const [what, request, config, args] of cases) assert.deepEqual(plan(request, config).spec.args, args, what);
+  assert.throws(() => plan({ Entrypoint: [''] }, image), code('invalid'));
+  assert.throws(() => plan({}, {}), code('invalid'));
+});
+
+test('planContainer() takes from the image what the request leaves out', () => {
+  const { spec, mounts } = plan(
+    { Env: ['A=2', 'C=3', 'GONE'], Labels: { l: 'own' }, Volumes: { '/own': {} } },
+    { Cmd: ['x'], Env: ['A=1', 'B=1', 'GONE=1'], User: 'app', WorkingDir: '/srv', StopSignal: 'SIGINT', Labels: { l: 'image', k: 'image' }, Volumes: { '/data': {} }, ExposedPorts: { '80/tcp': {} }, Healthcheck: { Test: ['CMD-SHELL', 'true'], Retries: 2 } },
+  );
+  assert.deepEqual([spec.env, spec.user, spec.workingDir, spec.stopSignal, spec.labels], [['A=2', 'B=1', 'C=3'], 'app', '/srv', 'SIGINT', { l: 'own', k: 'image' }]);
+  assert.deepEqual(mounts.map(({ type, target }) => [type, target]), [['volume', '/own'], ['volume', '/data']]);
+  assert.deepEqual(spec.healthcheck, { Test: ['CMD-SHELL', 'true'], Retries: 2 });
+  assert.deepEqual(spec.ports, []);
+});
+
+test('planContainer() turns HostConfig into the engine\'s words', () => {
+  const { spec } = plan({
+    ExposedPorts: { '53/udp': {}, '80': {} },
+    HostConfig: {
+      Memory: 67_108_864, NanoCpus: 1_500_000_000, PidsLimit: 100, RestartPolicy: { Name: 'on-failure', MaximumRetryCount: 3 }, PortBindings: { '80/tcp': [{ HostIp: '', HostPort: '8080' }] }, PublishAllPorts: true,
+      CapAdd: ['NET_ADMIN'], SecurityOpt: ['no-new-privileges', 'seccomp=unconfined'], ShmSize: 1024, Dns: ['1.1.1.1'], ExtraHosts: ['db:10.0.0.1', 'v6:[::1]'], PidMode: 'host', IpcMode: 'container:other',
+      LogConfig: { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '3' } }, Ulimits: [{ Name: 'nofile', Soft: 1, Hard: 2 }], ConsoleSize: [0, 0], OomScoreAdj: 5, NetworkMode: 'back', Init: true,
+    },
+    NetworkingConfig: { EndpointsConfig: { back: { Aliases: ['db'], IPAMConfig: { IPv4Address: '10.1.0.5' } }, front: null } },
+  });
+  const expected: Partial<ContainerSpec> = {
+    resources: { memoryLimitBytes: 67_108_864, cpuPeriodMicros: 100_000, cpuQuotaMicros: 150_000, pidsLimit: 100, oomScoreAdj: 5, ulimits: [{ name: 'nofile', soft: 1, hard: 2 }] },
+    restart: { name: 'on-failure', maximumRetryCount: 3 },
+    ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '', hostPort: 8080 }, { protocol: 'udp', containerPort: 53, hostIp: '', hostPort: 0 }],
+    security: { isPrivileged: false, isReadOnlyRoot: false, noNewPrivileges: true, addCapabilities: ['NET_ADMIN'], dropCapabilities: [], seccomp: { kind: 'unconfined' } },
+    extraHosts: [{ ip: '10.0.0.1', names: ['db'] }, { ip: '::1', names: ['v6'] }],
+    log: { maxSizeBytes: 10 * 2 ** 20, maxFiles: 3 },
+    network: { mode: 'bridge', endpoints: [{ network: 'back', aliases: ['db'], ipv4Address: '10.1.0.5' }, { network: 'front', aliases: [] }] },
+    shmSizeBytes: 1024,
+    init: true,
+  };
+  assert.deepEqual(Object.fromEntries(Object.keys(expected).map((key) => [key, spec[key as keyof typeof spec]])), expected);
+  assert.deepEqual([spec.namespaces.pid, spec.namespaces.ipc], [{ mode: 'host' }, { mode: 'container', containerId: 'c'.repeat(64) }]);
+});
+
+test('planContainer() accepts every field when it asks for nothing, and refuses unknown ones by name', () => {
+  const zeros = Object.fromEntries(['BlkioDeviceReadBps', 'CgroupParent', 'CpuRealtimePeriod', 'DeviceRequests', 'KernelMemory', 'Links', 'StorageOpt', 'SomethingNew'].map((name, at) => [name, [null, '', 0, [], {}, false][at % 6]]));
+  assert.equal(plan({ HostConfig: { ...zeros, MemorySwappiness: -1, OomKillDisable: false, PidsLimit: null, Binds: null, Tmpfs: null } }).spec.name, 'name');
+  const refused: [request: object, field: string][] = [
+    [{ HostConfig: { DeviceRequests: [{ Count: -1 }] } }, 'HostConfig.DeviceRequests'],
+    [{ HostConfig: { CgroupParent: '/x' } }, 'HostConfig.CgroupParent'],
+    [{ HostConfig: { SomethingNew: 1 } }, 'HostConfig.SomethingNew'],
+    [{ OnBuild: ['RUN x'] }, 'OnBuild'],
+    [{ HostConfig: { Memory: 'lots' } }, 'HostConfig.Memory'],
+    [{ HostConfig: { Mounts: [{ Type: 'npipe', Target: '/x' }] } }, 'HostConfig.Mounts.0.Type'],
+    [{ HostConfig: { Mounts: [{ Type: 'volume', Target: '/x', VolumeOptions: { Subpath: 'a' } }] } }, 'HostConfig.Mounts.0.VolumeOptions.Subpath'],
+    [{ NetworkingConfig: { EndpointsConfig: { a: { DriverOpts: { x: 'y' } } } } }, 'NetworkingConfig.EndpointsConfig.a.DriverOpts'],
+  ];
+  for (const [request, field] of refused) {
+    assert.throws(() => plan(request), (error) => isError(error, 'invalid') && error.places.some((place) => place.field === field), field);
+  }
+});
+
+test('planContainer() refuses values it cannot honour', () => {
+  const hosts: object[] = [
+    { UsernsMode: 'private' }, { IpcMode: 'none' }, { UTSMode: 'x' }, { PidMode: 'x' }, { Isolation: 'hyperv' }, { Runtime: 'kata' }, { MemorySwappiness: 10 }, { NanoCpus: 1, CpuQuota: 5 }, { AutoRemove: true, RestartPolicy: { Name: 'always' } },
+    { RestartPolicy: { Name: 'always', MaximumRetryCount: 2 } }, { SecurityOpt: ['label=type:x'] }, { SecurityOpt: ['seccomp={'] }, { LogConfig: { Type: 'journald' } }, { LogConfig: { Config: { tag: 'x' } } }, { ExtraHosts: ['nocolon'] }, { ShmSize: -1 },
+    { PortBindings: { '80/sctp': [{}] } }, { PortBindings: { '80/tcp': [{ HostPort: '80-90' }] } }, { PortBindings: { '0': [{}] } }, { PortBindings: { '80': [{ HostIp: 'localhost' }] } }, { Binds: ['/a:/b', '/c:/b/'] }, { VolumeDriver: 'nfs' },
+    { VolumesFrom: ['a:b:c'] }, { Devices: [{ PathOnHost: '/dev/x', CgroupPermissions: 'x' }] },
+  ];
+  for (const host of hosts) assert.throws(() => plan({ HostConfig: host }), code('invalid', 'unsupported'), JSON.stringify(host));
+});
+
+test('a shell form of a health check runs in the image\'s shell, and NONE switches it off', () => {
+  const image = { Cmd: ['x'], Shell: ['/bin/bash', '-c'], Healthcheck: { Test: ['CMD-SHELL', 'curl x'], Interval: 5 } };
+  assert.deepEqual(plan({}, image).spec.healthcheck, { Test: ['CMD', '/bin/bash', '-c', 'curl x'], Interval: 5 });
+  assert.equal(plan({ Healthcheck: { Test: ['NONE'] } }, image).spec.healthcheck, undefined);
+  assert.deepEqual(plan({ Healthcheck: { Interval: 9 } }, { ...image, Shell: undefined }).spec.healthcheck, { Test: ['CMD-SHELL', 'curl x'], Interval: 9 });
+  assert.throws(() => plan({ Healthcheck: { Test: ['CURL'] } }), code('invalid'));
+});
+
+test('parseBind() knows sources, targets and options', () => {
+  const bind = (source: string, target: string, changed: object = {}) => ({ type: 'bind', source, target, isReadOnly: false, propagation: 'rprivate', isRecursive: true, createSource: true, ...changed });
+  const volume = (name: string, target: string, changed: object = {}) => ({ type: 'volume', volume: name, target, isReadOnly: false, copyUp: true, labels: {}, options: {}, ...changed });
+  const cases: [string, object][] = [
+    ['/a:/b', bind('/a', '/b')], ['/a:/b:ro', bind('/a', '/b', { isReadOnly: true })], ['/a:/b:rw,rslave', bind('/a', '/b', { propagation: 'rslave' })], ['/a:/b:z,cached', bind('/a', '/b')],
+    ['data:/b', volume('data', '/b')], ['data:/b:ro,nocopy', volume('data', '/b', { isReadOnly: true, copyUp: false })],
+  ];
+  for (const [text, expected] of cases) assert.deepEqual(parseBind(text), expected, text);
+  for (const text of ['', '/a', 'a', '/a:b', '/a:/b:/c:ro', '/a:/b:wrong', '../a:/b', 'da ta:/b', 'data:/b:rshared', '/a:/b:nocopy']) assert.throws(() => parseBind(text), code('invalid'), text);
+});
+
+test('planMount() and parseTmpfs() refuse what does not fit the type', () => {
+  const mount = (fields: object) => planMount(parseWith(createContainerSchema, { Image: 'x', HostConfig: { Mounts: [fields] } }, 'body').HostConfig?.Mounts[0] ?? assert.fail('no mount'), 0);
+  assert.deepEqual(mount({ Type: 'tmpfs', Target: '/t', TmpfsOptions: { SizeBytes: 5, Mode: 0o700, Options: [['noexec'], ['uid', '1']] } }), { type: 'tmpfs', target: '/t', isReadOnly: false, sizeBytes: 5, mode: 0o700, options: ['noexec', 'uid=1'] });
+  assert.deepEqual(mount({ Type: 'volume', Target: '/t' }), { type: 'volume', volume: undefined, target: '/t', isReadOnly: false, copyUp: true, labels: {}, options: {} });
+  assert.deepEqual(mount({ Type: 'bind', Source: '/s', Target: '/t', BindOptions: { Propagation: 'shared', NonRecursive: true } }), { type: 'bind', source: '/s', target: '/t', isReadOnly: false, propagation: 'shared', isRecursive: false, createSource: false });
+  for (const fields of [{ Type: 'tmpfs', Source: 'x', Target: '/t' }, { Type: 'bind', Source: 'x', Target: '/t' }, { Type: 'volume', Target: '/t', BindOptions: {} }, { Type: 'bind', Source: '/s', Target: '/t', BindOptions: { Propagation: 'x' } }]) {
+    assert.throws(() => mount(fields), code('invalid'), JSON.stringify(fields));
+  }
+  assert.deepEqual(parseTmpfs('/t', 'ro,size=2m,mode=1777,noexec'), { type: 'tmpfs', target: '/t', isReadOnly: true, sizeBytes: 2 * 2 ** 20, mode: 0o1777, options: ['noexec'] });
+  assert.throws(() => parseTmpfs('/t', 'bogus'), code('invalid'));
+});
+
+test('planPorts() publishes what is bound and, when asked, what is exposed', () => {
+  assert.deepEqual(planPorts({ '53/udp': [{ HostIp: '127.0.0.1', HostPort: '5353' }], '80/tcp': [] }, ['80/tcp', '443/tcp'], true), [
+    { protocol: 'udp', containerPort: 53, hostIp: '127.0.0.1', hostPort: 5353 }, { protocol: 'tcp', containerPort: 80, hostIp: '', hostPort: 0 }, { protocol: 'tcp', containerPort: 443, hostIp: '', hostPort: 0 },
+  ]);
+});
+
+test('port, mount and bind specs of any text never fail otherwise than with a GantryError', () => {
+  const near = fc.oneof(fc.string(), fc.stringMatching(/^[0-9a-z/:,.=-]{0,30}$/));
+  fc.assert(fc.property(near, (text) => {
+    for (const parse of [() => parseContainerPort(text), () => parseBind(text), () => parseTmpfs('/t', text)]) {
+      try {
+        parse();
+      } catch (error) {
+        assert.ok(isError(error, 'invalid', 'unsupported'), String(error));
+      }
+    }
+  }), { numRuns: 500 });
+});
+
+test('mergeEnv() keeps the image\'s order', () => {
+  assert.deepEqual(mergeEnv(['A=1', 'B=2', 'C=3'], ['D=4', 'B=', 'A']), ['B=', 'C=3', 'D=4']);
+});
