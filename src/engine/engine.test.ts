@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ import { busyboxSpec, runToEnd } from './testing/run-to-end.ts';
 import { openTestEngine, type TestEngine } from './testing/test-engine.ts';
 
 const skip = rootNeeds('runc', 'conmon', 'nft', 'busybox');
+const hasInit = ['docker-init', 'tini-static', 'catatonit'].some((name) => existsSync(`/usr/bin/${name}`));
 const signal = AbortSignal.timeout(120_000);
 
 suite('engine with real containers', { skip, concurrency: 2 }, () => {
@@ -320,6 +321,82 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
     const gateway = b.endpoint?.gateway ?? '';
     assert.equal(stdout, `${b.endpoint?.ipv4Address ?? ''}\ndefault via ${gateway} dev eth0 onlink \n`);
     await Promise.all([engine.sandboxes.remove(a.id, signal), engine.sandboxes.remove(b.id, signal)]);
+  });
+
+  test('containers of a user-defined network find each other by name and alias, and nobody else does', async () => {
+    const network = await engine.networks.create({ name: 'blue', isInternal: false, labels: {}, options: {} }, signal);
+    const on = (aliases: string[]) => ({ network: { mode: 'bridge' as const, endpoints: [{ network: 'blue', aliases }] } });
+    const server = await engine.containers.create(busyboxSpec('sleep 60', on(['db'])), signal);
+    await engine.containers.start(server.id, signal);
+    const address = engine.containers.get(server.id).status.endpoints[0]?.ipv4Address ?? '';
+    const ask = (name: string) => `nslookup ${name} | grep -A1 "^Name" | grep -o "Address.*: [0-9.]*$" | grep -o "[0-9.]*$"; `;
+    const script = `${ask('db')}${ask(server.spec.name)}${ask(server.id.slice(0, 12))}${ask('db.blue')}`;
+    assert.equal((await runToEnd(engine, busyboxSpec(script, on([])), signal)).stdout, `${address}\n`.repeat(4));
+    assert.equal((await runToEnd(engine, busyboxSpec(script), signal)).stdout, '');
+    const { id } = await engine.containers.create(busyboxSpec('sleep 60'), signal);
+    await engine.containers.start(id, signal);
+    await engine.networks.connect('blue', id, { aliases: ['late'] }, signal);
+    await assert.rejects(engine.networks.remove('blue', signal), (error) => isError(error, 'conflict'));
+    assert.deepEqual(engine.containers.get(id).status.endpoints.map(({ networkName, interfaceName }) => [networkName, interfaceName]), [['bridge', 'eth0'], ['blue', 'eth1']]);
+    const late = await runToEnd(engine, busyboxSpec(`${ask('late')}nc -w 2 late 1 || echo refused`, on([])), signal);
+    assert.equal(late.stdout, `${engine.containers.get(id).status.endpoints[1]?.ipv4Address ?? ''}\nrefused\n`);
+    await engine.networks.disconnect('blue', id, { force: false }, signal);
+    const inside = await drain(await engine.containers.exec(id, exec('ls /sys/class/net'), signal));
+    assert.equal(inside.stdout, 'eth0\nlo\n');
+    await Promise.all([id, server.id].map((each) => engine.containers.remove(each, { force: true, removeVolumes: false }, signal)));
+    await engine.networks.remove(network.id, signal);
+  });
+
+  test('networks are kept apart, and an internal one has no way out', async () => {
+    await engine.networks.create({ name: 'one', isInternal: false, labels: {}, options: {} }, signal);
+    await engine.networks.create({ name: 'inner', isInternal: true, labels: {}, options: {} }, signal);
+    const on = (network: string) => ({ network: { mode: 'bridge' as const, endpoints: [{ network, aliases: [] }] } });
+    const server = await engine.containers.create(busyboxSpec('while true; do echo reached | nc -l -p 80; done', on('one')), signal);
+    await engine.containers.start(server.id, signal);
+    const address = engine.containers.get(server.id).status.endpoints[0]?.ipv4Address ?? '';
+    await pollUntil('the server', async () => (await runToEnd(engine, busyboxSpec(`nc -w 1 ${address} 80`, on('one')), signal)).stdout || undefined, { timeoutMs: 5000 }, signal);
+    const script = `nc -w 1 ${address} 80 || { usleep 100000; nc -w 1 ${address} 80; }; ip route | grep -c default`;
+    const results = await Promise.all(['one', 'bridge', 'inner'].map(async (network) => (await runToEnd(engine, busyboxSpec(script, on(network)), signal)).stdout));
+    assert.deepEqual(results, ['reached\n1\n', '1\n', '0\n']);
+    await engine.containers.remove(server.id, { force: true, removeVolumes: false }, signal);
+    await Promise.all(['one', 'inner'].map((name) => engine.networks.remove(name, signal)));
+  });
+
+  test('a health check is run, and its verdict is told', async () => {
+    const abort = new AbortController();
+    const events = engine.events.subscribe({}, abort.signal);
+    const spec = busyboxSpec('usleep 100000; touch /tmp/ok; sleep 60', {
+      healthcheck: { Test: ['CMD-SHELL', 'test -e /tmp/ok && echo fine'], Interval: 5e7, Timeout: 5e9, Retries: 1, StartPeriod: 60e9, StartInterval: 5e7 },
+    });
+    const { id } = await engine.containers.create(spec, signal);
+    await engine.containers.start(id, signal);
+    assert.equal(engine.containers.get(id).status.health?.state, 'starting');
+    for await (const event of events) if (event.id === id && event.action === 'health_status: healthy') break;
+    abort.abort();
+    const { health } = engine.containers.get(id).status;
+    assert.deepEqual([health?.state, health?.log.at(-1)?.output, health?.log.at(-1)?.exitCode], ['healthy', 'fine\n', 0]);
+    await drain(await engine.containers.exec(id, exec('rm /tmp/ok'), signal));
+    await pollUntil('the bad news', () => engine.containers.get(id).status.health?.state === 'unhealthy' || undefined, { timeoutMs: 5000 }, signal);
+    await engine.containers.remove(id, { force: true, removeVolumes: false }, signal);
+  });
+
+  test('an init is process 1 when asked for, and reaps', { skip: !hasInit && 'needs tini' }, async () => {
+    const { stdout } = await runToEnd(engine, busyboxSpec('cat /proc/1/comm; (usleep 1000 &); usleep 100000; grep -s State: /proc/[0-9]*/status | grep -c Z; cat /proc/sys/kernel/domainname', { init: true, domainname: 'lan.test' }), signal);
+    assert.match(stdout, /^(docker-init|tini-static|catatonit)\n0\nlan\.test\n$/);
+  });
+
+  test('logs beyond the limit are rotated while the container writes', async () => {
+    const { id } = await engine.containers.create(busyboxSpec('i=0; while test $i -lt 3000; do echo line $i; i=$((i+1)); done; sleep 6; echo end', { log: { maxSizeBytes: 4096, maxFiles: 2 } }), signal);
+    await engine.containers.start(id, signal);
+    const followed: string[] = [];
+    for await (const { text, isPartial } of engine.containers.logs(id, { follow: true, stdout: true, stderr: true }, signal)) followed.push(isPartial ? text.toString() : `${text.toString()}\n`);
+    assert.equal(followed.join(''), `${Array.from({ length: 3000 }, (_, index) => `line ${index}\n`).join('')}end\n`);
+    const kept: string[] = [];
+    for await (const { text } of engine.containers.logs(id, { follow: false, stdout: true, stderr: true }, signal)) kept.push(text.toString());
+    assert.equal(kept.at(-1), 'end');
+    const folder = join(engine.info.rootFolder, 'containers', id, 'log');
+    assert.deepEqual(readdirSync(folder).toSorted(), ['container.log', 'container.log.1']);
+    await engine.containers.remove(id, { force: true, removeVolumes: false }, signal);
   });
 
   test('a tree collects what a process changes, and a cancelled process ends', async () => {

@@ -4,6 +4,8 @@ import { GantryError } from '../kernel/mod.ts';
 import type { Cgroups } from './cgroups/cgroups.ts';
 import type { ContainerIndex } from './containers/container-index.ts';
 import type { ContainerLifecycle } from './containers/container-lifecycle.ts';
+import type { ContainerStore } from './containers/container-store.ts';
+import { connectContainer, disconnectContainer } from './containers/network-changes.ts';
 import type { Containers, Engine, EngineInfo, Networks, Sandboxes, Trees, Volumes } from './engine.ts';
 import type { EventLog } from './events/event-log.ts';
 import type { HostFacts } from './host-facts.ts';
@@ -17,6 +19,7 @@ export interface LocalEngineParts {
   readonly instanceId: string;
   readonly host: HostFacts;
   readonly paths: EnginePaths;
+  readonly store: ContainerStore;
   readonly containers: Containers;
   readonly sandboxes: SandboxManager;
   readonly networks: NetworkManager;
@@ -92,7 +95,7 @@ function sandboxFace({ sandboxes, index, lifecycle }: LocalEngineParts): Sandbox
   };
 }
 
-function networkFace({ networks, index }: LocalEngineParts): Networks {
+function networkFace({ networks, index, store, events }: LocalEngineParts): Networks {
   const usersOf = (networkId: string): string[] => index.all().filter(({ status }) => status.endpoints.some((endpoint) => endpoint.networkId === networkId)).map(({ spec }) => spec.name);
   return {
     create: (spec) => networks.create(spec),
@@ -104,12 +107,8 @@ function networkFace({ networks, index }: LocalEngineParts): Networks {
       if (users.length > 0) throw new GantryError('conflict', `error while removing network: network ${spec.name} id ${id} has active endpoints: ${users.join(', ')}`);
       await networks.remove(idOrName);
     },
-    connect: async () => {
-      throw new GantryError('unsupported', 'connecting a container to a further network is not supported yet');
-    },
-    disconnect: async () => {
-      throw new GantryError('unsupported', 'disconnecting a container from a network is not supported yet');
-    },
+    connect: (idOrName, containerId, endpoint) => connectContainer({ networks, store, events }, index.get(containerId), idOrName, endpoint),
+    disconnect: (idOrName, containerId) => disconnectContainer({ networks, store, events }, index.get(containerId), idOrName),
   };
 }
 

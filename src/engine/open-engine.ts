@@ -9,14 +9,19 @@ import { ContainerLifecycle } from './containers/container-lifecycle.ts';
 import { ContainerStore } from './containers/container-store.ts';
 import type { LaunchPeers } from './containers/launch-request.ts';
 import { Launcher } from './containers/launcher.ts';
+import { execInContainer } from './containers/container-exec.ts';
+import { HealthMonitor } from './containers/health-monitor.ts';
 import { LocalContainers } from './containers/local-containers.ts';
 import { planRecovery } from './containers/recovery-plan.ts';
 import type { Engine } from './engine.ts';
 import { EventLog } from './events/event-log.ts';
 import { readHostFacts } from './host-facts.ts';
 import { LocalEngine } from './local-engine.ts';
+import { type RotatableLog, Periodic, rotateLogs } from './logs/rotation.ts';
+import { ContainerNames } from './networks/container-names.ts';
 import { NetworkManager, type NetworkOptions } from './networks/network-manager.ts';
 import { EnginePaths } from './paths.ts';
+import { reopenLog } from './runtime/attach-input.ts';
 import { ExitFiles } from './runtime/exits.ts';
 import { isMonitorAlive } from './runtime/monitor.ts';
 import { execFifoPath } from './runtime/start.ts';
@@ -36,6 +41,9 @@ export interface EngineOptions extends NetworkOptions {
   readonly runtime?: 'runc' | 'crun';
   readonly log: Logger;
 }
+
+/** How often logs are looked at. A log may exceed its limit by what is written meanwhile. */
+const rotationIntervalMs = 5000;
 
 /**
  * Opens the engine of an instance: reads what is on disk, finds out what runs, adopts it, and removes what is not wanted. Needs root.
@@ -66,7 +74,8 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
       if (entry !== undefined) void lifecycle.observeEnd(entry, false);
     }),
   );
-  const lifecycle = new ContainerLifecycle({ index, store, launcher, exits, cgroups, volumes, images, events, paths, log });
+  const health = stack.use(new HealthMonitor({ exec: (entry, spec, stop) => execInContainer({ host, paths, cgroups, launcher }, entry, spec, stop), events, log }));
+  const lifecycle = new ContainerLifecycle({ index, store, launcher, exits, cgroups, volumes, images, events, health, paths, log });
   const trees = new TreeManager({ host, paths, cgroups, networks });
   const records = await store.load();
   for (const record of records) index.add(new ContainerEntry(record, paths.container(record.id)));
@@ -77,9 +86,15 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
   stack.use(images.addUsers({ usersOf: (imageId) => usersOf(index, imageId), layers: () => [] }));
   await recover(index, { launcher, lifecycle, exits, cgroups, networks, paths });
   networks.applyFirewall();
+  await networks.serveNames(new ContainerNames(() => index.all().map(({ record }) => record), () => networks.list()));
+  stack.use(new Periodic(() => rotateLogs(index.all().filter(({ isRunning }) => isRunning).map(rotatableLog), log), rotationIntervalMs));
   const containers = new LocalContainers({ host, paths, index, store, lifecycle, launcher, cgroups, events });
   const kept = stack.move();
-  return new LocalEngine({ instanceId, host, paths, containers, sandboxes, networks, volumes, trees, events, lifecycle, index, cgroups, nftables, resources: kept });
+  return new LocalEngine({ instanceId, host, paths, store, containers, sandboxes, networks, volumes, trees, events, lifecycle, index, cgroups, nftables, resources: kept });
+}
+
+function rotatableLog(entry: ContainerEntry): RotatableLog {
+  return { folder: entry.paths.logs, ...entry.spec.log, reopen: () => reopenLog(entry.paths) };
 }
 
 function usersOf(index: ContainerIndex, imageId: string): string[] {

@@ -111,16 +111,21 @@ const profile = {
 
 test('toOciSeccomp() keeps the rules that hold for capabilities, architecture and kernel', () => {
   const names = (architecture: string, capabilities: string[], kernelRelease: string): string[] =>
-    toOciSeccomp(parseSeccompProfile(JSON.stringify(profile)), { architecture, capabilities, kernelRelease }).syscalls.flatMap((rule) => rule.names);
+    toOciSeccomp(parseSeccompProfile(JSON.stringify(profile)), { architecture, capabilities, kernelRelease, is32BitAllowed: true }).syscalls.flatMap((rule) => rule.names);
   assert.deepEqual(names('x64', [], '6.1.0-18-amd64'), ['read', 'unshare', 'arch_prctl', 'ptrace', 'clone']);
   assert.deepEqual(names('x64', ['CAP_SYS_ADMIN'], '4.4.0'), ['read', 'mount', 'arch_prctl', 'clone']);
   assert.deepEqual(names('arm64', [], '5.10.0'), ['read', 'unshare', 'ptrace', 'clone']);
-  const converted = toOciSeccomp(parseSeccompProfile(JSON.stringify(profile)), { architecture: 'x64', capabilities: [], kernelRelease: '6.1' });
+  const converted = toOciSeccomp(parseSeccompProfile(JSON.stringify(profile)), { architecture: 'x64', capabilities: [], kernelRelease: '6.1', is32BitAllowed: true });
   assert.deepEqual([converted.architectures, converted.defaultErrnoRet, converted.syscalls.at(-1)?.args], [
     ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86'],
     38,
     [{ index: 0, value: 2114060288, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }],
   ]);
+});
+
+test('toOciSeccomp() leaves the 32-bit architectures out when no program needs them', () => {
+  const converted = toOciSeccomp(parseSeccompProfile(JSON.stringify(profile)), { architecture: 'x64', capabilities: [], kernelRelease: '6.1', is32BitAllowed: false });
+  assert.deepEqual(converted.architectures, ['SCMP_ARCH_X86_64']);
 });
 
 test('parseSeccompProfile() names what is wrong', () => {
@@ -131,7 +136,7 @@ test('parseSeccompProfile() names what is wrong', () => {
 test('hardenProfile() makes the profile that Debian installs no looser than Docker’s', { skip: !existsProfile() && 'needs golang-github-containers-common' }, () => {
   const profile = hardenProfile(parseSeccompProfile(readFileSync('/usr/share/containers/seccomp.json', 'utf8')));
   const allowed = (capabilities: readonly string[]): Set<string> => {
-    const { syscalls } = toOciSeccomp(profile, { architecture: 'x64', capabilities, kernelRelease: '6.1.0' });
+    const { syscalls } = toOciSeccomp(profile, { architecture: 'x64', capabilities, kernelRelease: '6.1.0', is32BitAllowed: false });
     return new Set(syscalls.filter(({ action, args }) => action === 'SCMP_ACT_ALLOW' && args === undefined).flatMap(({ names }) => names));
   };
   const names = ['read', 'execve', 'mount', 'unshare', 'clone', 'setns', 'bpf', 'keyctl', 'io_uring_setup', 'kexec_load'];

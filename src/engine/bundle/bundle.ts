@@ -1,3 +1,4 @@
+import { initTarget } from '../runtime/init-program.ts';
 import type { ContainerSpec } from '../types.ts';
 import { toOciCapabilities } from './capabilities.ts';
 import { type DevicePlan } from './devices.ts';
@@ -54,7 +55,8 @@ export function planBundle(spec: ContainerSpec, facts: BundleFacts): OciSpec {
       ...(facts.seccomp === undefined ? {} : { seccomp: facts.seccomp }),
       maskedPaths: security.isPrivileged ? [] : [...(security.maskedPaths ?? defaultMaskedPaths)],
       readonlyPaths: security.isPrivileged ? [] : [...(security.readonlyPaths ?? defaultReadonlyPaths)],
-      sysctl: spec.sysctls,
+      // The runtime spec has no field for the domain name before 1.1.
+      sysctl: ownsUts && spec.domainname !== undefined && spec.domainname !== '' ? { ...spec.sysctls, 'kernel.domainname': spec.domainname } : spec.sysctls,
       ...(propagation === undefined ? {} : { rootfsPropagation: propagation }),
       ...(facts.idMappings === undefined ? {} : { uidMappings: facts.idMappings.uids, gidMappings: facts.idMappings.gids }),
     },
@@ -78,7 +80,7 @@ function planProcess(spec: ContainerSpec, facts: BundleFacts): OciProcess {
   return {
     terminal: spec.tty,
     user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
-    args: spec.args,
+    args: spec.init ? [initTarget, '--', ...spec.args] : spec.args,
     env: planEnvironment(spec.env, { home: user.home, hostname: facts.hostname, tty: spec.tty }),
     cwd: spec.workingDir === '' ? '/' : spec.workingDir,
     capabilities: toOciCapabilities(facts.capabilities, user.uid),

@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import { z } from 'zod';
+import { resolveInside } from '../../host/mod.ts';
 import { GantryError, parseWith } from '../../kernel/mod.ts';
 import type { OciSeccomp, OciSyscall } from './oci-spec.ts';
 
@@ -41,6 +43,11 @@ export interface SeccompTarget {
   readonly capabilities: readonly string[];
   /** `6.1.0-18-amd64`. */
   readonly kernelRelease: string;
+  /**
+   * Whether programs of the 32-bit relatives of the architecture may run. The runtime compiles every rule once for each architecture:
+   * without them a start takes a third less time.
+   */
+  readonly is32BitAllowed: boolean;
 }
 
 /** Reads a profile's text; `invalid` names the field. */
@@ -96,15 +103,19 @@ export function toOciSeccomp(profile: SeccompProfile, target: SeccompTarget): Oc
   return {
     defaultAction: profile.defaultAction,
     ...(profile.defaultErrnoRet == null ? {} : { defaultErrnoRet: profile.defaultErrnoRet }),
-    architectures: mapped === undefined ? [...fallback] : [mapped.architecture, ...(mapped.subArchitectures ?? [])],
+    architectures: mapped === undefined ? [...fallback] : [mapped.architecture, ...(target.is32BitAllowed ? (mapped.subArchitectures ?? []) : [])],
     syscalls: profile.syscalls.filter((rule) => holds(rule, names.go, target)).map(toSyscall),
   };
 }
 
-/** The host's architecture and kernel with the container's capabilities. */
-export function hostSeccompTarget(capabilities: readonly string[]): SeccompTarget {
-  return { architecture: process.arch, capabilities, kernelRelease: release() };
+/** The host's architecture and kernel with the container's capabilities. 32-bit programs are allowed when the image has their loader. */
+export function hostSeccompTarget(capabilities: readonly string[], rootfsPath: string): SeccompTarget {
+  const is32BitAllowed = loaders32Bit.some((path) => existsSync(resolveInside(rootfsPath, path)));
+  return { architecture: process.arch, capabilities, kernelRelease: release(), is32BitAllowed };
 }
+
+/** Dynamic loaders of 32-bit programs on 64-bit systems: glibc and musl, x86 and ARM. */
+const loaders32Bit = ['/lib/ld-linux.so.2', '/lib/ld-musl-i386.so.1', '/lib/ld-linux-armhf.so.3', '/lib/ld-musl-armhf.so.1'];
 
 const architectureNames: Readonly<Record<string, { seccomp: string; go: string }>> = {
   x64: { seccomp: 'SCMP_ARCH_X86_64', go: 'amd64' },

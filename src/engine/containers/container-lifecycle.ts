@@ -10,6 +10,7 @@ import type { VolumeManager } from '../volumes/volume-manager.ts';
 import { ContainerEntry } from './container-entry.ts';
 import type { ContainerIndex } from './container-index.ts';
 import type { ContainerStore } from './container-store.ts';
+import type { HealthMonitor } from './health-monitor.ts';
 import type { Launcher } from './launcher.ts';
 import type { RecoveryAction } from './recovery-plan.ts';
 import { isStartedAtBoot, planRestart } from './restart-plan.ts';
@@ -25,6 +26,7 @@ export interface LifecycleParts {
   readonly volumes: VolumeManager;
   readonly images: RootfsSource;
   readonly events: EventLog;
+  readonly health: HealthMonitor;
   readonly paths: EnginePaths;
   readonly log: Logger;
 }
@@ -85,7 +87,8 @@ export class ContainerLifecycle {
       // A crash from here on is told from one before by the facts on the host; see recovery-plan.ts.
       entry.change({ status: { ...status, ...launched } });
       await this.#letGo(entry, signal);
-      entry.change({ status: { state: 'running', startedAt: new Date().toISOString(), finishedAt: undefined, exitCode: undefined, error: undefined, isOomKilled: false } });
+      entry.change({ status: { state: 'running', startedAt: new Date().toISOString(), finishedAt: undefined, exitCode: undefined, error: undefined, isOomKilled: false, health: undefined } });
+      this.#parts.health.begin(entry);
       await store.save(entry.record, false);
       this.#publish(entry, 'start');
     } catch (error) {
@@ -151,6 +154,7 @@ export class ContainerLifecycle {
   async #ended(entry: ContainerEntry, exitCode: number, error: string | undefined): Promise<void> {
     const { launcher, store } = this.#parts;
     const { endpoints, ports, startedAt, isStopRequested, restartCount } = entry.status;
+    this.#parts.health.end(entry);
     const isOomKilled = launcher.wasOomKilled(entry);
     const ranForMs = Date.now() - Date.parse(startedAt ?? new Date().toISOString());
     const restart = planRestart(entry.spec.restart, { exitCode, isStopRequested, restartCount, ranForMs });
@@ -160,7 +164,7 @@ export class ContainerLifecycle {
     if (isOomKilled) this.#publish(entry, 'oom');
     this.#publish(entry, 'die', { exitCode: String(exitCode), execDuration: String(Math.max(0, Math.floor(ranForMs / 1000))) });
     if (isStopRequested) this.#publish(entry, 'stop');
-    await Promise.all([store.save(entry.record, true), launcher.cleanUp(entry, endpoints, ports)]);
+    await Promise.all([store.save(entry.record, !entry.spec.autoRemove), launcher.cleanUp(entry, endpoints, ports)]);
     if (restart.restart) this.#scheduleRestart(entry, restart.delayMs);
     else if (entry.spec.autoRemove) await this.#remove(entry, true);
   }
@@ -356,6 +360,7 @@ export class ContainerLifecycle {
       case 'adopt':
         if (entry.status.state !== 'paused') entry.change({ status: { state: 'running' } });
         entry.monitor = watchMonitor(entry.paths, () => void this.observeEnd(entry, true));
+        this.#parts.health.begin(entry);
         return this.#parts.store.save(entry.record, false);
       case 'exited':
         entry.change({ status: { state: 'running' } });

@@ -29,11 +29,11 @@ export class ContainerStore {
     return records.toSorted((a, b) => a.status.createdAt.localeCompare(b.status.createdAt));
   }
 
-  /** Makes the folder and the record; durable when it resolves. */
+  /** Makes the folder and the record. Durable when it resolves, but for containers that a power loss removes anyway. */
   async create(record: ContainerRecord): Promise<void> {
     const paths = this.#paths.container(record.id);
     await Promise.all([paths.upper, paths.work, paths.logs, paths.etc].map((folder) => mkdir(folder, { recursive: true, mode: 0o711 })));
-    await writeFileAtomic(paths.record, serialize(record));
+    await this.save(record, !record.spec.autoRemove);
   }
 
   /** `isDurable`: survives a power loss. Otherwise it survives our own crash, which is enough for what can be found out again. */

@@ -1,5 +1,5 @@
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { rm, stat, writeFile } from 'node:fs/promises';
+import { realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { commandLine, identifyProcess, mount, resolveInside, signalProcess } from '../../host/mod.ts';
 import { errnoOf, GantryError, type Logger, pollUntil } from '../../kernel/mod.ts';
@@ -14,9 +14,10 @@ import { readUserDatabases, resolveUser } from '../bundle/user.ts';
 import { type Cgroups, countOomKills } from '../cgroups/cgroups.ts';
 import type { HostFacts } from '../host-facts.ts';
 import { currentLogName } from '../logs/log-files.ts';
-import { formatHosts, formatResolvConf, planDns, readHostDns } from '../networks/etc-files.ts';
+import { type DnsConfig, formatHosts, formatResolvConf, planDns, readHostDns } from '../networks/etc-files.ts';
 import type { NetworkManager } from '../networks/network-manager.ts';
 import type { EnginePaths } from '../paths.ts';
+import { findInit, initTarget } from '../runtime/init-program.ts';
 import { createMonitoredContainer, readMonitorPid } from '../runtime/monitor.ts';
 import { startCreatedContainer } from '../runtime/start.ts';
 import type { ContainerSpec, EndpointStatus, PortBinding, RootfsSource } from '../types.ts';
@@ -175,6 +176,7 @@ export class Launcher {
     const hostname = sandbox?.hostname ?? (spec.hostname === '' ? entry.id.slice(0, 12) : spec.hostname);
     const etcFolder = this.#writeEtcFiles(entry, sandbox, hostname, endpoints);
     const mounts = await this.#resolveMounts(spec, paths.rootfs);
+    if (spec.init) mounts.push({ type: 'bind', source: await realpath(await findInit()), target: initTarget, isReadOnly: true, propagation: 'rprivate', isRecursive: false });
     const taken = new Set(mounts.map(({ target }) => target));
     const oom = planOomScoreAdj(spec.resources.oomScoreAdj, host);
     const ipc = this.#ipc(entry, sandbox);
@@ -188,7 +190,7 @@ export class Launcher {
         hostname,
         user,
         capabilities,
-        seccomp: this.#seccomp(spec, capabilities),
+        seccomp: this.#seccomp(spec, capabilities, paths.rootfs),
         rlimits: rlimits.rlimits,
         resources: resources.resources,
         devices: planDevices(spec.devices, spec.security.isPrivileged),
@@ -227,11 +229,11 @@ export class Launcher {
     }
   }
 
-  #seccomp(spec: ContainerSpec, capabilities: readonly string[]): BundleFacts['seccomp'] {
+  #seccomp(spec: ContainerSpec, capabilities: readonly string[], rootfsPath: string): BundleFacts['seccomp'] {
     const { seccomp, isPrivileged } = spec.security;
     if (isPrivileged || seccomp.kind === 'unconfined') return undefined;
     const profile = seccomp.kind === 'custom' ? parseSeccompProfile(seccomp.profile) : this.#parts.host.seccomp;
-    return toOciSeccomp(profile, hostSeccompTarget(capabilities));
+    return toOciSeccomp(profile, hostSeccompTarget(capabilities, rootfsPath));
   }
 
   #writeEtcFiles(entry: ContainerEntry, sandbox: SandboxParts | undefined, hostname: string, endpoints: readonly EndpointStatus[]): string {
@@ -245,8 +247,15 @@ export class Launcher {
     if (isHost && extra.length === 0) copyFileSync('/etc/hosts', join(paths.etc, 'hosts'));
     else writeFileSync(join(paths.etc, 'hosts'), formatHosts(endpoints.map(({ ipv4Address }) => ({ ip: ipv4Address, names })), extra));
     writeFileSync(join(paths.etc, 'hostname'), `${hostname}\n`);
-    writeFileSync(join(paths.etc, 'resolv.conf'), formatResolvConf(planDns(spec.dns, readHostDns(), isHost)));
+    writeFileSync(join(paths.etc, 'resolv.conf'), formatResolvConf(this.#dns(spec, endpoints)));
     return paths.etc;
+  }
+
+  /** On a network that answers names, its server, which knows the caller's servers; else those themselves. */
+  #dns(spec: ContainerSpec, endpoints: readonly EndpointStatus[]): DnsConfig {
+    const planned = planDns(spec.dns, readHostDns(), spec.network.mode === 'host');
+    const server = this.#parts.networks.nameServerOf(endpoints);
+    return server === undefined ? planned : { ...planned, servers: [server], options: [...planned.options.filter((option) => !option.startsWith('ndots:')), 'ndots:0'] };
   }
 
   async #resolveMounts(spec: ContainerSpec, rootfs: string): Promise<ResolvedMount[]> {

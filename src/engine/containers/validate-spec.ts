@@ -2,13 +2,10 @@ import { GantryError, type ErrorPlace } from '../../kernel/mod.ts';
 import { normalizeCapability } from '../bundle/capabilities.ts';
 import { checkResources } from '../bundle/resources.ts';
 import type { ContainerSpec } from '../types.ts';
+import { isNamespacedSysctl } from './namespaced-sysctl.ts';
 import { parseSignal } from './signals.ts';
 
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
-
-/** Settings that belong to a namespace of the container; others would change the host. */
-const networkSysctl = /^net\.[a-z0-9_.\-/]+$/i;
-const ipcSysctl = /^(kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|fs\.mqueue\.[a-z_]+)$/;
 
 /** `invalid`, naming every field that is wrong. What only the host can tell (paths, users) is found out at start. */
 export function validateSpec(spec: ContainerSpec): void {
@@ -37,6 +34,7 @@ export function validateSpec(spec: ContainerSpec): void {
   checkMounts(spec, check);
   checkSysctls(spec, check);
   check(spec.network.mode === 'bridge' || spec.ports.length === 0, 'ports', 'ports can only be published on a bridge network');
+  check(spec.namespaces.user.mode === 'host', 'namespaces.user', 'user namespace remapping is not supported');
   check(spec.log.maxFiles >= 1 && spec.log.maxSizeBytes >= 1024, 'log', 'a log keeps at least one file of 1 KiB');
   if (places.length > 0) throw new GantryError('invalid', places.map(({ message }) => message).join('; '), { places });
 }
@@ -57,8 +55,9 @@ function checkMounts(spec: ContainerSpec, check: Check): void {
 
 function checkSysctls(spec: ContainerSpec, check: Check): void {
   const ownsNetwork = spec.network.mode === 'bridge' || spec.network.mode === 'none';
+  const ownsIpc = spec.namespaces.ipc.mode === 'private' || spec.namespaces.ipc.mode === 'shareable';
   for (const name of Object.keys(spec.sysctls)) {
-    const isNamespaced = (networkSysctl.test(name) && ownsNetwork) || (ipcSysctl.test(name) && spec.namespaces.ipc.mode !== 'host');
+    const isNamespaced = isNamespacedSysctl(name, { network: ownsNetwork, ipc: ownsIpc });
     check(isNamespaced, `sysctls.${name}`, `sysctl ${name} is not in a namespace of its own and would change the host`);
   }
 }

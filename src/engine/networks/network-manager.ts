@@ -9,20 +9,24 @@ import { AddressPool } from './address-pool.ts';
 import { setUpNamespace, wireEndpoint } from './endpoints.ts';
 import { firewallTable, planFirewall, planPublish, planUnpublish, type Publication } from './firewall.ts';
 import { HostPorts } from './host-ports.ts';
-import { contains, formatCidr, formatIpv4, macOf, nextRange, parseCidr, parseIpv4 } from './ipv4.ts';
+import { NameServer, type NameSource } from './name-server.ts';
+import { contains, formatCidr, formatIpv4, type Ipv4Range, macOf, nextRange, parseCidr, parseIpv4 } from './ipv4.ts';
 
 export interface NetworkOptions {
   readonly instanceId: string;
   /** Docker's `bridge` network. */
   readonly defaultCidr: string;
   readonly podCidr: string;
-  /** Networks that clients make get ranges of 256 addresses from here. */
+  /** Networks that clients make get ranges from here. */
   readonly userCidr: string;
   /** Where ports are published when the caller names no address. */
   readonly publishAddress: string;
 }
 
-const userPrefixLength = 24;
+/** Networks of 256 addresses, or smaller ones so that a small pool has room for eight. */
+function userPrefixLength(pool: Ipv4Range): number {
+  return Math.min(28, Math.max(24, pool.prefixLength + 3));
+}
 
 /** Bridges, addresses, published ports. It knows namespaces and networks, not containers. */
 export class NetworkManager implements AsyncDisposable {
@@ -36,6 +40,9 @@ export class NetworkManager implements AsyncDisposable {
   readonly #networks = new Map<string, NetworkRecord>();
   readonly #pools = new Map<string, AddressPool>();
   readonly #publications = new Set<Publication>();
+  /** By network id. A network whose address 53 is taken by another program has none. */
+  readonly #nameServers = new Map<string, NameServer>();
+  #names: NameSource | undefined;
 
   private constructor(options: NetworkOptions, paths: EnginePaths, nftables: Nftables, events: EventLog, log: Logger) {
     this.#options = options;
@@ -57,6 +64,26 @@ export class NetworkManager implements AsyncDisposable {
     writeSysctl('net.ipv4.ip_forward', '1');
     for (const record of manager.#networks.values()) manager.#ensureBridge(record);
     return manager;
+  }
+
+  /** Begins to answer names on the clients' networks, also on those that are made later. */
+  async serveNames(names: NameSource): Promise<void> {
+    this.#names = names;
+    for (const record of this.#networks.values()) await this.#openNameServer(record);
+  }
+
+  async #openNameServer(record: NetworkRecord): Promise<void> {
+    if (record.kind !== 'user' || this.#names === undefined) return;
+    try {
+      this.#nameServers.set(record.id, await NameServer.open(record.gateway, this.#names, this.#log));
+    } catch (error) {
+      this.#log.warn('names are not served on a network: its DNS address is in use', { network: record.spec.name, address: record.gateway, err: error });
+    }
+  }
+
+  /** Where containers of these endpoints ask for names; undefined: no network of theirs answers names. */
+  nameServerOf(endpoints: readonly EndpointStatus[]): string | undefined {
+    return endpoints.find(({ networkId }) => this.#nameServers.has(networkId))?.gateway;
   }
 
   list(): readonly NetworkRecord[] {
@@ -85,7 +112,8 @@ export class NetworkManager implements AsyncDisposable {
     if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(spec.name)) throw new GantryError('invalid', `invalid network name ${JSON.stringify(spec.name)}`);
     if (this.list().some((other) => other.spec.name === spec.name)) throw new GantryError('already-exists', `network with name ${spec.name} already exists`);
     const used = this.list().map(({ subnet }) => parseCidr(subnet));
-    const subnet = spec.subnet === undefined ? nextRange(parseCidr(this.#options.userCidr), userPrefixLength, used) : parseCidr(spec.subnet);
+    const userPool = parseCidr(this.#options.userCidr);
+    const subnet = spec.subnet === undefined ? nextRange(userPool, userPrefixLength(userPool), used) : parseCidr(spec.subnet);
     if (subnet.prefixLength > 30) throw new GantryError('invalid', `the subnet ${formatCidr(subnet)} has no room for containers`);
     if (used.some((other) => contains(other, subnet.first) || contains(subnet, other.first))) throw new GantryError('conflict', `the subnet ${formatCidr(subnet)} overlaps another network`);
     const gateway = spec.gateway ?? formatIpv4(subnet.first + 1);
@@ -95,6 +123,7 @@ export class NetworkManager implements AsyncDisposable {
     this.#add(record);
     this.#ensureBridge(record);
     this.applyFirewall();
+    await this.#openNameServer(record);
     this.#events.publish({ type: 'network', action: 'create', id: record.id, attributes: { name: spec.name, type: 'bridge' } });
     return record;
   }
@@ -106,6 +135,8 @@ export class NetworkManager implements AsyncDisposable {
     this.#networks.delete(record.id);
     this.#pools.delete(record.id);
     this.applyFirewall();
+    await this.#nameServers.get(record.id)?.[Symbol.asyncDispose]();
+    this.#nameServers.delete(record.id);
     await removeLink(record.bridgeName);
     await rm(join(this.#paths.networks, `${record.id}.json`), { force: true });
     this.#events.publish({ type: 'network', action: 'destroy', id: record.id, attributes: { name: record.spec.name, type: 'bridge' } });
@@ -289,6 +320,7 @@ export class NetworkManager implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#links[Symbol.dispose]();
+    await Promise.all([...this.#nameServers.values()].map((server) => server[Symbol.asyncDispose]()));
     await this.#ports[Symbol.asyncDispose]();
   }
 }

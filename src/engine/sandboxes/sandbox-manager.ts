@@ -5,6 +5,7 @@ import { mount, mountFlags, nameHost, pinNamespaces, readMounts, unmount, unpinN
 import { GantryError, randomHex, readTextIfExists, writeFileAtomic } from '../../kernel/mod.ts';
 import type { Cgroups } from '../cgroups/cgroups.ts';
 import type { SandboxParts } from '../containers/launch-request.ts';
+import { isNamespacedSysctl } from '../containers/namespaced-sysctl.ts';
 import type { EventLog } from '../events/event-log.ts';
 import { Mutex } from '../images/mutex.ts';
 import { setUpNamespace } from '../networks/endpoints.ts';
@@ -79,6 +80,9 @@ export class SandboxManager {
   }
 
   async #create(spec: SandboxSpec): Promise<SandboxRecord> {
+    const owns = { network: !spec.hostNetwork, ipc: true };
+    const foreign = Object.keys(spec.sysctls).find((name) => !isNamespacedSysctl(name, owns));
+    if (foreign !== undefined) throw new GantryError('invalid', `sysctl ${foreign} is not in a namespace of the pod and would change the host`);
     const id = randomHex(32);
     let endpoint: EndpointStatus | undefined;
     let ports: PortBinding[] = [];

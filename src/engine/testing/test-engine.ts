@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { randomHex, silentLogger } from '../../kernel/mod.ts';
@@ -16,11 +17,20 @@ export interface TestEngine extends AsyncDisposable {
 }
 
 export async function openTestEngine(images?: RootfsSource): Promise<TestEngine> {
+  for (;;) {
+    const opened = await openOnce(images);
+    // Two engines that open at the same instant may have picked the same addresses; both pick again.
+    if (hasOwnAddresses(opened.options)) return opened;
+    await opened[Symbol.asyncDispose]();
+  }
+}
+
+async function openOnce(images: RootfsSource | undefined): Promise<TestEngine> {
   const busybox = images === undefined ? new BusyboxImages() : undefined;
   const instanceId = randomHex(4);
   const rootFolder = mkdtempSync(join(tmpdir(), 'gantry-engine-'));
   const options: EngineOptions = {
-    ...randomSubnets(),
+    ...freeSubnets(),
     instanceId,
     publishAddress: '127.0.0.1',
     rootFolder,
@@ -47,16 +57,27 @@ export async function openTestEngine(images?: RootfsSource): Promise<TestEngine>
   };
 }
 
-/** Three ranges of 198.18.0.0/15, which is reserved for tests of networks (RFC 2544), that no other engine of the machine uses now. */
-function randomSubnets(): { defaultCidr: string; podCidr: string; userCidr: string } {
-  const taken = readFileSync('/proc/net/route', 'latin1');
+type Subnets = Pick<EngineOptions, 'defaultCidr' | 'podCidr' | 'userCidr'>;
+
+/** Ranges of 198.18.0.0/15, which is reserved for tests of networks (RFC 2544), that no interface of this machine uses. */
+function freeSubnets(): Subnets {
   for (;;) {
-    const block = Number.parseInt(randomHex(2), 16) % 128;
-    const [second, third] = [18 + (block >> 6), (block & 63) * 4];
-    // Routes hold addresses as little-endian hex.
-    const route = `00${[third, second, 198].map((byte) => byte.toString(16).padStart(2, '0')).join('')}`.toUpperCase();
-    if (taken.includes(`\t${route}\t`)) continue;
-    const base = `198.${second}`;
-    return { defaultCidr: `${base}.${third}.0/24`, podCidr: `${base}.${third + 1}.0/24`, userCidr: `${base}.${third + 2}.0/23` };
+    const block = Number.parseInt(randomHex(1), 16);
+    const base = `198.${18 + (block >> 7)}`;
+    const third = (block & 127) * 2;
+    const subnets = { defaultCidr: `${base}.${third}.0/25`, podCidr: `${base}.${third}.128/25`, userCidr: `${base}.${third + 1}.0/24` };
+    if (addressesLike(`${base}.${third}.`).length === 0) return subnets;
   }
+}
+
+function hasOwnAddresses({ defaultCidr }: Subnets): boolean {
+  const prefix = defaultCidr.replace(/\.\d+\/\d+$/, '.');
+  // The two gateways, of the default and of the pod network.
+  return addressesLike(prefix).length === 2;
+}
+
+/** Of all interfaces, also those without a carrier, which node:os leaves out. */
+function addressesLike(prefix: string): string[] {
+  const lines = execFileSync('ip', ['-4', '-o', 'addr'], { encoding: 'utf8' });
+  return [...lines.matchAll(/ inet ([\d.]+)\//g)].map(([, address = '']) => address).filter((address) => address.startsWith(prefix));
 }

@@ -122,7 +122,7 @@ export class TreeManager implements Trees {
       hostname,
       user: resolveUser(step.user, [], readUserDatabases(paths.rootfs)),
       capabilities,
-      seccomp: toOciSeccomp(host.seccomp, hostSeccompTarget(capabilities)),
+      seccomp: toOciSeccomp(host.seccomp, hostSeccompTarget(capabilities, paths.rootfs)),
       rlimits: [],
       resources: {},
       devices: planDevices([], false),

@@ -1,0 +1,170 @@
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { errnoOf, type Logger } from '../../kernel/mod.ts';
+import { addressOfReverseName, dnsCodes, dnsTypes, encodeAnswer, parseQuestion } from './dns-message.ts';
+
+/** What names mean to the one who asks. */
+export interface NameSource {
+  /** Addresses of the name for the asking container; undefined: not one of ours. */
+  addressesOf(name: string, askerIp: string): readonly string[] | undefined;
+  /** The name of an address; undefined: not one of ours. */
+  nameOf(address: string, askerIp: string): string | undefined;
+  /** Resolvers that the asker's other questions go to; none: other names do not exist for it. */
+  upstreams(askerIp: string): readonly string[];
+}
+
+const upstreamTimeoutMs = 4000;
+const maxTcpBytes = 65_537;
+
+/** Answers DNS on a bridge's own address: names of containers from the source, everything else from the host's resolvers. */
+export class NameServer implements AsyncDisposable {
+  readonly #source: NameSource;
+  readonly #log: Logger;
+  readonly #udp: UdpSocket;
+  readonly #tcp: Server;
+  readonly #connections = new Set<Socket>();
+
+  private constructor(source: NameSource, log: Logger) {
+    this.#source = source;
+    this.#log = log;
+    this.#udp = createSocket('udp4');
+    this.#tcp = createServer((socket) => this.#serveTcp(socket));
+  }
+
+  /** Port 53 of the address, UDP and TCP. */
+  static async open(address: string, source: NameSource, log: Logger, port = 53): Promise<NameServer> {
+    const server = new NameServer(source, log);
+    try {
+      await server.#listen(address, port);
+      return server;
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #listen(address: string, port: number): Promise<void> {
+    this.#udp.on('message', (query, { address: asker, port: askerPort }) => {
+      void this.#answer(query, asker, askUdp).then((answer) => {
+        if (answer !== undefined) this.#udp.send(answer, askerPort, asker, () => undefined);
+      });
+    });
+    await new Promise<void>((resolve, reject) => {
+      this.#udp.once('error', reject);
+      this.#udp.bind({ address, port, exclusive: true }, () => resolve());
+    });
+    this.#udp.removeAllListeners('error').on('error', (error) => this.#log.warn('the name server failed', { address, err: error }));
+    await new Promise<void>((resolve, reject) => {
+      this.#tcp.once('error', reject);
+      this.#tcp.listen({ host: address, port: this.#udp.address().port, exclusive: true }, () => resolve());
+    });
+    this.#udp.unref();
+    this.#tcp.unref();
+  }
+
+  get port(): number {
+    return this.#udp.address().port;
+  }
+
+  async #answer(query: Buffer, asker: string, ask: Ask): Promise<Buffer | undefined> {
+    const question = parseQuestion(query);
+    if (question === undefined) return undefined;
+    const { name, type } = question;
+    const addresses = this.#source.addressesOf(name, asker);
+    if (addresses !== undefined) return encodeAnswer(query, question, { code: dnsCodes.success, addresses: type === dnsTypes.a ? addresses : [] });
+    const reverse = type === dnsTypes.ptr ? addressOfReverseName(name) : undefined;
+    const reverseName = reverse === undefined ? undefined : this.#source.nameOf(reverse, asker);
+    if (reverseName !== undefined) return encodeAnswer(query, question, { code: dnsCodes.success, names: [reverseName] });
+    const upstreams = this.#source.upstreams(asker);
+    // A name without a dot is a container's or nobody's; asking the world would tell it our names.
+    if (upstreams.length === 0 || !name.includes('.')) return encodeAnswer(query, question, { code: dnsCodes.noSuchName });
+    for (const upstream of upstreams) {
+      const answer = await ask(query, upstream);
+      if (answer !== undefined) return answer;
+    }
+    return encodeAnswer(query, question, { code: dnsCodes.serverFailure });
+  }
+
+  #serveTcp(socket: Socket): void {
+    this.#connections.add(socket);
+    socket.setTimeout(10_000, () => socket.destroy());
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.#connections.delete(socket));
+    const asker = socket.remoteAddress ?? '';
+    readMessages(socket, (query) => {
+      void this.#answer(query, asker, askTcp).then((answer) => {
+        if (answer === undefined) socket.destroy();
+        else if (!socket.destroyed) socket.write(withLength(answer));
+      });
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#connections) socket.destroy();
+    await new Promise<void>((resolve) => {
+      try {
+        this.#udp.close(() => resolve());
+      } catch (error) {
+        if (errnoOf(error) !== 'ERR_SOCKET_DGRAM_NOT_RUNNING') throw error;
+        resolve();
+      }
+    });
+    await new Promise<void>((resolve) => void this.#tcp.close(() => resolve()));
+  }
+}
+
+/** Asks one resolver; undefined when it does not answer in time. */
+type Ask = (query: Buffer, resolver: string) => Promise<Buffer | undefined>;
+
+const askUdp: Ask = (query, resolver) =>
+  new Promise((resolve) => {
+    const socket = createSocket(resolver.includes(':') ? 'udp6' : 'udp4');
+    const finish = (answer: Buffer | undefined): void => {
+      clearTimeout(timer);
+      socket.close();
+      resolve(answer);
+    };
+    const timer = setTimeout(() => finish(undefined), upstreamTimeoutMs);
+    timer.unref();
+    socket.once('error', () => finish(undefined));
+    // Connected, so that nobody else can answer; an answer to another question is no answer.
+    socket.connect(53, resolver, () => {
+      socket.on('message', (answer) => {
+        if (answer.length >= 2 && answer.readUInt16BE(0) === query.readUInt16BE(0)) finish(answer);
+      });
+      socket.send(query);
+    });
+  });
+
+const askTcp: Ask = (query, resolver) =>
+  new Promise((resolve) => {
+    const socket = connect(53, resolver, () => void socket.write(withLength(query)));
+    const finish = (answer: Buffer | undefined): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(upstreamTimeoutMs, () => finish(undefined));
+    socket.on('error', () => finish(undefined));
+    socket.on('close', () => finish(undefined));
+    readMessages(socket, finish);
+  });
+
+/** Messages of a DNS connection: two bytes of length before each (RFC 1035, 4.2.2). */
+function readMessages(socket: Socket, onMessage: (message: Buffer) => void): void {
+  let pending = Buffer.alloc(0);
+  socket.on('data', (chunk: Buffer) => {
+    pending = Buffer.concat([pending, chunk]);
+    if (pending.length > maxTcpBytes * 2) return void socket.destroy();
+    while (pending.length >= 2 && pending.length >= 2 + pending.readUInt16BE(0)) {
+      const end = 2 + pending.readUInt16BE(0);
+      onMessage(pending.subarray(2, end));
+      pending = pending.subarray(end);
+    }
+  });
+}
+
+function withLength(message: Buffer): Buffer {
+  const head = Buffer.alloc(2);
+  head.writeUInt16BE(message.length);
+  return Buffer.concat([head, message]);
+}
