@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type k8s, resources, type Stored } from '../../api/mod.ts';
-import { pollUntil } from '../../kernel/mod.ts';
+import { cancelled, pollUntil } from '../../kernel/mod.ts';
 import { MemoryRuntime } from './testing/memory-runtime.ts';
 import { openTestNode, testNodeName } from './testing/test-node.ts';
 
@@ -67,6 +67,23 @@ test('NodeAgent deletes a pod only after it stopped, and all of it', async () =>
   assert.deepEqual(drained, [status?.podIP]);
   assert.deepEqual(runtime.calls.slice(-2), ['exec app bye', 'stop app 7']);
   assert.deepEqual([runtime.containers.size, runtime.sandboxes.size], [0, 0]);
+});
+
+test('NodeAgent ends a pod that a finalizer keeps, also across a restart, and leaves nothing of it', async () => {
+  const runtime = new MemoryRuntime();
+  await using node = await openTestNode(runtime);
+  const ref = { namespace: 'default', name: 'web' };
+  await node.createPod('web', { containers: [app()], volumes: [{ name: 'work', emptyDir: {} }] }, { finalizers: ['example.com/hold'] });
+  await node.waitPod('web', 'Running', isRunning);
+  runtime.stopContainer = (_id, _seconds, stopped) => new Promise((_resolve, reject) => stopped.addEventListener('abort', () => reject(cancelled(stopped)), { once: true }));
+  await node.client.delete(resources.pods, ref, {}, signal);
+  await pollUntil('the stop to begin', async () => ((await node.pod('web'))?.metadata.deletionTimestamp !== undefined ? true : undefined), { timeoutMs: 5_000 }, signal);
+  runtime.stopContainer = async (id) => runtime.exit(id, 0);
+  await node.restart();
+  await node.waitPod('web', 'stopped', ({ status }) => status?.phase === 'Succeeded' && runtime.sandboxes.size === 0);
+  await pollUntil('the volumes to go', async () => ((await readdir(join(node.folder, 'data'))).length === 0 ? true : undefined), { timeoutMs: 5_000 }, signal);
+  await node.client.patch(resources.pods, ref, { type: 'merge', body: { metadata: { finalizers: null } } }, signal);
+  await node.waitGone('web');
 });
 
 test('NodeAgent restarted finds what runs and starts nothing twice', async () => {

@@ -34,6 +34,8 @@ export class PodOperations {
   #preparedVersion = -1;
   #renewAtMs: number | undefined;
   #isDrained = false;
+  #areVolumesReleased = false;
+  #isDeleteRequested = false;
 
   constructor(services: NodeServices, status: StatusWriter, pod: () => Stored<k8s.Pod>) {
     this.#services = services;
@@ -57,6 +59,14 @@ export class PodOperations {
 
   get isDrained(): boolean {
     return this.#isDrained;
+  }
+
+  get areVolumesReleased(): boolean {
+    return this.#areVolumesReleased;
+  }
+
+  get isDeleteRequested(): boolean {
+    return this.#isDeleteRequested;
   }
 
   usesConfig(kind: 'ConfigMap' | 'Secret', name: string): boolean {
@@ -114,6 +124,7 @@ export class PodOperations {
       case 'release-volumes':
         await this.#services.volumes.release(this.#pod().metadata.uid);
         this.#preparedVersion = -1;
+        this.#areVolumesReleased = true;
         return;
       case 'delete-pod':
         return this.#deletePod(signal);
@@ -122,6 +133,7 @@ export class PodOperations {
 
   async #prepareVolumes(signal: AbortSignal): Promise<void> {
     const version = this.#volumesVersion;
+    this.#areVolumesReleased = false;
     const { renewAtMs } = await this.#services.volumes.prepare(this.#facts(), withTimeout(signal, engineTimeoutMs));
     this.#renewAtMs = renewAtMs;
     this.#preparedVersion = version;
@@ -229,6 +241,7 @@ export class PodOperations {
       // A pod of the same name that came later is none of ours.
       if (!isError(error, 'conflict', 'precondition-failed', 'not-found')) throw error;
     });
+    this.#isDeleteRequested = true;
   }
 
   #facts(): PodFacts {

@@ -115,8 +115,8 @@ function planEnd(view: PodView): PodPlan {
   }
   if (isBusy || !isDeleted(view)) return { actions: [] };
   if (view.sandbox !== undefined) return { actions: [{ type: 'remove-sandbox' }] };
-  const release: PodAction[] = view.areVolumesReady ? [{ type: 'release-volumes' }] : [];
-  return { actions: view.isGone ? release : [...release, { type: 'delete-pod' }] };
+  const release: PodAction[] = view.areVolumesReleased ? [] : [{ type: 'release-volumes' }];
+  return { actions: view.isGone || view.isDeleteRequested ? release : [...release, { type: 'delete-pod' }] };
 }
 
 /** Applications first and together; then the sidecars one by one, the last one first (Kubernetes, "Sidecar Containers"). */

@@ -42,6 +42,10 @@ export interface PodView {
   /** Container name → the image it will run and the attempt it was checked for. */
   readonly images: ReadonlyMap<string, { readonly attempt: number; readonly imageId: Digest }>;
   readonly areVolumesReady: boolean;
+  /** Nothing of the pod's volumes is left; at first that is not known, also not after a restart. */
+  readonly areVolumesReleased: boolean;
+  /** The API was asked to remove the pod's object; finalizers may keep it. */
+  readonly isDeleteRequested: boolean;
   /** Container id → verdict; a container without an entry has not been probed yet. */
   readonly probes: ReadonlyMap<string, ProbeVerdict>;
   /** Operations (see `operationOf`) that are under way. */

@@ -155,6 +155,8 @@ export class PodWorker {
       containers: withLostContainers(this.#pod, index.containersOf(uid)),
       images: this.#actions.images,
       areVolumesReady: this.#actions.areVolumesReady,
+      areVolumesReleased: this.#actions.areVolumesReleased,
+      isDeleteRequested: this.#actions.isDeleteRequested,
       probes: this.#probers.verdicts,
       running: this.#operations.running,
       failures: this.#operations.failures,

@@ -72,11 +72,11 @@ export class MemoryRuntime implements ContainerRuntime {
     this.#changed();
   }
 
-  async stopContainer(id: string, gracePeriodSeconds: number): Promise<void> {
+  stopContainer: ContainerRuntime['stopContainer'] = async (id, gracePeriodSeconds) => {
     const container = this.#get(id);
     this.calls.push(`stop ${container.name} ${gracePeriodSeconds}`);
     if (container.state === 'running') this.exit(id, this.obeysStop ? 0 : 137);
-  }
+  };
 
   async removeContainer(id: string): Promise<void> {
     this.containers.delete(id);

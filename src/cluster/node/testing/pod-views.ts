@@ -23,6 +23,8 @@ export function viewOf(spec: Partial<k8s.PodSpec> = {}, change: Partial<PodView>
     containers: [],
     images: new Map(),
     areVolumesReady: false,
+    areVolumesReleased: false,
+    isDeleteRequested: false,
     probes: new Map(),
     running: new Set(),
     failures: new Map(),
