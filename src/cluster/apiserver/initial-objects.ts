@@ -1,5 +1,6 @@
 import { resources } from '../../api/mod.ts';
 import { GantryError } from '../../kernel/mod.ts';
+import { defaultClusterRoleBindings, defaultClusterRoles, type InitialObject } from './access/rbac/default-roles.ts';
 import { type Kind, objectKey } from './kinds/kind.ts';
 import { ensureObject } from './operations/create.ts';
 import type { Machine } from './operations/machine.ts';
@@ -12,7 +13,12 @@ export interface AdvertisedAddress { readonly address: string; readonly port: nu
 
 /** Creates what every cluster has and this one lacks: namespaces, and the Service by which pods find the API. */
 export async function createInitialObjects(machine: Machine, serverAddress: string, advertised: AdvertisedAddress | undefined): Promise<void> {
-  for (const name of initialNamespaces) await ensure(machine, resources.namespaces, '', { metadata: { name } });
+  // Side by side, so that they share a transaction.
+  await Promise.all([
+    ...initialNamespaces.map((name) => ensure(machine, resources.namespaces, '', { metadata: { name } })),
+    ...defaultClusterRoles.map((role) => ensure(machine, resources.clusterRoles, '', structuredClone(role))),
+    ...defaultClusterRoleBindings.map((binding) => ensure(machine, resources.clusterRoleBindings, '', structuredClone(binding))),
+  ]);
   const metadata = { name: 'kubernetes', labels: { component: 'apiserver', provider: 'kubernetes' } };
   const port = { name: 'https', port: 443, protocol: 'TCP', targetPort: advertised?.port ?? 6443 };
   await ensure(machine, resources.services, 'default', { metadata, spec: { type: 'ClusterIP', clusterIP: serverAddress, ports: [port] } });
@@ -25,7 +31,7 @@ export async function createInitialObjects(machine: Machine, serverAddress: stri
   });
 }
 
-async function ensure(machine: Machine, type: { group: string; version: string; plural: string }, namespace: string, object: { metadata: { name: string; labels?: Record<string, string> }; [field: string]: unknown }): Promise<void> {
+async function ensure(machine: Machine, type: { group: string; version: string; plural: string }, namespace: string, object: InitialObject): Promise<void> {
   const kind: Kind | undefined = machine.kinds.find(type.group, type.version, type.plural);
   if (kind === undefined) throw new GantryError('internal', `${type.plural} are not served`);
   if (machine.objects.get(objectKey(kind, namespace, object.metadata.name)) === undefined) await ensureObject(machine, kind, namespace, object);

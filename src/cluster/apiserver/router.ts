@@ -3,6 +3,9 @@ import type { Duplex } from 'node:stream';
 import { GantryError, type Logger } from '../../kernel/mod.ts';
 import type { KubernetesProtobuf } from '../../wire/mod.ts';
 import { type Authorizer, isPublic } from './access/authorizer.ts';
+import { serveTokenKeys } from './access/tokens/token-keys.ts';
+import type { ServiceAccountTokens } from './access/tokens/service-account-tokens.ts';
+import { impersonated } from './access/impersonation.ts';
 import { anonymous, type Authenticator, type User } from './access/user.ts';
 import type { ConnectHandler } from './connect/connect-handler.ts';
 import { serveDiscovery } from './discovery/discovery-handler.ts';
@@ -28,6 +31,7 @@ export interface RouterOptions {
   readonly openApi: OpenApiHandler;
   readonly connects: ConnectHandler;
   readonly protobuf: KubernetesProtobuf;
+  readonly tokens: ServiceAccountTokens;
   readonly log: Logger;
   isReady(): boolean;
 }
@@ -63,7 +67,7 @@ export class Router implements RequestSink {
     try {
       const { path, query } = splitUrl(request.url ?? '/');
       const info = parseRequestInfo(request.method ?? 'GET', path, query);
-      this.#authorize(this.#authenticate(request), info);
+      this.#authorize(impersonated(this.#authenticate(request), request, this.#options.authorizer), info);
       const { connects, machine } = this.#options;
       const kind = machine.kinds.find(info.group, info.version, info.plural);
       const connect = connects.find(info);
@@ -78,7 +82,7 @@ export class Router implements RequestSink {
     const { path, query } = splitUrl(request.url ?? '/');
     const info = parseRequestInfo(request.method ?? 'GET', path, query);
     this.#metrics.follow(info, response);
-    const user = isPublic(info) ? anonymous : this.#authenticate(request);
+    const user = isPublic(info) ? anonymous : impersonated(this.#authenticate(request), request, this.#options.authorizer);
     if (user !== anonymous) this.#authorize(user, info);
     const stop = this.#stop.signal;
     let signal: AbortSignal | undefined;
@@ -113,6 +117,7 @@ export class Router implements RequestSink {
       if (await serveHealth(exchange, this.#options.isReady())) return;
       if (await serveDiscovery(machine.kinds, this.#options.virtual, this.#options.connects, exchange)) return;
       if (await this.#options.openApi.serve(exchange)) return;
+      if (await serveTokenKeys(exchange, this.#options.tokens)) return;
       throw pathNotFound();
     }
     const virtual = this.#options.virtual.find(({ group, version, plural }) => group === info.group && version === info.version && plural === info.plural);
@@ -122,7 +127,7 @@ export class Router implements RequestSink {
     const connect = this.#options.connects.find(info);
     if (connect !== undefined) return this.#options.connects.serve(connect, kind, exchange);
     if (info.subresource === '') return serveResource(machine, kind, exchange, 'main');
-    return serveSubresource(machine, kind, exchange);
+    return serveSubresource(machine, this.#options.tokens, kind, exchange);
   }
 
   async #fail(request: IncomingMessage, response: ServerResponse, error: unknown): Promise<void> {

@@ -3,7 +3,15 @@ import { type Clock, type Logger, systemClock } from '../../kernel/mod.ts';
 import type { ObjectStore } from '../../store/mod.ts';
 import { KubernetesProtobuf } from '../../wire/mod.ts';
 import { type Authorizer, GroupAuthorizer } from './access/authorizer.ts';
-import type { Authenticator } from './access/user.ts';
+import { NodeAuthorizer } from './access/node-authorizer.ts';
+import { RoleAggregation } from './access/rbac/aggregation.ts';
+import { escalationCheck } from './access/rbac/escalation.ts';
+import { RbacAuthorizer } from './access/rbac/rbac-authorizer.ts';
+import { ServiceAccountTokens } from './access/tokens/service-account-tokens.ts';
+import { SigningKey } from './access/tokens/signing-key.ts';
+import { tokenReviewResource } from './access/tokens/token-requests.ts';
+import { UnionAuthorizer } from './access/union-authorizer.ts';
+import { type Authenticator, systemMasters } from './access/user.ts';
 import { ConnectHandler } from './connect/connect-handler.ts';
 import type { ConnectSubresource } from './connect/connect-subresource.ts';
 import { podConnects } from './connect/pod-connect.ts';
@@ -17,6 +25,7 @@ import { metricsResources } from './metrics/metrics-resources.ts';
 import { ObjectCache } from './objects/object-cache.ts';
 import { type AdvertisedAddress, createInitialObjects } from './initial-objects.ts';
 import { Listener, type ServerTls } from './listener.ts';
+import type { AdmissionCheck } from './operations/admission.ts';
 import type { Machine } from './operations/machine.ts';
 import type { MetricsSource, NodeDialer } from './ports.ts';
 import { reviewResources } from './reviews/review-resources.ts';
@@ -31,7 +40,7 @@ export interface ApiServerOptions {
   readonly tls?: ServerTls;
   /** Asked in order; the first that knows the user decides. */
   readonly authenticators: readonly Authenticator[];
-  /** Default: members of system:masters and system:nodes may do everything. */
+  /** Default: administrators (system:masters), nodes for what is theirs, and RBAC. */
   readonly authorizer?: Authorizer;
   /** How nodes are reached. Absent: logs, exec and the like are `unavailable`. */
   readonly dialer?: NodeDialer;
@@ -73,15 +82,22 @@ export class ApiServer implements AsyncDisposable {
     const schemas = BuiltinSchemas.load();
     const allocator = new ServiceAllocator(parseIpv4Range(options.serviceCidr ?? '10.96.0.0/16'), options.nodePortRange ?? { from: 30_000, to: 32_767 });
     const kinds = new KindRegistry(builtinKinds(schemas, allocator));
-    const machine: Machine = { objects, kinds, clock: options.clock ?? systemClock };
+    const admission: AdmissionCheck[] = [];
+    const machine: Machine = { objects, kinds, clock: options.clock ?? systemClock, admission };
+    const rbac = cleanup.use(new RbacAuthorizer(machine));
+    const authorizer = options.authorizer ?? new UnionAuthorizer([new GroupAuthorizer([systemMasters]), new NodeAuthorizer(objects), rbac]);
+    admission.push(escalationCheck(authorizer, rbac));
     cleanup.use(DefinitionService.open(machine, schemas, options.log));
     await createInitialObjects(machine, allocator.serverAddress, options.advertise);
-    const authorizer = options.authorizer ?? new GroupAuthorizer();
+    cleanup.use(await RoleAggregation.open(machine, options.log));
+    const tokens = new ServiceAccountTokens(machine, await SigningKey.load(options.store));
+    const authenticators = [...options.authenticators, tokens];
     const router = new Router({
       machine,
-      authenticators: options.authenticators,
+      authenticators,
+      tokens,
       authorizer,
-      virtual: [...reviewResources(authorizer), ...(options.metrics === undefined ? [] : metricsResources(machine, options.metrics))],
+      virtual: [...reviewResources(authorizer), tokenReviewResource(authenticators), ...(options.metrics === undefined ? [] : metricsResources(machine, options.metrics))],
       connects: new ConnectHandler(machine, options.dialer, [...podConnects, ...(options.connects ?? [])]),
       protobuf: KubernetesProtobuf.load(),
       openApi: new OpenApiHandler(kinds, schemas),

@@ -28,11 +28,11 @@ export function isPublic({ isResource, verb, path }: AccessRequest): boolean {
   return !isResource && (verb === 'get' || verb === 'head') && (publicPaths.has(path) || path.startsWith('/livez/') || path.startsWith('/readyz/'));
 }
 
-/** Administrators may do everything; the agents of nodes too until they have rules of their own. */
+/** Members of these groups may do everything. */
 export class GroupAuthorizer implements Authorizer {
   readonly #groups: ReadonlySet<string>;
 
-  constructor(groups: readonly string[] = [systemMasters, 'system:nodes']) {
+  constructor(groups: readonly string[] = [systemMasters]) {
     this.#groups = new Set(groups);
   }
 

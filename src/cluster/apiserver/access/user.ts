@@ -10,6 +10,8 @@ export interface User {
 /** Finds out who asks. Undefined: it cannot tell, ask the next one. `unauthenticated`: what was shown is wrong. */
 export interface Authenticator {
   authenticate(request: IncomingMessage): User | undefined;
+  /** The same for a bearer token alone, for TokenReview. `audiences`: those it may be meant for, and those of them it is. */
+  authenticateToken?(token: string, audiences: readonly string[]): { user: User; audiences: string[] } | undefined;
 }
 
 /** Full access to everything (Kubernetes' group of cluster administrators). */

@@ -87,11 +87,11 @@ export async function serveWrite(machine: Machine, kind: Kind, exchange: Exchang
 }
 
 /** dryRun, fieldValidation and fieldManager of the query. */
-export function parseWriteOptions({ query, request }: Exchange): WriteOptions {
+export function parseWriteOptions({ query, request, user }: Exchange): WriteOptions {
   const fieldValidation = query.get('fieldValidation') ?? 'Warn';
   if (fieldValidation !== 'Strict' && fieldValidation !== 'Warn' && fieldValidation !== 'Ignore') throw badRequest(`fieldValidation must be Ignore, Warn or Strict, not ${fieldValidation}`);
   const agent = (request.headers['user-agent'] ?? 'unknown').split('/')[0] ?? 'unknown';
-  return { dryRun: parseDryRun(query.getAll('dryRun')), fieldValidation, fieldManager: query.get('fieldManager') ?? agent, isManagerNamed: query.has('fieldManager'), warnings: [] };
+  return { dryRun: parseDryRun(query.getAll('dryRun')), fieldValidation, fieldManager: query.get('fieldManager') ?? agent, isManagerNamed: query.has('fieldManager'), user, warnings: [] };
 }
 
 async function servePatch(machine: Machine, kind: Kind, exchange: Exchange, part: WritePart, options: WriteOptions): Promise<StoredObject> {

@@ -1,5 +1,7 @@
 import { applyJsonPatch, applyMergePatch, type k8s } from '../../../api/mod.ts';
 import { GantryError } from '../../../kernel/mod.ts';
+import type { ServiceAccountTokens } from '../access/tokens/service-account-tokens.ts';
+import { serveTokenRequest } from '../access/tokens/token-requests.ts';
 import { methodNotAllowed, objectNotFound, pathNotFound } from '../errors.ts';
 import { type Kind, objectKey, type ScalePaths } from '../kinds/kind.ts';
 import type { Machine } from '../operations/machine.ts';
@@ -14,13 +16,14 @@ import { readRequiredValue } from './read-body.ts';
 import { parseWriteOptions, placeOf, serveResource, serveWrite } from './resource-handler.ts';
 
 /** Answers requests about a part of an object that has its own path. */
-export async function serveSubresource(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
+export async function serveSubresource(machine: Machine, tokens: ServiceAccountTokens, kind: Kind, exchange: Exchange): Promise<void> {
   const { info } = exchange;
   const name = `${kind.type.group === '' ? '' : `${kind.type.group}/`}${kind.type.plural}/${info.subresource}`;
   if (info.subresource === 'status' && kind.hasStatus) return serveStatus(machine, kind, exchange);
   if (info.subresource === 'scale' && kind.scale !== undefined) return serveScale(machine, kind, kind.scale, exchange);
   if (name === 'pods/eviction') return serveEviction(machine, kind, exchange);
   if (name === 'pods/binding') return serveBinding(machine, kind, exchange);
+  if (name === 'serviceaccounts/token') return serveTokenRequest(machine, tokens, exchange);
   if (name === 'namespaces/finalize') {
     if (info.verb !== 'update') throw methodNotAllowed();
     return serveWrite(machine, kind, exchange, 200, async (options) => finalizeNamespace(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange), options));

@@ -1,14 +1,15 @@
-import { type BuiltinSchemas, type k8s, resources } from '../../../api/mod.ts';
+import { type BuiltinSchemas, type k8s, type KubeObject, resources } from '../../../api/mod.ts';
 import { definitionStrategy } from '../custom/definition-strategy.ts';
 import { autoscalerStrategy } from './autoscaler.ts';
 import { configMapStrategy, secretStrategy } from './config-map.ts';
-import { buildKind, entry, type KindEntry } from './define.ts';
+import { buildKind, type ColumnOf, entry, type KindEntry } from './define.ts';
 import { deploymentStrategy } from './deployment.ts';
 import type { Kind } from './kind.ts';
 import { namespaceStrategy } from './namespace.ts';
 import { autoscalerColumns, deploymentColumns, endpointSliceColumns, eventColumns, nodeColumns, nodeWideColumns, replicaSetColumns, serviceColumns, serviceWideColumns, workloadWideColumns } from './other-columns.ts';
 import { podColumns, podWideColumns } from './pod-columns.ts';
 import { podStrategy } from './pod.ts';
+import { bindingStrategy, clusterRoleStrategy, roleStrategy } from './rbac.ts';
 import { replicaSetStrategy } from './replica-set.ts';
 import type { ServiceAllocator } from './service-allocator.ts';
 import { serviceStrategy } from './service.ts';
@@ -16,6 +17,7 @@ import { endpointSliceStrategy, eventStrategy, leaseStrategy, nodeStrategy } fro
 
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
+const rbac = 'io.k8s.api.rbac.v1';
 const all = ['all'];
 const scale = { specReplicas: ['spec', 'replicas'], statusReplicas: ['status', 'replicas'] };
 
@@ -37,26 +39,43 @@ export function builtinEntries(allocator: ServiceAllocator): KindEntry[] {
       ],
       selectableFields: { type: ({ type }) => type ?? '' },
     }),
-    entry({ type: resources.serviceAccounts, schemaPackage: core, shortNames: ['sa'], columns: [{ name: 'Secrets', type: 'string', description: 'Number of secrets.', cell: ({ secrets = [] }) => secrets.length }] }),
+    entry({ type: resources.serviceAccounts, schemaPackage: core, shortNames: ['sa'], subresources: [{ name: 'token', group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest', verbs: ['create'] }], columns: [{ name: 'Secrets', type: 'string', description: 'Number of secrets.', cell: ({ secrets = [] }) => secrets.length }] }),
     entry({ type: resources.events, schemaPackage: core, shortNames: ['ev'], strategy: eventStrategy, allColumns: eventColumns, selectableFields: eventFields }),
     entry({ type: resources.deployments, schemaPackage: apps, shortNames: ['deploy'], categories: all, scale, strategy: deploymentStrategy, columns: deploymentColumns, wideColumns: workloadWideColumns<k8s.Deployment>() }),
     entry({ type: resources.replicaSets, schemaPackage: apps, shortNames: ['rs'], categories: all, scale, strategy: replicaSetStrategy, columns: replicaSetColumns, wideColumns: workloadWideColumns<k8s.ReplicaSet>(), selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) } }),
     entry({ type: resources.endpointSlices, schemaPackage: 'io.k8s.api.discovery.v1', strategy: endpointSliceStrategy, columns: endpointSliceColumns }),
     entry({ type: resources.leases, schemaPackage: 'io.k8s.api.coordination.v1', strategy: leaseStrategy, columns: [{ name: 'Holder', type: 'string', description: 'Who holds the lease.', cell: ({ spec }) => spec?.holderIdentity ?? '' }] }),
     entry({ type: resources.horizontalPodAutoscalers, schemaPackage: 'io.k8s.api.autoscaling.v2', shortNames: ['hpa'], categories: all, strategy: autoscalerStrategy, columns: autoscalerColumns, hasGeneration: false }),
+    entry({ type: resources.roles, schemaPackage: rbac, nameRule: 'path', strategy: roleStrategy, allColumns: createdColumns }),
+    entry({ type: resources.roleBindings, schemaPackage: rbac, nameRule: 'path', strategy: bindingStrategy(true), columns: [roleColumn], wideColumns: subjectColumns }),
+    entry({ type: resources.clusterRoles, schemaPackage: rbac, nameRule: 'path', strategy: clusterRoleStrategy, allColumns: createdColumns }),
+    entry({ type: resources.clusterRoleBindings, schemaPackage: rbac, nameRule: 'path', strategy: bindingStrategy(false), columns: [roleColumn], wideColumns: subjectColumns }),
     entry({
       type: resources.customResourceDefinitions,
       schemaPackage: 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1',
       shortNames: ['crd', 'crds'],
       categories: ['api-extensions'],
       strategy: definitionStrategy,
-      allColumns: [
-        { name: 'Name', type: 'string', format: 'name', description: 'Plural name and group.', cell: ({ metadata }) => metadata?.name ?? '' },
-        { name: 'Created At', type: 'date', description: 'When it was created.', cell: ({ metadata }) => metadata?.creationTimestamp ?? '' },
-      ],
+      allColumns: createdColumns,
     }),
   ];
 }
+
+/** For kinds that show when they were made instead of their age. */
+const createdColumns: readonly ColumnOf<KubeObject>[] = [
+  { name: 'Name', type: 'string', format: 'name', description: 'Name of the object.', cell: ({ metadata }) => metadata?.name ?? '' },
+  { name: 'Created At', type: 'date', description: 'When it was created.', cell: ({ metadata }) => metadata?.creationTimestamp ?? '' },
+];
+
+const roleColumn: ColumnOf<k8s.RoleBinding> = { name: 'Role', type: 'string', description: 'What is given.', cell: ({ roleRef }) => `${roleRef.kind}/${roleRef.name}` };
+
+const subjectColumns: readonly ColumnOf<k8s.RoleBinding>[] = (['User', 'Group', 'ServiceAccount'] as const).map((kind) => ({
+  name: `${kind}s`,
+  type: 'string',
+  priority: 1,
+  description: 'To whom it is given.',
+  cell: ({ subjects = [] }) => subjects.filter((subject) => subject.kind === kind).map(({ name, namespace }) => (kind === 'ServiceAccount' ? `${namespace ?? ''}/${name}` : name)).join(', '),
+}));
 
 const podFields = {
   'spec.nodeName': ({ spec }: k8s.Pod): string => spec?.nodeName ?? '',

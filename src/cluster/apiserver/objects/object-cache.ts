@@ -11,6 +11,9 @@ export interface ObjectChange {
 
 export type ChangeListener = (changes: readonly ObjectChange[]) => void;
 
+/** What the server keeps for itself; no objects. */
+const internalPrefix = '/internal/';
+
 /** All objects of one key prefix such as `/core/pods/`, in key order. */
 class KindObjects {
   readonly objects = new Map<string, StoredObject>();
@@ -47,6 +50,7 @@ export class ObjectCache implements Disposable {
     const cache = new ObjectCache(store);
     const { entries } = await store.list('/');
     for (const entry of entries) {
+      if (entry.key.startsWith(internalPrefix)) continue;
       const known = cache.get(entry.key);
       if (known === undefined || known.revision < entry.modRevision) cache.#kindOf(entry.key).set(new StoredObject(entry));
     }
@@ -135,6 +139,7 @@ export class ObjectCache implements Disposable {
   #apply(events: readonly StoreEvent[]): void {
     const told = new Map<KindObjects, ObjectChange[]>();
     for (const event of events) {
+      if (event.key.startsWith(internalPrefix)) continue;
       const kind = this.#kindOf(event.key);
       const previous = kind.objects.get(event.key);
       const change = this.#toLiveChange(event, previous);

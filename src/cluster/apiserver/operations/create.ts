@@ -39,6 +39,7 @@ async function insertObject(machine: Machine, kind: Kind, object: ApiObject, opt
     if (kind.hasGeneration) metadata.generation = 1;
     if (kind.hasStatus) delete object.status;
     kind.strategy.prepareCreate?.(object, context);
+    for (const check of machine.admission) check({ kind, object, old: undefined, user: options.user, part: 'main' });
     noteOwner(kind, undefined, object, 'main', options, context.now);
     checkObject(kind, object, { isUpdateChecked: false, problems: context.problems }, options);
     return await storeNew(machine, kind, object, options);

@@ -1,8 +1,10 @@
 import { apiVersionOf, type ResourceType } from '../../../api/mod.ts';
 import type { Clock } from '../../../kernel/mod.ts';
+import type { User } from '../access/user.ts';
 import { type ApiObject, type Kind, listPrefix, type PrepareContext } from '../kinds/kind.ts';
 import type { KindRegistry } from '../kinds/registry.ts';
 import type { ObjectCache } from '../objects/object-cache.ts';
+import type { AdmissionCheck } from './admission.ts';
 import { FieldErrors } from '../validation/field-errors.ts';
 
 /** What every operation works with. */
@@ -10,6 +12,8 @@ export interface Machine {
   readonly objects: ObjectCache;
   readonly kinds: KindRegistry;
   readonly clock: Clock;
+  /** Asked about every write, in order. */
+  readonly admission: readonly AdmissionCheck[];
 }
 
 /** What a request asks of a write beside the object. */
@@ -21,6 +25,8 @@ export interface WriteOptions {
   readonly isManagerNamed?: boolean;
   /** Sets metadata.managedFields of what is about to be stored. Default: notes the write as an update of its manager. */
   readonly owner?: (object: ApiObject) => void;
+  /** Who writes. Absent: the server itself. */
+  readonly user?: User;
   /** Told to the client as Warning headers. */
   readonly warnings: string[];
 }

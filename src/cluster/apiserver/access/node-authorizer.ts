@@ -1,0 +1,76 @@
+import { type k8s, resources } from '../../../api/mod.ts';
+import type { ObjectCache } from '../objects/object-cache.ts';
+import type { AccessRequest, AccessRules, Authorizer, Decision } from './authorizer.ts';
+import type { User } from './user.ts';
+
+const nodePrefix = 'system:node:';
+const nodesGroup = 'system:nodes';
+
+/** Resources whose state an agent needs, and that it may read all of. */
+const readable = new Set(['/pods', '/services', '/endpoints', '/nodes', '/namespaces', '/configmaps', '/secrets', '/serviceaccounts', 'discovery.k8s.io/endpointslices', 'coordination.k8s.io/leases', 'gantry.dev/imagebuilds', 'gantry.dev/repositories']);
+
+/** An agent writes its own Node and Lease, its own pods' status, its own builds, tokens for pods on its node, and events; nothing else. */
+export class NodeAuthorizer implements Authorizer {
+  readonly #objects: ObjectCache;
+
+  constructor(objects: ObjectCache) {
+    this.#objects = objects;
+  }
+
+  authorize(user: User, request: AccessRequest): Decision {
+    if (!user.groups.includes(nodesGroup) || !user.name.startsWith(nodePrefix)) return { isAllowed: false, reason: '' };
+    const node = user.name.slice(nodePrefix.length);
+    const isAllowed = request.isResource ? this.#mayUse(node, request) : request.verb === 'get';
+    return isAllowed ? { isAllowed, reason: `node ${node}` } : { isAllowed, reason: `node ${JSON.stringify(node)} may only change what is its own` };
+  }
+
+  rulesOf(): AccessRules {
+    return { resourceRules: [], nonResourceRules: [] };
+  }
+
+  #mayUse(node: string, request: AccessRequest): boolean {
+    const { verb, group, plural, subresource, namespace, name } = request;
+    const resource = `${group}/${plural}`;
+    if (['get', 'list', 'watch'].includes(verb)) return readable.has(resource) || resource === 'metrics.k8s.io/nodes';
+    switch (resource) {
+      case '/nodes':
+        return name === node || (verb === 'create' && name === '');
+      case '/pods':
+        return verb === 'create' ? subresource === 'eviction' && this.#isOn(node, namespace, name) : this.#isOn(node, namespace, name) && (subresource === 'status' || subresource === '');
+      case '/serviceaccounts':
+        return verb === 'create' && subresource === 'token' && this.#runsAs(node, namespace, name);
+      case '/events':
+      case 'events.k8s.io/events':
+        return verb === 'create' || verb === 'patch' || verb === 'update';
+      case '/namespaces':
+        return verb === 'create' && name === '';
+      case 'coordination.k8s.io/leases':
+        return namespace === 'kube-node-lease' && (name === node || (verb === 'create' && name === ''));
+      case 'gantry.dev/imagebuilds':
+        return (verb === 'update' || verb === 'patch') && this.#isBuildOf(node, namespace, name);
+      default:
+        return ['authorization.k8s.io/selfsubjectaccessreviews', 'authentication.k8s.io/selfsubjectreviews', 'authentication.k8s.io/tokenreviews'].includes(resource) && verb === 'create';
+    }
+  }
+
+  #isOn(node: string, namespace: string, name: string): boolean {
+    const pod = this.#objects.get(`/core/pods/${namespace}/${name}`)?.object as k8s.Pod | undefined;
+    // A pod that is gone: the answer will be NotFound, whoever asks.
+    return pod === undefined || pod.spec?.nodeName === node;
+  }
+
+  #runsAs(node: string, namespace: string, account: string): boolean {
+    const { plural } = resources.pods;
+    for (const { object } of this.#objects.list(`/core/${plural}/${namespace}/`)) {
+      const { spec } = object as k8s.Pod;
+      if (spec?.nodeName === node && (spec.serviceAccountName ?? 'default') === account) return true;
+    }
+    return false;
+  }
+
+  /** A build that no node has taken yet may be taken. */
+  #isBuildOf(node: string, namespace: string, name: string): boolean {
+    const build = this.#objects.get(`/gantry.dev/imagebuilds/${namespace}/${name}`)?.object as { spec?: { nodeName?: string } } | undefined;
+    return build === undefined || build.spec?.nodeName === undefined || build.spec.nodeName === node;
+  }
+}
