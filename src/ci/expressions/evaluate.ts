@@ -22,8 +22,8 @@ export class Evaluation {
   /** The template as text: what a scalar expression gives, coerced as GitHub does; objects and arrays become JSON. */
   text(template: Template): string {
     if (template.kind === 'text') return template.text;
-    const value = this.#evaluate(template.expression, template);
-    return value.primitive ? value.coerceString() : JSON.stringify(this.#json(template));
+    if (template.kind === 'mixed') return template.parts.map((part) => (part.kind === 'text' ? part.text : this.#text(part.expression, template))).join('');
+    return this.#text(template.expression, template);
   }
 
   /** Undefined stays undefined. */
@@ -38,7 +38,7 @@ export class Evaluation {
   /** Whether an `if` holds. Without a status function in it, `success()` is asked as well. */
   condition(template: Template | undefined): boolean {
     if (template === undefined) return this.#status === 'success';
-    const source = template.kind === 'text' ? template.text : template.expression;
+    const source = template.kind === 'expression' ? template.expression : this.text(template);
     const hasStatus = usedFunctions(this.#parse(source, template)).some((name) => (statusFunctions as readonly string[]).includes(name));
     // The negation makes a boolean of any value, by GitHub's rules of what is true.
     return this.#evaluate(`!(${hasStatus ? source : `success() && (${source})`})`, template).coerceString() === 'false';
@@ -66,8 +66,9 @@ export class Evaluation {
     }
   }
 
-  #json(template: Extract<Template, { kind: 'expression' }>): unknown {
-    return JSON.parse(this.#evaluate(`toJSON(${template.expression})`, template).coerceString());
+  #text(expression: string, template: Template): string {
+    const value = this.#evaluate(expression, template);
+    return value.primitive ? value.coerceString() : JSON.stringify(JSON.parse(this.#evaluate(`toJSON(${expression})`, template).coerceString()));
   }
 
   #evaluate(source: string, template: Template): ReturnType<Toolkit['evaluate']> {

@@ -44,11 +44,11 @@ test('LineWriter cuts lines across chunks and characters', async () => {
 });
 
 test('parseCollected() reads files by their size, whatever is in them', () => {
-  const output = Buffer.from('output 4 /t/output\na=1\n\nreport 12 /w/a b.xml\nreport 3 x\ny\nenv 0 /t/env\n\n');
-  assert.deepEqual(parseCollected(output), [
+  const output = Buffer.from('Terminated\n\nMARK\noutput 4 /t/output\na=1\n\nreport 12 /w/a b.xml\nreport 3 x\ny\nenv 0 /t/env\n\n');
+  assert.deepEqual(parseCollected(output, 'MARK'), [
     { kind: 'output', path: '/t/output', text: 'a=1\n' },
     { kind: 'report', path: '/w/a b.xml', text: 'report 3 x\ny' },
     { kind: 'env', path: '/t/env', text: '' },
   ]);
-  assert.deepEqual(parseCollected(Buffer.from('sh: find: not found')), []);
+  assert.deepEqual(parseCollected(Buffer.from('output 1 /t/output\nx\n'), 'MARK'), []);
 });

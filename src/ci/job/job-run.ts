@@ -53,6 +53,7 @@ export class JobRun {
   readonly #tests: TestCounts[] = [];
   readonly #failedTests: FailedTest[] = [];
   readonly #images: BuiltImage[] = [];
+  readonly #seenReports = new Set<string>();
   #phase: JobPhase = 'Running';
   #message: string | undefined;
   #startedAt: string;
@@ -226,7 +227,7 @@ export class JobRun {
     };
     const timeoutMs = evaluation.number(step.timeoutMinutes, defaultTimeoutMinutes) * 60_000;
     const own = [evaluation.optional(step.name), step.id].filter((part) => part !== undefined).join(' ');
-    const result = await runStep({ session, log: this.#log, script, levelTexts: [own, text, `${job.key} ${jobName(job)}`], timeoutMs }, signal);
+    const result = await runStep({ session, log: this.#log, script, levelTexts: [own, text, `${job.key} ${jobName(job)}`], timeoutMs, seenReports: this.#seenReports }, signal);
     if (result.tests !== undefined) {
       const { level, report } = result.tests;
       this.#tests.push({ level, passed: report.passed, failed: report.failed, skipped: report.skipped });

@@ -1,5 +1,5 @@
 import type { Evaluation } from '../expressions/evaluate.ts';
-import type { Job, Step } from '../workflow/model.ts';
+import type { Job, Step, Template } from '../workflow/model.ts';
 
 /** What a job is called: its name if that is plain text, else its id, with the values of its matrix. */
 export function jobName(job: Job): string {
@@ -15,14 +15,20 @@ function plainValue(value: unknown): string {
 export function plainStepName(step: Step): string {
   if (step.name?.kind === 'text') return step.name.text;
   if (step.id !== undefined) return step.id;
-  if (step.kind === 'run') return step.run.kind === 'text' ? `Run ${firstLine(step.run.text)}` : 'Run a script';
+  if (step.kind === 'run') return `Run ${firstLine(asWritten(step.run))}`;
   return step.kind === 'checkout' ? 'actions/checkout' : 'docker/build-push-action';
 }
 
 /** What a step is called when it runs: by its name, or by the first line of its script as it stands in the file. */
 export function stepName(step: Step, evaluation: Evaluation): string {
   if (step.name !== undefined) return evaluation.text(step.name);
-  return step.kind === 'run' && step.run.kind === 'text' ? `Run ${firstLine(step.run.text)}` : plainStepName(step);
+  return step.kind === 'run' ? `Run ${firstLine(asWritten(step.run))}` : plainStepName(step);
+}
+
+function asWritten(template: Template): string {
+  if (template.kind === 'text') return template.text;
+  const parts = template.kind === 'mixed' ? template.parts : [template];
+  return parts.map((part) => (part.kind === 'text' ? part.text : `\${{ ${part.expression} }}`)).join('');
 }
 
 function firstLine(text: string): string {

@@ -1,6 +1,6 @@
 import { Readable, Writable } from 'node:stream';
 import type { TestLevel } from '../../api/mod.ts';
-import { GantryError, isError, withTimeout } from '../../kernel/mod.ts';
+import { GantryError, isError, randomHex, shortHash, withTimeout } from '../../kernel/mod.ts';
 import { parseConsoleReport } from '../reports/console.ts';
 import { testLevelOf } from '../reports/level.ts';
 import { parseReportFile } from '../reports/report-files.ts';
@@ -30,36 +30,39 @@ export interface RunStepOptions {
   /** Names that tell the level of tests, the most telling first. */
   readonly levelTexts: readonly string[];
   readonly timeoutMs: number;
+  /** Reports of the steps before, by path and content; those of this step are added. */
+  readonly seenReports: Set<string>;
 }
 
 const maxCollectedBytes = 64 << 20;
 const collectTimeoutMs = 60_000;
 
 /** Runs one step, its output going to the log line by line, and reads the files it wrote for us. */
-export async function runStep({ session, log, script, levelTexts, timeoutMs }: RunStepOptions, signal: AbortSignal): Promise<StepResult> {
+export async function runStep({ session, log, script, levelTexts, timeoutMs, seenReports }: RunStepOptions, signal: AbortSignal): Promise<StepResult> {
   const filter = new CommandFilter((value) => log.masker.add(value));
   const onLine = async (line: string): Promise<void> => {
     const shown = filter.apply(line);
     if (shown !== undefined) await log.line(shown);
   };
   const stdout = new LineWriter(onLine);
+  const marker = randomHex(16);
   let left = new CappedBuffer(maxCollectedBytes);
   let exitCode: number;
   let problem: string | undefined;
   try {
-    const stdin = Readable.from([stepScript(script, session.workspace)]);
+    const stdin = Readable.from([stepScript(script, session.workspace, marker)]);
     ({ exitCode } = await session.exec(['sh', '-s'], { stdin, stdout, stderr: left }, withTimeout(signal, timeoutMs)));
   } catch (error) {
     if (signal.aborted || !isError(error, 'timeout')) throw error;
     left = new CappedBuffer(maxCollectedBytes);
-    const stdin = Readable.from([`${killScript(script.folder)}{\n${collectScript(script.folder, session.workspace)}\n} >&2\n`]);
+    const stdin = Readable.from([`${killScript(script.folder)}{\n${collectScript(script.folder, session.workspace, marker)}\n} >&2\n`]);
     await session.exec(['sh', '-s'], { stdin, stderr: left }, withTimeout(signal, collectTimeoutMs));
     exitCode = 124;
     problem = `it ran longer than ${timeoutMs / 60_000} minutes`;
   }
   await finish(stdout);
-  const files = parseCollected(left.bytes());
-  const tests = testsOf(files, log.stepOutput, levelTexts);
+  const files = parseCollected(left.bytes(), marker);
+  const tests = testsOf(newReports(files, seenReports), log.stepOutput, levelTexts);
   return { exitCode, ...problemOf(problem, exitCode, tests?.report), ...readCommandFiles(files), ...(tests === undefined ? {} : { tests }) };
 }
 
@@ -91,9 +94,18 @@ class CappedBuffer extends Writable {
   }
 }
 
+function newReports(files: readonly CollectedFile[], seen: Set<string>): CollectedFile[] {
+  return files.filter(({ kind, path, text }) => {
+    const key = shortHash(`${path}\0${text}`, 64);
+    const isNew = kind === 'report' && !seen.has(key);
+    if (isNew) seen.add(key);
+    return isNew;
+  });
+}
+
 /** Report files count; without one, the summaries that the step printed. */
 function testsOf(files: readonly CollectedFile[], output: string, levelTexts: readonly string[]): StepResult['tests'] {
-  const reports = files.flatMap(({ kind, path, text }) => (kind === 'report' ? (parseReportFile(path, text) ?? []) : []));
+  const reports = files.flatMap(({ path, text }) => parseReportFile(path, text) ?? []);
   const report = reports.length > 0 ? addReports(reports) : parseConsoleReport(output);
   return report === undefined ? undefined : { level: testLevelOf(levelTexts), report };
 }

@@ -34,7 +34,7 @@ export function shellQuote(text: string): string {
  * step's exit code. Everything travels through standard input, so that no value shows up among the arguments of a process; the step
  * itself reads from /dev/null, and both its outputs go to standard output, so that their order is kept.
  */
-export function stepScript(step: StepScript, workspace: string): string {
+export function stepScript(step: StepScript, workspace: string, marker: string): string {
   const { text, workingDirectory, env, paths, folder } = step;
   const file = `${folder}/script`;
   const end = `END_${randomHex(12)}`;
@@ -45,6 +45,8 @@ export function stepScript(step: StepScript, workspace: string): string {
     text,
     end,
     `: > ${shellQuote(`${folder}/started`)}`,
+    // Other finds than GNU's compare whole seconds: better to see a report of the step before once more than to miss one of this.
+    `find --version > /dev/null 2>&1 || touch -d "@$(($(date +%s) - 1))" ${shellQuote(`${folder}/started`)} 2> /dev/null`,
     `echo $$ > ${shellQuote(`${folder}/pid`)}`,
     // In a shell of its own, so that the step's variables do not reach what follows.
     'step() (',
@@ -57,7 +59,7 @@ export function stepScript(step: StepScript, workspace: string): string {
     ')',
     ...runLines(`${folder}/out`),
     '{',
-    collectScript(folder, workspace),
+    collectScript(folder, workspace, marker),
     '} >&2',
     'exit $code',
     '',
@@ -96,8 +98,11 @@ export function killScript(folder: string): string {
   ].join('\n');
 }
 
-/** Shell commands that print the step's command files and the reports it wrote, in the form that `parseCollected` reads. */
-export function collectScript(folder: string, workspace: string): string {
+/**
+ * Shell commands that print the step's command files and the reports it wrote, in the form that `parseCollected` reads. What the shell
+ * itself may have said before ends at the marker, which must be a secret of this step.
+ */
+export function collectScript(folder: string, workspace: string, marker: string): string {
   const names = reportNamePatterns.map((pattern) => `-name ${shellQuote(pattern)}`);
   const folders = reportFolderPatterns.flatMap((pattern) => ['xml', 'json'].map((extension) => `-path ${shellQuote(`${pattern}.${extension}`)}`));
   const find = [
@@ -105,6 +110,7 @@ export function collectScript(folder: string, workspace: string): string {
     `-o -type f -size -${maxReportBytes / 512} -newer ${shellQuote(`${folder}/started`)} \\( ${[...names, ...folders].join(' -o ')} \\) -print`,
   ].join(' ');
   return [
+    `echo; echo ${marker}`,
     'emit() { size=$(($(wc -c < "$2"))); printf "%s %s %s\\n" "$1" "$size" "$2"; head -c "$size" "$2"; echo; }',
     ...Object.values(commandFiles).map((name) => `emit ${name} ${shellQuote(`${folder}/${name}`)}`),
     `if command -v find > /dev/null 2>&1; then ${find} | head -n ${maxReportFiles} | while IFS= read -r file; do emit report "$file"; done; fi`,
@@ -118,10 +124,11 @@ export interface CollectedFile {
   readonly text: string;
 }
 
-/** Reads the output of `collectScript`: for each file a line `kind size path`, its bytes, and a line end. */
-export function parseCollected(output: Buffer): CollectedFile[] {
+/** Reads the output of `collectScript`: after the marker's line, for each file a line `kind size path`, its bytes, and a line end. */
+export function parseCollected(output: Buffer, marker: string): CollectedFile[] {
   const files: CollectedFile[] = [];
-  for (let position = 0; position < output.length; ) {
+  const start = output.indexOf(`\n${marker}\n`);
+  for (let position = start < 0 ? output.length : start + marker.length + 2; position < output.length; ) {
     const end = output.indexOf('\n', position);
     const [, kind = '', size = '0', path = ''] = /^(\w+) (\d+) (.*)$/s.exec(output.subarray(position, end < 0 ? output.length : end).toString()) ?? [];
     if (end < 0 || kind === '') break;

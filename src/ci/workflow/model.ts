@@ -1,10 +1,14 @@
 import type { ErrorPlace } from '../../kernel/mod.ts';
+import type { TemplatePart } from './split-template.ts';
 
 /** Where something stands in the workflow file. */
 export type Place = Pick<ErrorPlace, 'file' | 'line' | 'column'>;
 
-/** A value that may have to be evaluated when it is used: plain text, or an expression without its `${{ }}`. */
-export type Template = { kind: 'text'; text: string; place: Place } | { kind: 'expression'; expression: string; place: Place };
+/** A value that may have to be evaluated when it is used: plain text, one expression without its `${{ }}`, or text with expressions in it. */
+export type Template =
+  | { kind: 'text'; text: string; place: Place }
+  | { kind: 'expression'; expression: string; place: Place }
+  | { kind: 'mixed'; parts: readonly TemplatePart[]; place: Place };
 
 /** Names and values of environments and outputs, in file order. */
 export type TemplateMap = readonly { readonly name: string; readonly value: Template }[];

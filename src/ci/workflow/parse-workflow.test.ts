@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GantryError } from '../../kernel/mod.ts';
+import { Evaluation } from '../expressions/evaluate.ts';
 import { defaultWorkflow } from './default-workflow.ts';
 import { matchesFilterPatterns } from './filter-pattern.ts';
 import type { Template } from './model.ts';
@@ -22,7 +23,11 @@ function errorsOf(text: string): string[] {
   }
 }
 
-const show = (template: Template | undefined): string | undefined => (template === undefined ? undefined : template.kind === 'text' ? template.text : `\${{ ${template.expression} }}`);
+function show(template: Template | undefined): string | undefined {
+  if (template === undefined || template.kind === 'text') return template?.text;
+  if (template.kind === 'expression') return `\${{ ${template.expression} }}`;
+  return template.parts.map((part) => (part.kind === 'text' ? part.text : `\${{ ${part.expression} }}`)).join('');
+}
 
 test('parseWorkflow() reads all that is supported', () => {
   const workflow = parseWorkflow(toolkit, `
@@ -210,4 +215,41 @@ test('parseServiceOptions() names what it cannot honour', () => {
   assert.deepEqual(parseServiceOptions(`--health-cmd 'a "b"' --health-interval=1m --health-retries 2 --health-start-period 10s`), { health: { command: 'a "b"', timeoutSeconds: 190 }, env: [] });
   assert.deepEqual(parseServiceOptions(''), { health: {}, env: [] });
   for (const bad of ['--cpus 1', '--health-cmd', "--health-cmd 'x", '--health-retries x', '-e A']) assert.ok('problem' in parseServiceOptions(bad), bad);
+});
+
+test('parseWorkflow() keeps the text around expressions as YAML means it', () => {
+  const { jobs } = parseWorkflow(toolkit, `on: push
+jobs:
+  a:
+    runs-on: x
+    env:
+      PLAIN: a\${{ github.sha }}b
+      DOUBLE: "x\\t\${{ github.sha }}"
+      SINGLE: 'it''s \${{ github.sha }}'
+      FOLDED: >-
+        one \${{ github.sha }}
+        two
+    steps:
+      - run: |
+          cat <<EOF
+            {x} \${{ format('{0}}}''', 'a''b''c') }}
+          EOF
+          echo 'q' "\${{ github.ref }}"
+        if: |
+          \${{ always() }}
+`, path);
+  const [job] = jobs;
+  assert.deepEqual(job?.env.map(({ name, value }) => [name, show(value)]), [['PLAIN', 'a${{ github.sha }}b'], ['DOUBLE', 'x\t${{ github.sha }}'], ['SINGLE', "it's ${{ github.sha }}"], ['FOLDED', 'one ${{ github.sha }} two']]);
+  const [step] = job?.steps ?? [];
+  assert.ok(step?.kind === 'run');
+  assert.equal(show(step.condition), '${{ always() }}');
+  assert.equal(new Evaluation(toolkit, { github: { ref: "r'" } }).text(step.run), "cat <<EOF\n  {x} a'b'c}'\nEOF\necho 'q' \"r'\"\n");
+});
+
+test('parseWorkflow() refuses aliases that blow up, and an if with text around its expression', () => {
+  const levels = Array.from({ length: 40 }, (_, index) => `  L${index + 1}: &l${index + 1} [*l${index}, *l${index}]`);
+  assert.deepEqual(errorsOf(`on: push\nx:\n  L0: &l0 a\n${levels.join('\n')}\njobs: {}\n`), [`${path}:1:1 the aliases of the file stand for more than 100000 values`]);
+  assert.deepEqual(errorsOf('on: push\njobs:\n  a:\n    runs-on: x\n    if: "${{ github.ref }} == 1"\n    steps: [{run: y}]\n'), [`${path}:5:9 an if is one expression: text around \${{ }} would make it always true`]);
+  const shared = 'on: push\njobs:\n  a: &a\n    runs-on: x\n    steps: [{run: y}]\n  b: *a\n';
+  assert.deepEqual(parseWorkflow(toolkit, shared, path).jobs.map(({ id }) => id), ['a', 'b']);
 });

@@ -4,6 +4,7 @@ import type { Job, PushFilter, TemplateMap, Triggers, Workflow } from './model.t
 import { type JobDefaults, parseDefaults, parseJobs } from './parse-job.ts';
 import { environmentNamePattern, TokenReader } from './token-reader.ts';
 import type { Toolkit } from './toolkit.ts';
+import { YamlSource } from './yaml-source.ts';
 
 /** A workflow file of more than this is refused before it is parsed. */
 const maxFileBytes = 512 << 10;
@@ -14,8 +15,10 @@ const maxFileBytes = 512 << 10;
  */
 export function parseWorkflow(toolkit: Toolkit, text: string, path: string): Workflow {
   if (Buffer.byteLength(text) > maxFileBytes) throw invalid([{ file: path, message: `the file is larger than ${maxFileBytes} bytes` }]);
+  const source = new YamlSource(text);
+  if (source.problem !== undefined) throw invalid([{ file: path, line: 1, column: 1, message: source.problem }]);
   const { root, errors } = toolkit.parseWorkflow(text, path);
-  const reader = new TokenReader(toolkit, path);
+  const reader = new TokenReader(toolkit, path, source);
   reader.errors.push(...errors);
   const workflow = root === undefined || !reader.isMapping(root) ? undefined : readWorkflow(reader, root, path);
   if (workflow === undefined && reader.errors.length === 0) reader.errors.push({ file: path, line: 1, column: 1, message: 'the file is not a workflow' });

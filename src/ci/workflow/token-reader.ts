@@ -6,7 +6,9 @@ import type { TemplateToken } from '@actions/workflow-parser/templates/tokens/te
 import type { ErrorPlace } from '../../kernel/mod.ts';
 import { usedFunctions } from '../expressions/evaluate.ts';
 import type { Place, Template, TemplateMap } from './model.ts';
+import { splitTemplate } from './split-template.ts';
 import type { Toolkit } from './toolkit.ts';
+import type { YamlSource } from './yaml-source.ts';
 
 /** Token types of the workflow parser; its own constants are a TypeScript enum that must not be imported here. */
 const tokenType = { string: 0, sequence: 1, mapping: 2, expression: 3, boolean: 5, number: 6, null: 7 } as const;
@@ -22,9 +24,12 @@ export class TokenReader {
   readonly errors: ErrorPlace[] = [];
   readonly #toolkit: Toolkit;
 
-  constructor(toolkit: Toolkit, file: string) {
+  readonly #source: YamlSource;
+
+  constructor(toolkit: Toolkit, file: string, source: YamlSource) {
     this.#toolkit = toolkit;
     this.file = file;
+    this.#source = source;
   }
 
   placeOf(token: TemplateToken): Place {
@@ -82,9 +87,12 @@ export class TokenReader {
   template(token: TemplateToken, what: string): Template {
     const place = this.placeOf(token);
     if (token.templateTokenType === tokenType.expression) {
-      const { expression } = token as BasicExpressionToken;
+      const { expression, originalExpressions } = token as BasicExpressionToken;
       this.#checkExpression(expression, token);
-      return { kind: 'expression', expression, place };
+      if (originalExpressions === undefined) return { kind: 'expression', expression, place };
+      const text = this.#source.scalarAt(place.line ?? 0, place.column ?? 0);
+      if (text !== undefined) return { kind: 'mixed', parts: splitTemplate(text), place };
+      this.fail(token, `${what}: the text around the expression cannot be read`);
     }
     if (token.isScalar && token.isLiteral) return { kind: 'text', text: token.templateTokenType === tokenType.null ? '' : (token as ScalarToken).toString(), place };
     this.fail(token, `${what} must be a scalar`);
@@ -95,6 +103,12 @@ export class TokenReader {
   condition(token: TemplateToken): Template {
     const template = this.template(token, 'if');
     if (template.kind === 'expression') return template;
+    if (template.kind === 'mixed') {
+      const [only, ...rest] = template.parts.filter((part) => part.kind === 'expression' || part.text.trim() !== '');
+      if (only?.kind === 'expression' && rest.length === 0) return { kind: 'expression', expression: only.expression, place: template.place };
+      this.fail(token, 'an if is one expression: text around ${{ }} would make it always true');
+      return template;
+    }
     this.#checkExpression(template.text, token);
     return { kind: 'expression', expression: template.text, place: template.place };
   }

@@ -45,6 +45,8 @@ export class Toolkit {
   /** Parses one expression, without the `${{ }}`. Throws Error with a readable message. */
   parseExpression(text: string, contexts: readonly string[], functions: readonly FunctionInfo[]): Expr {
     const { tokens } = new this.#expressions.Lexer(text).lex();
+    // The lexer takes back the doubling of quotes in a string only once.
+    for (const token of tokens) if (typeof token.value === 'string' && token.lexeme.startsWith("'")) token.value = token.lexeme.slice(1, -1).replaceAll("''", "'");
     return new this.#expressions.Parser(tokens, [...contexts], [...functions]).parse();
   }
 

@@ -33,7 +33,7 @@ export interface RealNode extends AsyncDisposable {
 export async function openRealNode(): Promise<RealNode> {
   await using cleanup = new AsyncDisposableStack();
   const { images } = cleanup.use(await openTestImageStore());
-  const applets = ['sh', 'sleep', 'cat', 'echo', 'id', 'nc', 'ls', 'httpd', 'wget', 'kill', 'hostname', 'stat', 'true', 'test', 'mkdir'];
+  const applets = ['sh', 'sleep', 'cat', 'echo', 'id', 'nc', 'ls', 'httpd', 'wget', 'kill', 'hostname', 'stat', 'true', 'test', 'mkdir', 'tar', 'find', 'mkfifo', 'head', 'wc', 'rm', 'printf', 'touch', 'date'];
   const links = applets.map((name) => ({ path: `bin/${name}`, type: 'symlink' as const, linkPath: 'busybox' }));
   await createTestImage(images, realNodeImage, [[{ path: 'bin/' }, { path: 'bin/busybox', content: readFileSync('/bin/busybox'), mode: 0o755 }, ...links, { path: 'tmp/', mode: 0o1777 }, { path: 'etc/' }]], { Env: ['PATH=/bin'], Cmd: ['sleep', '1000'] });
   const engine = cleanup.use(await openTestEngine(images));
