@@ -133,6 +133,7 @@ async function recover(index: ContainerIndex, { launcher, lifecycle, exits, cgro
       exitCode: await exits.read(entry.id),
       isMonitorAlive: isAlive,
       isStarted: existsSync(`${paths.runtimeState}/${entry.id}`) && !existsSync(execFifoPath(paths.runtimeState, entry.id)),
+      hasRunFolder: existsSync(entry.paths.run),
       processCount: cgroups.processes(launcher.cgroupPath(entry)).length,
     });
     const [endpoint] = entry.status.endpoints;

@@ -84,8 +84,9 @@ export class ContainerLifecycle {
     try {
       const launched = await launcher.create(entry, signal);
       entry.monitor = watchMonitor(entry.paths, () => void this.observeEnd(entry, true));
-      // A crash from here on is told from one before by the facts on the host; see recovery-plan.ts.
       entry.change({ status: { ...status, ...launched } });
+      // Before it runs: should we die now, the next engine knows its addresses, and from the host whether it runs (recovery-plan.ts).
+      await store.save(entry.record, false);
       await this.#letGo(entry, signal);
       entry.change({ status: { state: 'running', startedAt: new Date().toISOString(), finishedAt: undefined, exitCode: undefined, error: undefined, isOomKilled: false, health: undefined } });
       this.#parts.health.begin(entry);
@@ -358,7 +359,7 @@ export class ContainerLifecycle {
     const { endpoints, ports } = entry.status;
     switch (action.kind) {
       case 'adopt':
-        if (entry.status.state !== 'paused') entry.change({ status: { state: 'running' } });
+        if (entry.status.state !== 'paused') entry.change({ status: { state: 'running', startedAt: entry.status.startedAt ?? new Date().toISOString(), error: undefined } });
         entry.monitor = watchMonitor(entry.paths, () => void this.observeEnd(entry, true));
         this.#parts.health.begin(entry);
         return this.#parts.store.save(entry.record, false);

@@ -10,7 +10,7 @@ import { parseSignal } from './signals.ts';
 import { validateSpec } from './validate-spec.ts';
 
 test('planRecovery() decides from what is found', () => {
-  const nothing: RecoveryFacts = { recordedState: 'created', exitCode: undefined, isMonitorAlive: false, isStarted: false, processCount: 0 };
+  const nothing: RecoveryFacts = { recordedState: 'created', exitCode: undefined, isMonitorAlive: false, isStarted: false, processCount: 0, hasRunFolder: false };
   const cases: [Partial<RecoveryFacts>, ReturnType<typeof planRecovery>][] = [
     [{}, { kind: 'keep' }],
     [{ recordedState: 'exited' }, { kind: 'keep' }],
@@ -29,6 +29,7 @@ test('planRecovery() decides from what is found', () => {
     [{ isMonitorAlive: true, processCount: 1 }, { kind: 'discard' }],
     [{ processCount: 1 }, { kind: 'discard' }],
     [{ exitCode: 1 }, { kind: 'discard' }],
+    [{ recordedState: 'exited', hasRunFolder: true }, { kind: 'discard' }],
   ];
   for (const [change, expected] of cases) assert.deepEqual(planRecovery({ ...nothing, ...change }), expected, JSON.stringify(change));
 });

@@ -14,8 +14,13 @@ const applets = 'sh true false echo cat sleep ls id env hostname ip ping wget nc
 export class BusyboxImages implements RootfsSource, Disposable {
   readonly folder: string;
 
-  constructor() {
-    this.folder = mkdtempSync(join(tmpdir(), 'gantry-busybox-'));
+  /** Without a folder it makes one; with the folder of another it shows the same image. */
+  constructor(folder?: string) {
+    this.folder = folder ?? mkdtempSync(join(tmpdir(), 'gantry-busybox-'));
+    if (folder === undefined) this.#fill();
+  }
+
+  #fill(): void {
     const at = (path: string): string => join(this.folder, path);
     // As root of a container would see it, whatever the umask here.
     chmodSync(this.folder, 0o755);

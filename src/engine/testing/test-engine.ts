@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { randomHex, silentLogger } from '../../kernel/mod.ts';
+import { GantryError, randomHex, silentLogger } from '../../kernel/mod.ts';
 import type { Engine } from '../engine.ts';
 import { type EngineOptions, openEngine } from '../open-engine.ts';
 import type { RootfsSource } from '../types.ts';
@@ -27,6 +27,8 @@ export async function openTestEngine(images?: RootfsSource): Promise<TestEngine>
 
 async function openOnce(images: RootfsSource | undefined): Promise<TestEngine> {
   const busybox = images === undefined ? new BusyboxImages() : undefined;
+  const source = images ?? busybox;
+  if (source === undefined) throw new GantryError('internal', 'no images');
   const instanceId = randomHex(4);
   const rootFolder = mkdtempSync(join(tmpdir(), 'gantry-engine-'));
   const options: EngineOptions = {
@@ -35,7 +37,7 @@ async function openOnce(images: RootfsSource | undefined): Promise<TestEngine> {
     publishAddress: '127.0.0.1',
     rootFolder,
     runFolder: `/run/gantry-${instanceId}`,
-    images: images ?? busybox ?? new BusyboxImages(),
+    images: source,
     log: silentLogger(),
   };
   let engine = await openEngine(options, AbortSignal.timeout(20_000));
