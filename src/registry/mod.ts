@@ -4,6 +4,7 @@
  */
 export * from './config.ts';
 export type * from './ports.ts';
+export { type CollectedItem, type CollectionReport, type CollectorOptions, RegistryCollector } from './server/collector.ts';
 export { openRegistry, type ListeningRegistry, type Registry, type RegistryOptions } from './server/registry.ts';
 export { openRegistryClient, type FetchedDocument, type RegistryClientOptions, type RegistryHttpClient } from './client/client.ts';
 export type { RegistryHostsConfig } from './client/hosts.ts';

@@ -18,6 +18,7 @@ import { manifestSourceOf } from './adapters/manifest-source.ts';
 import { StatsMetricsSource } from './adapters/metrics-source.ts';
 import { createNodeDialer } from './adapters/node-dialer.ts';
 import { pushGateOf } from './adapters/push-gate.ts';
+import { registryRootsOf } from './adapters/registry-roots.ts';
 import { sourceReaderOf } from './adapters/source-reader.ts';
 import { applyDefinitions } from './apply-definitions.ts';
 import type { Credentials } from './credentials.ts';
@@ -54,11 +55,12 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   const git = parts.use(await openGit(instance, client, informers, tokens, pushGateOf(ci.pipeline, (...following) => delivery.follow(...following)), log));
   const registry = await openRegistry({ folder: paths.registry, log });
   parts.use(await registry.listen({ host: '127.0.0.1', port: record.registryPort }));
+  const collector = registry.collector({ roots: registryRootsOf(client) });
   const controllers = controllerServices(client, informers, {}, log);
   const scheduler = new Scheduler(client, informers, {}, log);
   parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), git.http], log));
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
-  await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics], [git, ci, delivery.controller], [new IdleCollector(), ready]], log, signal);
+  await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics], [git, ci, delivery.controller, collector], [new IdleCollector(), ready]], log, signal);
 }
 
 /** How the API reaches this machine's node: on loopback, whatever address the node has for pods. */

@@ -16,9 +16,13 @@ export interface BlobHandlers {
 }
 
 /** GET and HEAD of a blob (OCI distribution spec, "Pulling blobs"), with one byte range (RFC 9110, 14). */
-export async function serveBlob({ blobs, repositories }: BlobHandlers, exchange: Exchange, repository: string, digest: string): Promise<void> {
+export async function serveBlob({ blobs, repositories, sweeping }: BlobHandlers, exchange: Exchange, repository: string, digest: string): Promise<void> {
   const { request, response } = exchange;
-  const info = (await repositories.hasBlob(repository, digest)) ? await blobs.stat(digest) : undefined;
+  const info = await sweeping.hold(async () => {
+    if (!(await repositories.hasBlob(repository, digest))) return undefined;
+    await repositories.renewLease(repository, 'blob', digest);
+    return blobs.stat(digest);
+  });
   if (info === undefined) throw blobUnknown(digest);
   const headers = { 'docker-content-digest': digest, 'content-type': 'application/octet-stream', etag: `"${digest}"`, 'accept-ranges': 'bytes', 'cache-control': 'max-age=31536000' };
   if (request.headers['if-none-match'] === headers.etag) {

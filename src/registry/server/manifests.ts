@@ -16,10 +16,14 @@ export interface ManifestHandlers {
 }
 
 /** GET and HEAD (OCI distribution spec, "Pulling manifests"). The stored type is answered whatever the client accepts. */
-export async function serveManifest({ blobs, repositories, maxManifestBytes }: ManifestHandlers, exchange: Exchange, repository: string, reference: ManifestReference): Promise<void> {
-  const digest = await resolve(repositories, repository, reference);
-  const record = digest === undefined ? undefined : await repositories.manifest(repository, digest);
-  if (digest === undefined || record === undefined) throw manifestUnknown(repository, reference);
+export async function serveManifest({ blobs, repositories, sweeping, maxManifestBytes }: ManifestHandlers, exchange: Exchange, repository: string, reference: ManifestReference): Promise<void> {
+  const { digest, record } = await sweeping.hold(async () => {
+    const digest = await resolve(repositories, repository, reference);
+    const record = digest === undefined ? undefined : await repositories.manifest(repository, digest);
+    if (digest === undefined || record === undefined) throw manifestUnknown(repository, reference);
+    await repositories.renewLease(repository, 'manifest', digest);
+    return { digest, record };
+  });
   const headers = { 'content-type': record.mediaType, 'docker-content-digest': digest, etag: `"${digest}"` };
   if (exchange.request.headers['if-none-match'] === headers.etag) {
     exchange.response.writeHead(304, headers).end();

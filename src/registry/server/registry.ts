@@ -7,6 +7,7 @@ import { defaultRegistryLimits, type RegistryLimits } from '../config.ts';
 import type { RegistryAuthorizer, RegistryVerb } from '../ports.ts';
 import { AccessControl } from './access.ts';
 import { beginUpload, cancelUpload, deleteBlob, describeUpload, patchUpload, putUpload, serveBlob } from './blobs.ts';
+import { type CollectorOptions, RegistryCollector } from './collector.ts';
 import { answer, answerJson, type Exchange, pageOf } from './http.ts';
 import { deleteManifest, listReferrers, putManifest, serveManifest } from './manifests.ts';
 import { errorAnswer, registryError } from './registry-error.ts';
@@ -35,9 +36,9 @@ export interface Registry {
   handle(request: IncomingMessage, response: ServerResponse): void;
   /** Port 0 takes any free one. */
   listen(address: { host: string; port: number }): Promise<ListeningRegistry>;
-  readonly repositories: Repositories;
+  /** A service that removes what nothing refers to, while the registry goes on serving. */
+  collector(options: CollectorOptions): RegistryCollector;
   readonly blobs: BlobStore;
-  readonly sweeping: Sweeping;
 }
 
 /** Opens the registry of a folder. One process at a time. */
@@ -52,15 +53,15 @@ type Methods = Partial<Record<'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELET
 
 class RegistryServer implements Registry {
   readonly blobs: BlobStore;
-  readonly repositories: Repositories;
-  readonly sweeping = new Sweeping();
+  readonly #repositories: Repositories;
+  readonly #sweeping = new Sweeping();
   readonly #log: Logger;
   readonly #limits: RegistryLimits;
   readonly #access: AccessControl;
 
   constructor(options: RegistryOptions, blobs: BlobStore, repositories: Repositories) {
     this.blobs = blobs;
-    this.repositories = repositories;
+    this.#repositories = repositories;
     this.#log = options.log;
     this.#limits = { ...defaultRegistryLimits, ...options.limits };
     this.#access = new AccessControl(options.authorizer);
@@ -71,6 +72,10 @@ class RegistryServer implements Registry {
     response.once('close', () => gone.abort(new GantryError('cancelled', 'the client went away')));
     response.setHeader('docker-distribution-api-version', 'registry/2.0');
     this.#serve(request, response, gone.signal).catch((error: unknown) => this.#fail(request, response, toGantryError(error)));
+  }
+
+  collector(options: CollectorOptions): RegistryCollector {
+    return new RegistryCollector({ repositories: this.#repositories, blobs: this.blobs, sweeping: this.#sweeping, log: this.#log }, options);
   }
 
   async listen(address: { host: string; port: number }): Promise<ListeningRegistry> {
@@ -105,7 +110,7 @@ class RegistryServer implements Registry {
 
   /** The end points (OCI distribution spec, "Endpoints"). */
   #methodsOf(route: RegistryRoute): Methods {
-    const blobs = { blobs: this.blobs, repositories: this.repositories, sweeping: this.sweeping, log: this.#log };
+    const blobs = { blobs: this.blobs, repositories: this.#repositories, sweeping: this.#sweeping, log: this.#log };
     const manifests = { ...blobs, maxManifestBytes: this.#limits.maxManifestBytes };
     const on = (verb: RegistryVerb | undefined, handler: Handler): { verb: RegistryVerb | undefined; handler: Handler } => ({ verb, handler });
     switch (route.kind) {
@@ -117,7 +122,7 @@ class RegistryServer implements Registry {
         return { GET: on(undefined, (exchange) => this.#access.issueToken(exchange)) };
       case 'catalog':
         return { GET: on(undefined, async (exchange) => {
-          const { page, link } = pageOf(await this.repositories.list(), exchange.query, '/v2/_catalog', this.#limits.maxPageEntries);
+          const { page, link } = pageOf(await this.#repositories.list(), exchange.query, '/v2/_catalog', this.#limits.maxPageEntries);
           answerJson(exchange, { repositories: page }, link);
         }) };
       case 'tags':
@@ -149,8 +154,8 @@ class RegistryServer implements Registry {
   }
 
   async #listTags(exchange: Exchange, repository: string): Promise<void> {
-    if (!(await this.repositories.exists(repository))) throw registryError('not-found', 'NAME_UNKNOWN', `there is no repository ${repository}`);
-    const { page, link } = pageOf(await this.repositories.tags(repository), exchange.query, `/v2/${repository}/tags/list`, this.#limits.maxPageEntries);
+    if (!(await this.#repositories.exists(repository))) throw registryError('not-found', 'NAME_UNKNOWN', `there is no repository ${repository}`);
+    const { page, link } = pageOf(await this.#repositories.tags(repository), exchange.query, `/v2/${repository}/tags/list`, this.#limits.maxPageEntries);
     answerJson(exchange, { name: repository, tags: page }, link);
   }
 

@@ -1,4 +1,4 @@
-import { mkdir, opendir, readdir, rm } from 'node:fs/promises';
+import { mkdir, opendir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Descriptor, type Digest } from '../../api/mod.ts';
@@ -16,6 +16,13 @@ const manifestSchema = z.strictObject({
 
 /** What is known of a stored manifest; its bytes are a blob. */
 export type ManifestRecord = Readonly<z.output<typeof manifestSchema>>;
+
+/** A repository as a collection sees it. `leasedAtMs`: when a client last was told of it, or wrote it. */
+export interface RepositoryView {
+  readonly tags: Map<string, { readonly digest: string; readonly setAtMs: number }>;
+  readonly manifests: Map<string, ManifestRecord & { readonly leasedAtMs: number }>;
+  readonly blobs: Map<string, { readonly leasedAtMs: number }>;
+}
 
 /**
  * Which repository has which manifests, tags, blobs and uploads, as small files below `<name>/_…` (names of repositories have no `_` first).
@@ -38,16 +45,50 @@ export class Repositories {
     return (await names(join(this.#folder, repository))).some((name) => name.startsWith('_'));
   }
 
-  /** All names, sorted. */
+  /** Names of repositories to which a manifest was pushed, sorted. */
   async list(): Promise<string[]> {
+    return this.#listWith((entries) => entries.includes('_manifests'));
+  }
+
+  /** Also those that have only blobs or uploads yet. */
+  async listAll(): Promise<string[]> {
+    return this.#listWith((entries) => entries.some((entry) => entry.startsWith('_')));
+  }
+
+  async #listWith(isWanted: (entries: readonly string[]) => boolean): Promise<string[]> {
     const found: string[] = [];
     const walk = async (name: string): Promise<void> => {
       const entries = await names(join(this.#folder, name));
-      if (name !== '' && entries.includes('_manifests')) found.push(name);
+      if (name !== '' && isWanted(entries)) found.push(name);
       for (const entry of entries) if (!entry.startsWith('_')) await walk(name === '' ? entry : `${name}/${entry}`);
     };
     await walk('');
     return found.toSorted();
+  }
+
+  /** All that a collection decides by. Changes meanwhile may be seen in part. */
+  async view(repository: string): Promise<RepositoryView> {
+    const tags: RepositoryView['tags'] = new Map();
+    for (const tag of await this.tags(repository)) {
+      const digest = await this.tag(repository, tag);
+      if (digest !== undefined) tags.set(tag, { digest, setAtMs: await modifiedAt(this.#path(repository, '_tags', tagFile(tag))) });
+    }
+    const manifests: RepositoryView['manifests'] = new Map();
+    for await (const digest of this.#digests(this.#path(repository, '_manifests'))) {
+      const record = await this.manifest(repository, digest);
+      if (record !== undefined) manifests.set(digest, { ...record, leasedAtMs: await modifiedAt(this.#path(repository, '_manifests', hex(digest))) });
+    }
+    const blobs: RepositoryView['blobs'] = new Map();
+    for await (const digest of this.#digests(this.#path(repository, '_blobs'))) blobs.set(digest, { leasedAtMs: await modifiedAt(this.#path(repository, '_blobs', hex(digest))) });
+    return { tags, manifests, blobs };
+  }
+
+  /** Notes that a client has just been told that the blob or manifest is there: it may refer to it next. */
+  async renewLease(repository: string, kind: 'blob' | 'manifest', digest: string): Promise<void> {
+    const now = new Date();
+    await utimes(this.#path(repository, kind === 'blob' ? '_blobs' : '_manifests', hex(digest)), now, now).catch((error: unknown) => {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    });
   }
 
   async hasBlob(repository: string, digest: string): Promise<boolean> {
@@ -55,7 +96,8 @@ export class Repositories {
   }
 
   async addBlob(repository: string, digest: string): Promise<void> {
-    if (!(await this.hasBlob(repository, digest))) await writeFileAtomic(this.#path(repository, '_blobs', hex(digest)), '');
+    if (await this.hasBlob(repository, digest)) await this.renewLease(repository, 'blob', digest);
+    else await writeFileAtomic(this.#path(repository, '_blobs', hex(digest)), '');
   }
 
   /** False when the repository did not have it. */
@@ -168,6 +210,16 @@ export class Repositories {
 /** No tag holds `=`: a file that a crash left half-written (`….tmp-…`) is never taken for one. */
 function tagFile(tag: string): string {
   return `${tag}=`;
+}
+
+/** 0 when it is gone. */
+async function modifiedAt(path: string): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return 0;
+    throw error;
+  }
 }
 
 function hex(digest: string): string {
