@@ -25,6 +25,7 @@ const roots: readonly (readonly [model: string, apiPackage: string])[] = [
   ...['Job', 'CronJob'].map((kind) => [`V1${kind}`, 'io.k8s.api.batch.v1'] as const),
   ['V2HorizontalPodAutoscaler', 'io.k8s.api.autoscaling.v2'],
   ['V1Scale', 'io.k8s.api.autoscaling.v1'],
+  ['V1HorizontalPodAutoscaler', 'io.k8s.api.autoscaling.v1'],
   ['V1EndpointSlice', 'io.k8s.api.discovery.v1'],
   ['V1Lease', 'io.k8s.api.coordination.v1'],
   ...['PodDisruptionBudget', 'Eviction'].map((kind) => [`V1${kind}`, 'io.k8s.api.policy.v1'] as const),
@@ -44,6 +45,10 @@ const renamed: Readonly<Record<string, string>> = {
   CoreV1EndpointPort: 'CoreEndpointPort',
   RbacV1Subject: 'RbacSubject',
   CoreV1ResourceClaim: 'ContainerResourceClaim',
+  V1HorizontalPodAutoscaler: 'HorizontalPodAutoscalerV1',
+  V1HorizontalPodAutoscalerSpec: 'HorizontalPodAutoscalerSpecV1',
+  V1HorizontalPodAutoscalerStatus: 'HorizontalPodAutoscalerStatusV1',
+  V1CrossVersionObjectReference: 'CrossVersionObjectReferenceV1',
 };
 
 const scalars: Readonly<Record<string, readonly [typescript: string, schema: Schema]>> = {

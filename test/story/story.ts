@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Deployment, HorizontalPodAutoscaler, Pod } from '../../src/api/kubernetes/types.gen.ts';
 import type { Release, Repository, WorkflowRun } from '../../src/api/mod.ts';
 import { pollUntil, runCommand } from '../../src/kernel/mod.ts';
-import { Figures } from './figures.ts';
+import type { Figures } from './figures.ts';
 import { type Instance, residentBytes } from './instance.ts';
 import { get, type LoadResult, percentile, SteadyLoad } from './load.ts';
 import { WorkingCopy } from './working-copy.ts';
