@@ -1,6 +1,7 @@
 import { resources } from '../api/mod.ts';
 import { Controller, type Informers, type KubeClient } from '../client/mod.ts';
 import { type Logger, type Service, systemClock } from '../kernel/mod.ts';
+import { trimCaches } from './job/package-cache.ts';
 import { DiskLogStore } from './logs/disk-log-store.ts';
 import { ResourceImageBuilder } from './pod/image-builds.ts';
 import { PodJobExecutor } from './pod/pod-executor.ts';
@@ -28,6 +29,8 @@ export interface CiOptions {
   /** Default: ImageBuild resources. */
   readonly builder?: JobImageBuilder;
 }
+
+const trimEveryMs = 3_600_000;
 
 /** All of continuous integration in one process. */
 export class Ci implements Service, AsyncDisposable {
@@ -65,9 +68,21 @@ export class Ci implements Service, AsyncDisposable {
     await this.#options.informers.of(resources.workflowRuns).ready(signal);
     await this.pipeline.cancelAbandoned();
     try {
-      await this.#controller.run(signal);
+      await Promise.all([this.#controller.run(signal), this.#trimCaches(signal)]);
     } finally {
       await this.#pool[Symbol.asyncDispose]();
+    }
+  }
+
+  async #trimCaches(signal: AbortSignal): Promise<void> {
+    const { environment, log } = this.#options;
+    while (environment.cacheFolder !== undefined && !signal.aborted) {
+      try {
+        if (this.#pool.isIdle) await trimCaches(environment.cacheFolder);
+      } catch (error) {
+        log.warn('package caches could not be trimmed', { err: error });
+      }
+      await systemClock.sleep(trimEveryMs, signal).catch(() => undefined);
     }
   }
 

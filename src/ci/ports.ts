@@ -47,6 +47,8 @@ export interface JobRequest {
   image: string;
   env: Record<string, string>;
   services: JobService[];
+  /** Host path of the job's package cache, mounted at `packageCachePath`. */
+  cachePath: string | undefined;
 }
 
 export interface JobService {
@@ -89,4 +91,6 @@ export interface JobEnvironment {
   runnerImages: Record<string, string>;
   /** `host:port` images are pushed to. */
   registryHost: string;
+  /** Folder of the node for what package managers download, kept from job to job; undefined where jobs run on other machines. */
+  cacheFolder: string | undefined;
 }

@@ -10,6 +10,8 @@ export interface RunFacts {
   readonly commit: { readonly message: string; readonly author: string; readonly email: string; readonly timestamp: string };
   /** Base URL of git hosting and logs. */
   readonly serverUrl: string;
+  /** Whether a push to a protected branch waits for the run. */
+  readonly isProtected: boolean;
 }
 
 /** The `github` context, as far as there is an answer here; what is missing is empty, as with GitHub. */

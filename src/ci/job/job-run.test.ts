@@ -31,8 +31,8 @@ async function runJob(steps: string, { files = {}, builder = noBuilder, head = '
   const logs = new DiskLogStore(folder);
   const executor = new LocalJobExecutor();
   try {
-    const run = { namespace: 'default', name: 'shop-1', uid: 'u', serverUrl: 'http://127.0.0.1:1', spec: { repository: 'shop', commit, ref: 'refs/heads/main', event: 'push' as const, actor: 'alice' }, commit: { message: 'change', author: 'Alice', email: 'a@example.com', timestamp: '' } };
-    const environment = { certificateBundle: undefined, proxyVariables: {}, runnerImages: { 'ubuntu-latest': 'node:24-slim' }, registryHost: '127.0.0.1:5000' };
+    const run = { namespace: 'default', name: 'shop-1', uid: 'u', serverUrl: 'http://127.0.0.1:1', isProtected: true, spec: { repository: 'shop', commit, ref: 'refs/heads/main', event: 'push' as const, actor: 'alice' }, commit: { message: 'change', author: 'Alice', email: 'a@example.com', timestamp: '' } };
+    const environment = { certificateBundle: undefined, proxyVariables: {}, runnerImages: { 'ubuntu-latest': 'node:24-slim' }, registryHost: '127.0.0.1:5000', cacheFolder: undefined };
     const jobRun: JobRun = new JobRun({ run, workflow, job, needs: { before: { result: 'success', outputs: { v: '7' } } }, podName: 'shop-1-job', attempt: 1, onChange: () => onChange?.(jobRun.status()) }, { toolkit, executor, builder, source: memorySource(files), logs, environment, clock: systemClock });
     await jobRun.run(signal);
     let log = '';

@@ -11,6 +11,7 @@ import { checkout } from './checkout.ts';
 import { defaultVariables, githubContext, type RunFacts } from './contexts.ts';
 import { JobLog } from './job-log.ts';
 import { jobName, plainStepName, stepName } from './names.ts';
+import { cachePathOf } from './package-cache.ts';
 import { prepareJob } from './prepare-job.ts';
 import { runStep, type StepResult } from './run-step.ts';
 
@@ -127,7 +128,8 @@ export class JobRun {
 
   async #runIn(signal: AbortSignal): Promise<void> {
     const { run, job, podName } = this.#options;
-    const request = prepareJob(job, this.#evaluation({}), this.#parts.environment, { run: { namespace: run.namespace, name: run.name, uid: run.uid }, podName });
+    const cachePath = cachePathOf(this.#parts.environment.cacheFolder, { namespace: run.namespace, repository: run.spec.repository, isProtected: run.isProtected });
+    const request = prepareJob(job, this.#evaluation({}), this.#parts.environment, { run: { namespace: run.namespace, name: run.name, uid: run.uid }, podName, cachePath });
     await using opened = await this.#open(request, signal);
     const session = this.#watched(opened);
     for (const [index, step] of job.steps.entries()) await this.#step(session, step, index, signal);

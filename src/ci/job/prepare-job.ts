@@ -2,6 +2,7 @@ import { formatPlace, GantryError } from '../../kernel/mod.ts';
 import type { Evaluation } from '../expressions/evaluate.ts';
 import type { JobEnvironment, JobRequest } from '../ports.ts';
 import type { Job } from '../workflow/model.ts';
+import { packageCacheVariables } from './package-cache.ts';
 
 /** Where the certificate bundle is mounted in jobs. */
 export const certificateBundlePath = '/etc/gantry/ca-certificates.crt';
@@ -16,12 +17,12 @@ export function machineVariables(environment: JobEnvironment): Record<string, st
 }
 
 /** The container and services of a job with everything evaluated. `invalid` names the place of a `runs-on` that has no image. */
-export function prepareJob(job: Job, evaluation: Evaluation, environment: JobEnvironment, names: Pick<JobRequest, 'run' | 'podName'>): JobRequest {
+export function prepareJob(job: Job, evaluation: Evaluation, environment: JobEnvironment, names: Pick<JobRequest, 'run' | 'podName' | 'cachePath'>): JobRequest {
   return {
     ...names,
     jobId: job.id,
     image: job.container === undefined ? runnerImage(job, evaluation, environment) : evaluation.text(job.container.image),
-    env: { ...machineVariables(environment), ...(job.container === undefined ? {} : evaluation.record(job.container.env)) },
+    env: { ...machineVariables(environment), ...(names.cachePath === undefined ? {} : packageCacheVariables), ...(job.container === undefined ? {} : evaluation.record(job.container.env)) },
     services: job.services.map(({ name, image, env, ports, healthCommand, readyTimeoutSeconds }) => ({
       name,
       image: evaluation.text(image),

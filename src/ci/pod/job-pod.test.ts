@@ -12,6 +12,7 @@ const request: JobRequest = {
   podName: 'shop-1-unit',
   image: 'node:24-slim',
   env: { CI: 'true', PRICE: '$5 $(HOME)' },
+  cachePath: '/var/cache/shop',
   services: [
     { name: 'db', image: 'postgres:16', env: { POSTGRES_PASSWORD: 'x' }, ports: [5432], healthCommand: 'pg_isready', readyTimeoutSeconds: 30 },
     { name: 'cache', image: 'redis:7', env: {}, ports: [6379], healthCommand: undefined, readyTimeoutSeconds: 120 },
@@ -26,7 +27,7 @@ test('toJobPod() puts the job and its services into one pod that belongs to the 
   assert.deepEqual(pod.spec?.hostAliases, [{ ip: '127.0.0.1', hostnames: ['db', 'cache', 'quiet'] }]);
   const [job, db, cache, quiet] = pod.spec?.containers ?? [];
   assert.deepEqual([job?.name, job?.image, job?.workingDir, job?.env], ['job', 'node:24-slim', '/workspace', [{ name: 'CI', value: 'true' }, { name: 'PRICE', value: '$$5 $$(HOME)' }]]);
-  assert.deepEqual(job?.volumeMounts?.map(({ name, mountPath }) => `${name} ${mountPath}`), ['workspace /workspace', 'gantry /gantry', 'certificates /etc/gantry/ca-certificates.crt']);
+  assert.deepEqual(job?.volumeMounts?.map(({ name, mountPath }) => `${name} ${mountPath}`), ['workspace /workspace', 'gantry /gantry', 'certificates /etc/gantry/ca-certificates.crt', 'cache /gantry-cache']);
   assert.deepEqual(db?.readinessProbe?.exec, { command: ['sh', '-c', 'pg_isready'] });
   assert.deepEqual(cache?.readinessProbe?.tcpSocket, { port: 6379 });
   assert.equal(quiet?.readinessProbe, undefined);

@@ -1,4 +1,5 @@
 import type { k8s } from '../../api/mod.ts';
+import { packageCachePath } from '../job/package-cache.ts';
 import { certificateBundlePath } from '../job/prepare-job.ts';
 import type { JobRequest, JobService } from '../ports.ts';
 
@@ -18,12 +19,16 @@ export interface JobPodOptions {
 const idleCommand = ['sh', '-c', "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"];
 
 /** The pod of a job: the job's container, idle, and its services beside it on the same address, reachable by their names. */
-export function toJobPod({ run, jobId, podName, image, env, services }: JobRequest, { certificateBundle }: JobPodOptions): k8s.Pod {
+export function toJobPod({ run, jobId, podName, image, env, services, cachePath }: JobRequest, { certificateBundle }: JobPodOptions): k8s.Pod {
   const volumes: k8s.Volume[] = [{ name: 'workspace', emptyDir: {} }, { name: 'gantry', emptyDir: {} }];
   const mounts: k8s.VolumeMount[] = [{ name: 'workspace', mountPath: workspacePath }, { name: 'gantry', mountPath: temporaryPath }];
   if (certificateBundle !== undefined) {
     volumes.push({ name: 'certificates', hostPath: { path: certificateBundle, type: 'File' } });
     mounts.push({ name: 'certificates', mountPath: certificateBundlePath, readOnly: true });
+  }
+  if (cachePath !== undefined) {
+    volumes.push({ name: 'cache', hostPath: { path: cachePath, type: 'Directory' } });
+    mounts.push({ name: 'cache', mountPath: packageCachePath });
   }
   return {
     apiVersion: 'v1',

@@ -2,6 +2,7 @@ import { text } from 'node:stream/consumers';
 import { keyOf, type k8s, refOf, resources, type Stored } from '../../api/mod.ts';
 import type { Informer, KubeClient } from '../../client/mod.ts';
 import { cancelled, GantryError, isError, retry, throwIfAborted, withTimeout } from '../../kernel/mod.ts';
+import { makeCacheFolder } from '../job/package-cache.ts';
 import type { JobExecutor, JobRequest, JobSession, RepositoryRef } from '../ports.ts';
 import { jobContainer, jobLabels, type JobPodOptions, serviceContainerName, temporaryPath, toJobPod, workspacePath } from './job-pod.ts';
 import { type PodState, podStateOf } from './pod-state.ts';
@@ -26,6 +27,7 @@ export class PodJobExecutor implements JobExecutor {
     throwIfAborted(signal);
     const { namespace } = request.run;
     await this.#removeAll(namespace, `${jobLabels.run}=${request.run.name},${jobLabels.job}=${request.jobId}`, signal);
+    if (request.cachePath !== undefined) await makeCacheFolder(request.cachePath);
     const pod = await this.#create(request, signal);
     const ref = { namespace, name: pod.metadata.name };
     try {

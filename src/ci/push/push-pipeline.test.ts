@@ -66,7 +66,7 @@ class Fixture implements AsyncDisposable {
       if (hosting === undefined) throw new GantryError('unavailable', 'git is not open yet');
       return hosting.root;
     };
-    const environment = { certificateBundle: undefined, proxyVariables: {}, runnerImages: { '*': 'node:24-slim' }, registryHost: '127.0.0.1:5000' };
+    const environment = { certificateBundle: undefined, proxyVariables: {}, runnerImages: { '*': 'node:24-slim' }, registryHost: '127.0.0.1:5000', cacheFolder: undefined };
     const builder = { build: async () => ({ imageId: 'sha256:i', digest: `sha256:${'d'.repeat(64)}` }) };
     const ci = stack.use(await Ci.open({ client: this.client, informers, source, environment, logFolder: join(this.folder, 'logs'), serverUrl: 'http://127.0.0.1:1', log, executor, builder }));
     const toCommit = ({ after, ...update }: RefUpdate): Parameters<Ci['pipeline']['check']>[0] => ({ ...update, commit: after ?? '' });

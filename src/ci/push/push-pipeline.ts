@@ -8,6 +8,7 @@ import { nothingToRun, type WorkflowLoader } from '../workflow/load-workflows.ts
 import { defaultWorkflowPath } from '../workflow/default-workflow.ts';
 import type { Workflow } from '../workflow/model.ts';
 import { isTriggeredByPush } from '../workflow/triggers.ts';
+import { runLabels } from '../run/labels.ts';
 import { failedStepOf, progressLines, refusalOf } from './progress.ts';
 
 /** A pushed commit. */
@@ -21,9 +22,6 @@ export interface PushedCommit {
 }
 
 export type PipelineVerdict = { isAccepted: true } | { isAccepted: false; reason: string };
-
-/** Labels of runs. `waits` marks runs that a pusher waits for: they are of no use once the pusher is gone. */
-export const runLabels = { repository: 'gantry.dev/repository', commit: 'gantry.dev/commit', waits: 'gantry.dev/push-waits' } as const;
 
 const logTailLines = 25;
 const cancelTimeoutMs = 10_000;

@@ -41,6 +41,10 @@ export class JobPool implements AsyncDisposable {
     this.#runs.get(runKey)?.get(jobId)?.controller.abort(new GantryError('cancelled', reason));
   }
 
+  get isIdle(): boolean {
+    return this.#runs.size === 0;
+  }
+
   /** What is known of the run's jobs. */
   statuses(runKey: string): Map<string, JobStatus> {
     return new Map([...(this.#runs.get(runKey) ?? [])].map(([id, { job }]) => [id, job.status()]));

@@ -9,6 +9,7 @@ import type { WorkflowLoader } from '../workflow/load-workflows.ts';
 import type { Workflow } from '../workflow/model.ts';
 import type { Toolkit } from '../workflow/toolkit.ts';
 import type { JobPool } from './job-pool.ts';
+import { runLabels } from './labels.ts';
 
 export interface RunReconcilerOptions {
   readonly client: KubeClient;
@@ -98,7 +99,7 @@ export class RunReconciler implements Reconciler<Observed, RunAction, WorkflowRu
     const { loader, source, serverUrl } = this.#options;
     const spec = run.spec ?? { repository: '', commit: '', ref: '', event: 'push', actor: '' };
     const repository: RepositoryRef = { namespace: run.metadata.namespace ?? '', name: spec.repository };
-    const facts: RunFacts = { namespace: repository.namespace, name: run.metadata.name, uid: run.metadata.uid, spec, serverUrl, commit: { message: '', author: '', email: '', timestamp: '' } };
+    const facts: RunFacts = { namespace: repository.namespace, name: run.metadata.name, uid: run.metadata.uid, spec, serverUrl, isProtected: run.metadata.labels?.[runLabels.waits] === 'true', commit: { message: '', author: '', email: '', timestamp: '' } };
     let loaded: Loaded;
     try {
       const commit = await source.commitInfo(repository, spec.commit, signal);

@@ -33,7 +33,7 @@ async function withPipeline(jobs: string, files: Record<string, string>, body: (
   const log = silentLogger();
   const informers = new Informers(client, log);
   const source = memorySource({ ...files, '.github/workflows/ci.yml': `on: push\njobs:\n${jobs}` });
-  const environment = { certificateBundle: undefined, proxyVariables: {}, runnerImages: { '*': realNodeImage }, registryHost: '127.0.0.1:5000' };
+  const environment = { certificateBundle: undefined, proxyVariables: {}, runnerImages: { '*': realNodeImage }, registryHost: '127.0.0.1:5000', cacheFolder: join(folder, 'cache') };
   const ci = await Ci.open({ client, informers, source, environment, logFolder: folder, serverUrl: 'http://127.0.0.1:1', log });
   const stopped = new AbortController();
   const running = runServices([[informers], [new Scheduler(client, informers, {}, log), ci]], log, stopped.signal);
@@ -74,6 +74,7 @@ test('jobs run in pods: checkout, services by name, environment, outputs, report
           cat src/hello.txt
           echo "$SECRET"
           echo v=7 >> $GITHUB_OUTPUT
+          echo kept > "$npm_config_cache.txt"
           sleep 1000 &
   second:
     needs: first
@@ -85,7 +86,7 @@ test('jobs run in pods: checkout, services by name, environment, outputs, report
         options: --health-cmd "test -n '$PASSWORD'" --health-interval 1s
     steps:
       - run: |
-          cat /etc/hosts
+          cat /etc/hosts "$npm_config_cache.txt"
           echo '<testsuite><testcase name="a"/></testsuite>' > junit.xml
           echo "v=\${{ needs.first.outputs.v }}"
 `, { 'src/hello.txt': 'hello from the commit\n' }, async (pipeline) => {
@@ -94,7 +95,7 @@ test('jobs run in pods: checkout, services by name, environment, outputs, report
     assert.deepEqual([run.status?.phase, run.status?.message], ['Succeeded', 'unit: 1 passed'], log);
     assert.match(log, /hello from the commit\nit's \$5 "x"\n/);
     assert.match(log, /127\.0\.0\.1\s+db\n/);
-    assert.match(log, /\nv=7\n/);
+    assert.match(log, /\nkept\nv=7\n/);
     await podsGone(pipeline);
   }));
 
