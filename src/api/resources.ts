@@ -32,6 +32,8 @@ export const resources = {
   endpointSlices: define<k8s.EndpointSlice>('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice'),
   leases: define<k8s.Lease>('coordination.k8s.io', 'v1', 'leases', 'Lease'),
   horizontalPodAutoscalers: define<k8s.HorizontalPodAutoscaler>('autoscaling', 'v2', 'horizontalpodautoscalers', 'HorizontalPodAutoscaler'),
+  priorityClasses: define<k8s.PriorityClass>('scheduling.k8s.io', 'v1', 'priorityclasses', 'PriorityClass', false),
+  limitRanges: define<k8s.LimitRange>('', 'v1', 'limitranges', 'LimitRange'),
   roles: define<k8s.Role>('rbac.authorization.k8s.io', 'v1', 'roles', 'Role'),
   roleBindings: define<k8s.RoleBinding>('rbac.authorization.k8s.io', 'v1', 'rolebindings', 'RoleBinding'),
   clusterRoles: define<k8s.ClusterRole>('rbac.authorization.k8s.io', 'v1', 'clusterroles', 'ClusterRole', false),

@@ -68,7 +68,7 @@ export const retainKeys: ReadonlySet<string> = new Set(['PodSpec.volumes', 'PodS
 export const atomicTypes: ReadonlySet<string> = new Set([
   ...['OwnerReference', 'LabelSelector', 'SecretReference', 'FileKeySelector', 'ObjectFieldSelector', 'ResourceFieldSelector', 'ConfigMapKeySelector'],
   ...['SecretKeySelector', 'NodeSelector', 'NodeSelectorTerm', 'TopologySelectorTerm', 'EndpointAddress', 'CoreEndpointPort', 'ObjectReference'],
-  ...['LocalObjectReference', 'TypedLocalObjectReference', 'ScopeSelector', 'CrossVersionObjectReference', 'EndpointPort', 'ServiceBackendPort', 'RbacSubject', 'RoleRef'],
+  ...['LocalObjectReference', 'TypedLocalObjectReference', 'ScopeSelector', 'CrossVersionObjectReference', 'CrossVersionObjectReferenceV1', 'EndpointPort', 'ServiceBackendPort', 'RbacSubject', 'RoleRef'],
 ]);
 
 /** Maps that server-side apply owns as one value. */

@@ -2468,6 +2468,39 @@ export interface Scale {
   status?: ScaleStatus;
 }
 
+/** CrossVersionObjectReference contains enough information to let you identify the referred resource. */
+export interface CrossVersionObjectReferenceV1 {
+  apiVersion?: string;
+  kind: string;
+  name: string;
+}
+
+/** specification of a horizontal pod autoscaler. */
+export interface HorizontalPodAutoscalerSpecV1 {
+  maxReplicas: number;
+  minReplicas?: number;
+  scaleTargetRef: CrossVersionObjectReferenceV1;
+  targetCPUUtilizationPercentage?: number;
+}
+
+/** current status of a horizontal pod autoscaler */
+export interface HorizontalPodAutoscalerStatusV1 {
+  currentCPUUtilizationPercentage?: number;
+  currentReplicas: number;
+  desiredReplicas: number;
+  lastScaleTime?: string;
+  observedGeneration?: number;
+}
+
+/** configuration of a horizontal pod autoscaler. */
+export interface HorizontalPodAutoscalerV1 {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+  spec: HorizontalPodAutoscalerSpecV1;
+  status?: HorizontalPodAutoscalerStatusV1;
+}
+
 /** EndpointConditions represents the current condition of an endpoint. */
 export interface EndpointConditions {
   ready?: boolean;

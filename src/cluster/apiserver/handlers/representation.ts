@@ -1,6 +1,7 @@
 import { GantryError } from '../../../kernel/mod.ts';
-import type { ApiObject, Kind } from '../kinds/kind.ts';
+import type { Kind } from '../kinds/kind.ts';
 import type { StoredObject } from '../objects/stored-object.ts';
+import { inVersion } from '../operations/convert.ts';
 import { tableColumns, tableRow } from './table.ts';
 
 /** The form an answer takes: the objects themselves, a table for people, or their metadata only. */
@@ -23,7 +24,7 @@ export function negotiateForm(accept: string | undefined): Form {
 
 /** The JSON text of one object in the version and form asked for. */
 export function renderObject(kind: Kind, stored: StoredObject, form: Form, nowMs: number): string {
-  if (form === 'object') return isSameVersion(kind) ? stored.text : JSON.stringify(versioned(kind, stored.object));
+  if (form === 'object') return isSameVersion(kind) ? stored.text : JSON.stringify(inVersion(kind, stored.object));
   if (form === 'partial') return JSON.stringify({ kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: stored.object.metadata });
   return JSON.stringify(tableOf(kind, [stored], { resourceVersion: stored.object.metadata.resourceVersion }, nowMs, true));
 }
@@ -59,8 +60,4 @@ function apiVersion({ type }: Kind): string {
 
 function isSameVersion(kind: Kind): boolean {
   return kind.type.version === kind.storageVersion;
-}
-
-function versioned(kind: Kind, object: ApiObject): ApiObject {
-  return { ...object, apiVersion: apiVersion(kind) };
 }

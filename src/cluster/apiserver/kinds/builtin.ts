@@ -1,14 +1,17 @@
 import { type BuiltinSchemas, type k8s, type KubeObject, resources } from '../../../api/mod.ts';
 import { definitionStrategy } from '../custom/definition-strategy.ts';
+import { autoscalerV1Conversion } from './autoscaler-v1.ts';
 import { autoscalerStrategy } from './autoscaler.ts';
 import { configMapStrategy, secretStrategy } from './config-map.ts';
 import { buildKind, type ColumnOf, entry, type KindEntry } from './define.ts';
 import { deploymentStrategy } from './deployment.ts';
 import type { Kind } from './kind.ts';
+import { limitRangeStrategy } from './limit-range.ts';
 import { namespaceStrategy } from './namespace.ts';
 import { autoscalerColumns, deploymentColumns, endpointSliceColumns, eventColumns, nodeColumns, nodeWideColumns, replicaSetColumns, serviceColumns, serviceWideColumns, workloadWideColumns } from './other-columns.ts';
 import { podColumns, podWideColumns } from './pod-columns.ts';
 import { podStrategy } from './pod.ts';
+import { priorityClassColumns, priorityClassStrategy } from './priority-class.ts';
 import { bindingStrategy, clusterRoleStrategy, roleStrategy } from './rbac.ts';
 import { replicaSetStrategy } from './replica-set.ts';
 import type { ServiceAllocator } from './service-allocator.ts';
@@ -46,6 +49,18 @@ export function builtinEntries(allocator: ServiceAllocator): KindEntry[] {
     entry({ type: resources.endpointSlices, schemaPackage: 'io.k8s.api.discovery.v1', strategy: endpointSliceStrategy, columns: endpointSliceColumns }),
     entry({ type: resources.leases, schemaPackage: 'io.k8s.api.coordination.v1', strategy: leaseStrategy, columns: [{ name: 'Holder', type: 'string', description: 'Who holds the lease.', cell: ({ spec }) => spec?.holderIdentity ?? '' }] }),
     entry({ type: resources.horizontalPodAutoscalers, schemaPackage: 'io.k8s.api.autoscaling.v2', shortNames: ['hpa'], categories: all, strategy: autoscalerStrategy, columns: autoscalerColumns, hasGeneration: false }),
+    entry<k8s.HorizontalPodAutoscaler>({
+      type: { ...resources.horizontalPodAutoscalers, version: 'v1' },
+      schemaPackage: 'io.k8s.api.autoscaling.v1',
+      schemaName: 'HorizontalPodAutoscalerV1',
+      stored: { version: 'v2', conversion: autoscalerV1Conversion },
+      shortNames: ['hpa'],
+      categories: all,
+      columns: autoscalerColumns,
+      hasGeneration: false,
+    }),
+    entry({ type: resources.priorityClasses, schemaPackage: 'io.k8s.api.scheduling.v1', shortNames: ['pc'], strategy: priorityClassStrategy, columns: priorityClassColumns }),
+    entry({ type: resources.limitRanges, schemaPackage: core, shortNames: ['limits'], strategy: limitRangeStrategy, allColumns: createdColumns }),
     entry({ type: resources.roles, schemaPackage: rbac, nameRule: 'path', strategy: roleStrategy, allColumns: createdColumns }),
     entry({ type: resources.roleBindings, schemaPackage: rbac, nameRule: 'path', strategy: bindingStrategy(true), columns: [roleColumn], wideColumns: subjectColumns }),
     entry({ type: resources.clusterRoles, schemaPackage: rbac, nameRule: 'path', strategy: clusterRoleStrategy, allColumns: createdColumns }),

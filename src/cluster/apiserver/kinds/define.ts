@@ -1,12 +1,16 @@
 import type { BuiltinSchemas, KubeObject, ResourceType } from '../../../api/mod.ts';
 import { ageColumn, nameColumn } from './columns.ts';
-import type { Column, Kind, ScalePaths, Strategy, Verb } from './kind.ts';
+import type { Column, Conversion, Kind, ScalePaths, Strategy, Verb } from './kind.ts';
 
 /** One entry of the table of built-in kinds. What is absent has the usual value. */
 export interface KindEntry<T extends KubeObject = KubeObject> {
   readonly type: ResourceType<T>;
   /** OpenAPI package of the kind's schema, for example `io.k8s.api.core.v1`. */
   readonly schemaPackage: string;
+  /** Default: the kind's name. */
+  readonly schemaName?: string;
+  /** For versions that are views of another one. */
+  readonly stored?: { readonly version: string; readonly conversion: Conversion };
   readonly shortNames?: readonly string[];
   readonly categories?: readonly string[];
   readonly strategy?: Strategy<T>;
@@ -41,7 +45,7 @@ export function entry<T extends KubeObject>(kindEntry: KindEntry<T>): KindEntry 
 /** A table entry as a served kind. */
 export function buildKind(given: KindEntry, schemas: BuiltinSchemas): Kind {
   const { type } = given;
-  const schemaId = `${given.schemaPackage}.${type.kind}`;
+  const schemaId = `${given.schemaPackage}.${given.schemaName ?? type.kind}`;
   const node = schemas.node(schemaId);
   const hasStatus = given.hasStatus ?? node.properties?.has('status') === true;
   return {
@@ -63,6 +67,7 @@ export function buildKind(given: KindEntry, schemas: BuiltinSchemas): Kind {
     allowsUnconditionalUpdate: true,
     isCustom: false,
     keyPrefix: `/${type.group === '' ? 'core' : type.group}/${type.plural}/`,
-    storageVersion: type.version,
+    storageVersion: given.stored?.version ?? type.version,
+    ...(given.stored === undefined ? {} : { conversion: given.stored.conversion }),
   };
 }

@@ -56,6 +56,12 @@ export interface ScalePaths {
   readonly labelSelector?: readonly string[];
 }
 
+/** Between a version and the stored one, for versions whose fields differ. Both ways are pure and keep everything. */
+export interface Conversion {
+  toStored(object: ApiObject): ApiObject;
+  fromStored(object: ApiObject): ApiObject;
+}
+
 export type Verb = 'create' | 'delete' | 'deletecollection' | 'get' | 'list' | 'patch' | 'update' | 'watch';
 
 /** One served kind in one version: the machine's whole knowledge of it. */
@@ -85,8 +91,10 @@ export interface Kind {
   readonly isCustom: boolean;
   /** All objects' keys begin with it, in every version: `/apps/deployments/`. */
   readonly keyPrefix: string;
-  /** The version objects are stored in; others differ only in their apiVersion. */
+  /** The version objects are stored in. */
   readonly storageVersion: string;
+  /** Absent: the version differs from the stored one in its apiVersion only, if at all. */
+  readonly conversion?: Conversion;
 }
 
 /** `v1` or `apps/v1`. */

@@ -2,8 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { quantityValue, type k8s } from '../../../api/mod.ts';
 import type { FieldErrors } from '../validation/field-errors.ts';
 import type { PrepareContext, Strategy } from './kind.ts';
+import { applyLimitRanges } from './limit-range.ts';
 import { allContainers, defaultPod } from './pod-defaults.ts';
 import { validatePodSpec } from './pod-validation.ts';
+import { resolvePriority } from './priority-class.ts';
 
 /** Pods are given away by binding and ended by their node's agent; nearly all of a spec is fixed. */
 export const podStrategy: Strategy<k8s.Pod> = {
@@ -13,8 +15,8 @@ export const podStrategy: Strategy<k8s.Pod> = {
     if (spec === undefined) return;
     if (spec.serviceAccountName === undefined || spec.serviceAccountName === '') spec.serviceAccountName = 'default';
     spec.serviceAccount = spec.serviceAccountName;
-    spec.preemptionPolicy ??= 'PreemptLowerPriority';
-    spec.priority ??= priorityOf(spec);
+    resolvePriority(spec, context);
+    applyLimitRanges(pod, context);
     spec.tolerations = withDefaultTolerations(spec.tolerations ?? []);
     pod.status = { phase: 'Pending', qosClass: qosClassOf(spec), ...gatedStatus(spec, context) };
   },
@@ -29,12 +31,6 @@ export const podStrategy: Strategy<k8s.Pod> = {
 function gatedStatus({ schedulingGates }: k8s.PodSpec, { now }: PrepareContext): k8s.PodStatus {
   if ((schedulingGates?.length ?? 0) === 0) return {};
   return { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'SchedulingGated', message: 'Scheduling is blocked due to non-empty scheduling gates', lastTransitionTime: now }] };
-}
-
-const systemPriorities: Readonly<Record<string, number>> = { 'system-node-critical': 2_000_001_000, 'system-cluster-critical': 2_000_000_000 };
-
-function priorityOf({ priorityClassName }: k8s.PodSpec): number {
-  return systemPriorities[priorityClassName ?? ''] ?? 0;
 }
 
 /** Pods leave a node that has not been ready or reachable for five minutes, unless they say otherwise. */

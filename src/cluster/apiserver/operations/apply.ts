@@ -27,6 +27,7 @@ const beforeFirstApply = 'before-first-apply';
  */
 export async function applyObject(machine: Machine, kind: Kind, place: ObjectPlace, request: ApplyRequest, part: WritePart, options: WriteOptions): Promise<{ object: StoredObject; isNew: boolean }> {
   checkManager(options);
+  if (kind.conversion !== undefined) throw new GantryError('unsupported', `server-side apply needs the stored version of the kind: ${kind.type.group}/${kind.storageVersion}`);
   const config = readConfig(kind, place, request.config, options);
   const fields = new Set(flattenObject(kind.node, onlyPart(kind, config, part)).keys());
   const manager: Manager = { name: options.fieldManager, operation: 'Apply', apiVersion: apiVersionOfKind(kind), subresource: part === 'status' ? 'status' : '', time: timeText(machine.clock.now()), fields };

@@ -5,6 +5,7 @@ import { badRequest, objectAlreadyExists, objectForbidden, objectNotFound } from
 import { type ApiObject, apiVersionOfKind, type Kind, objectKey } from '../kinds/kind.ts';
 import { StoredObject, toStoredText } from '../objects/stored-object.ts';
 import { checkObject } from './check-object.ts';
+import { toStored } from './convert.ts';
 import { decodeObject } from './decode-object.ts';
 import { type Machine, openPrepareContext, timeText, type WriteOptions } from './machine.ts';
 import { noteOwner } from './managed-fields.ts';
@@ -14,8 +15,9 @@ const generateAttempts = 8;
 
 /** Creates an object from a parsed body. */
 export async function createObject(machine: Machine, kind: Kind, namespace: string, body: unknown, options: WriteOptions): Promise<StoredObject> {
-  const object = decodeObject(kind, body, options);
-  adoptPlace(kind, object, namespace);
+  const decoded = decodeObject(kind, body, options);
+  adoptPlace(kind, decoded, namespace);
+  const { kind: storedKind, object } = toStored(machine, kind, decoded);
   refuseServerFields(object);
   checkNamespace(machine, kind, object);
   const { generateName } = object.metadata;
@@ -23,7 +25,7 @@ export async function createObject(machine: Machine, kind: Kind, namespace: stri
   for (let attempt = 1; ; attempt += 1) {
     if (isGenerated) object.metadata.name = `${generateName.slice(0, 58)}${randomNameSuffix()}`;
     try {
-      return await insertObject(machine, kind, object, options);
+      return await insertObject(machine, storedKind, object, options);
     } catch (error) {
       if (!isGenerated || attempt === generateAttempts || !isError(error, 'already-exists')) throw error;
     }

@@ -1,7 +1,7 @@
-import { apiVersionOf, type ResourceType } from '../../../api/mod.ts';
+import type { ResourceType } from '../../../api/mod.ts';
 import type { Clock } from '../../../kernel/mod.ts';
 import type { User } from '../access/user.ts';
-import { type ApiObject, type Kind, listPrefix, type PrepareContext } from '../kinds/kind.ts';
+import { type ApiObject, listPrefix, type PrepareContext } from '../kinds/kind.ts';
 import type { KindRegistry } from '../kinds/registry.ts';
 import type { ObjectCache } from '../objects/object-cache.ts';
 import type { AdmissionCheck } from './admission.ts';
@@ -56,10 +56,4 @@ export function* listObjects({ kinds, objects }: Machine, type: ResourceType, na
   const kind = kinds.find(type.group, type.version, type.plural);
   if (kind === undefined) return;
   for (const { object } of objects.list(listPrefix(kind, namespace))) yield object;
-}
-
-/** The object as the kind's version shows it: versions differ only in apiVersion. */
-export function inVersion(kind: Kind, object: ApiObject): ApiObject {
-  const apiVersion = apiVersionOf(kind.type);
-  return object.apiVersion === apiVersion ? object : { ...object, apiVersion };
 }

@@ -5,10 +5,11 @@ import { type ApiObject, type Kind, objectKey } from '../kinds/kind.ts';
 import { StoredObject, toStoredText } from '../objects/stored-object.ts';
 import { FieldErrors } from '../validation/field-errors.ts';
 import { checkObject } from './check-object.ts';
+import { inVersion, toStored } from './convert.ts';
 import { storedApiVersion } from './create.ts';
 import { decodeObject } from './decode-object.ts';
 import { isRemovable, removeObject } from './delete.ts';
-import { inVersion, type Machine, type ObjectPlace, openPrepareContext, type WriteOptions } from './machine.ts';
+import { type Machine, type ObjectPlace, openPrepareContext, type WriteOptions } from './machine.ts';
 import { noteOwner } from './managed-fields.ts';
 
 /** Which part of an object a write may change. `all` is for the server's own subresources. */
@@ -64,7 +65,8 @@ export async function modifyObject(
     // A patch may carry a resourceVersion of its own: it is a demand as well.
     if (wanted !== '' && wanted !== String(stored.revision)) throw updateConflict(kind.type, place.name);
     try {
-      return await writeChanged(machine, kind, stored, next, demand.part, options);
+      const { kind: storedKind, object } = toStored(machine, kind, next);
+      return await writeChanged(machine, storedKind, stored, object, demand.part, options);
     } catch (error) {
       if (!isError(error, 'conflict', 'not-found') || error.details['currentRevision'] === undefined) throw error;
       if ((demand.resourceVersion ?? '') !== '' || attempt === conflictAttempts) throw updateConflict(kind.type, place.name);
