@@ -31,7 +31,7 @@ async function kill(child: ChildProcess): Promise<void> {
 /** Pushes image after image until the registry is gone; notes each tag once its push was acknowledged. */
 async function pushAll(host: string, repository: string, acknowledged: Map<string, Digest>, stop: AbortSignal): Promise<void> {
   await using client = openRegistryClient();
-  for (let round = 0; !stop.aborted; round += 1) {
+  while (!stop.aborted) {
     const reference = { host, repository, tag: `t${randomBytes(6).toString('hex')}` };
     const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [] }, n: reference.tag }));
     const layer = randomBytes(randomInt(100, 400_000));

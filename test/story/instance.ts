@@ -83,7 +83,7 @@ function unquote(value: string): string {
   return value.replace(/^'(.*)'$/, '$1').replace(/^"(.*)"$/, '$1');
 }
 
-/** Resident memory of a process in bytes, without what it shares with others of the same program. */
+/** Resident memory of a process in bytes, with the pages of the Node binary that it shares with the others. */
 export async function residentBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
