@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -49,6 +49,11 @@ test('RepositoryRoot clears what a crash left, and removes by one rename', async
     await writeFile(join(folder, 'Upper.git', 'HEAD'), 'ref: refs/heads/main\n');
     await mkdir(join(folder, 'empty.git'));
     assert.deepEqual(await root.list(), { repositories: names, unusable: [join(folder, 'Upper.git')] });
+    const [stale, fresh] = [join(folder, 'shop.git', 'refs', 'heads', 'a.lock'), join(folder, 'shop.git', 'packed-refs.lock')];
+    for (const lock of [stale, fresh]) await writeFile(lock, '');
+    await utimes(stale, new Date(0), new Date(0));
+    await RepositoryRoot.open(folder, { hooksFolder: join(folder, 'hooks') });
+    assert.deepEqual([await stat(stale).catch(() => undefined), (await stat(fresh)).size], [undefined, 0]);
     await root.remove({ namespace: 'team', name: 'shop' });
     await root.remove({ namespace: 'team', name: 'shop' });
     assert.deepEqual(await readdir(join(folder, 'team')), []);

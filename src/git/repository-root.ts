@@ -1,6 +1,6 @@
 import { lstat, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf, GantryError, randomHex, readTextIfExists, runCommand, syncFolder, writeFileAtomic } from '../kernel/mod.ts';
+import { errnoOf, GantryError, randomHex, readTextIfExists, runCommand, syncFolder, systemClock, writeFileAtomic } from '../kernel/mod.ts';
 import { BareRepository } from './bare-repository.ts';
 import { gitEnvironment, type GitSettings } from './git-command.ts';
 import { checkRepositoryName, defaultNamespace, isNamespaceName, isRepositoryName, type RepositoryName } from './names.ts';
@@ -8,6 +8,8 @@ import { checkRepositoryName, defaultNamespace, isNamespaceName, isRepositoryNam
 /** Attributes that outrank those in the tree: archives hold every file, byte for byte as committed. */
 const archiveAttributes = '* -export-ignore -export-subst\n';
 const trashPrefix = '.removed-';
+/** Longer than any movement of refs takes. */
+const staleLockMs = 60_000;
 
 /**
  * The folder of all bare repositories: `<name>.git` for the namespace `default`, `<namespace>/<name>.git` for the others.
@@ -26,7 +28,9 @@ export class RepositoryRoot {
   static async open(folder: string, settings: GitSettings): Promise<RepositoryRoot> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     for (const entry of await readdir(folder)) if (entry.startsWith(trashPrefix)) await rm(join(folder, entry), { recursive: true, force: true });
-    return new RepositoryRoot(folder, settings);
+    const root = new RepositoryRoot(folder, settings);
+    for (const name of (await root.list()).repositories) await removeStaleLocks(root.#pathOf(name));
+    return root;
   }
 
   /** The repository if it is there. `invalid` for names that are none. */
@@ -97,6 +101,16 @@ export class RepositoryRoot {
   #pathOf(name: RepositoryName): string {
     checkRepositoryName(name);
     return name.namespace === defaultNamespace ? join(this.folder, `${name.name}.git`) : join(this.folder, name.namespace, `${name.name}.git`);
+  }
+}
+
+/** Removes the lock files that git left when it was killed, without which their refs could never move again. Younger ones may be in use. */
+async function removeStaleLocks(folder: string): Promise<void> {
+  const own = (await readdir(folder)).map((name) => join(folder, name));
+  const refs = (await readdir(join(folder, 'refs'), { recursive: true })).map((name) => join(folder, 'refs', name));
+  for (const path of [...own, ...refs].filter((candidate) => candidate.endsWith('.lock'))) {
+    const { mtimeMs } = await stat(path);
+    if (systemClock.now() - mtimeMs > staleLockMs) await rm(path, { force: true });
   }
 }
 
