@@ -98,14 +98,15 @@ test('Scheduler never gives out more than a node has', async () => {
 test('Scheduler makes room for an important pod by asking less important ones to leave', async () => {
   await using running = await open();
   await addNode(running, 'a', '1');
-  await addPod(running, 'humble', '800m', { priority: 1, terminationGracePeriodSeconds: 30 });
+  for (const [name, value] of [['low', 1], ['middle', 2], ['high', 1000]] as const) await running.client.create(resources.priorityClasses, { metadata: { name }, value }, running.signal);
+  await addPod(running, 'humble', '800m', { priorityClassName: 'low', terminationGracePeriodSeconds: 30 });
   await podThat(running, 'humble', 'to be bound', ({ spec }) => spec?.nodeName === 'a');
-  await addPod(running, 'important', '800m', { priority: 1000 });
+  await addPod(running, 'important', '800m', { priorityClassName: 'high' });
   const leaving = await podThat(running, 'humble', 'to be leaving', ({ metadata }) => metadata.deletionTimestamp !== undefined);
   assert.equal(leaving.status?.conditions?.find(({ type }) => type === 'DisruptionTarget')?.reason, 'PreemptionByScheduler');
   const nominee = await podThat(running, 'important', 'to be nominated', ({ status }) => status?.nominatedNodeName === 'a');
   assert.equal(nominee.spec?.nodeName, undefined);
-  await addPod(running, 'cheeky', '500m', { priority: 2 });
+  await addPod(running, 'cheeky', '500m', { priorityClassName: 'middle' });
   await podThat(running, 'cheeky', 'to wait', (pod) => pendingReason(pod) !== undefined);
   await running.client.delete(resources.pods, { namespace: 'default', name: 'humble' }, { gracePeriodSeconds: 0 }, running.signal);
   await podThat(running, 'important', 'to be bound', ({ spec }) => spec?.nodeName === 'a');
