@@ -169,6 +169,35 @@ suite('the docker command line', { skip, concurrency: false }, () => {
     assert.equal(await ok('volume', 'ls', '-q'), '');
   });
 
+  test('cp, diff, export and commit see the files of a container', async () => {
+    const files = join(docker.folder, 'files');
+    mkdirSync(join(files, 'tree/sub'), { recursive: true });
+    writeFileSync(join(files, 'tree/sub/file'), 'copied in', { mode: 0o640 });
+    await ok('run', '-d', '--name', 'box', '-v', '/vol', 'busybox', 'sh', '-c', 'echo changed > /data/seed; rm /etc/group; mkdir /new; ln -s /new /link; ln -s /etc/passwd /root/escape; exec sleep 1000');
+    await pollUntil('the changes', async () => (await run('exec', 'box', 'test', '-h', '/root/escape')).code === 0 || undefined, { timeoutMs: 10_000 }, signal);
+    await ok('cp', `${files}/tree`, 'box:/link');
+    await ok('cp', `${files}/tree`, 'box:/vol');
+    assert.equal(await ok('exec', 'box', 'cat', '/new/tree/sub/file', '/vol/tree/sub/file'), 'copied incopied in');
+    await ok('cp', 'box:/link/tree', join(files, 'out'));
+    assert.equal(readFileSync(join(files, 'out/sub/file'), 'utf8'), 'copied in');
+    await ok('cp', '-L', 'box:/root/escape', join(files, 'passwd'));
+    assert.match(readFileSync(join(files, 'passwd'), 'utf8'), /^app:x:1000/m);
+    assert.match((await run('cp', 'box:/none', files)).stderr, /Could not find the file \/none/);
+    assert.match((await run('cp', `${files}/tree`, 'box:/none/deeper')).stderr, /Could not find the file|no such directory/i);
+    assert.deepEqual((await ok('diff', 'box')).split('\n').toSorted(), [
+      'A /link', 'A /new', 'A /new/tree', 'A /new/tree/sub', 'A /new/tree/sub/file', 'A /root/escape', 'C /data', 'C /data/seed', 'C /etc', 'C /root', 'D /etc/group',
+    ]);
+    await ok('export', '-o', join(files, 'all.tar'), 'box');
+    const listing = execFileSync('tar', ['-tf', join(files, 'all.tar')]).toString().split('\n');
+    assert.ok(listing.includes('new/tree/sub/file') && !listing.includes('etc/group'));
+    await ok('commit', '-m', 'a note', 'box', 'committed:1');
+    await ok('rm', '-fv', 'box');
+    assert.equal(await ok('run', '--rm', '--entrypoint', 'sh', 'committed:1', '-c', 'cat /new/tree/sub/file /data/seed; ls /etc'), 'copied inchanged\nhostname\nhosts\npasswd\nresolv.conf');
+    assert.match(await ok('history', '--format', '{{.Comment}}', 'committed:1'), /^a note/);
+    assert.match((await run('commit', '-c', 'CMD x', 'none')).stderr, /No such container|not applied/);
+    await ok('rmi', 'committed:1');
+  });
+
   test('networks are made, joined, shown and removed', async () => {
     const id = await ok('network', 'create', '--label', 'n=1', 'back');
     assert.equal(await ok('network', 'ls', '-q', '--no-trunc', '--filter', 'label=n=1'), id);

@@ -1,7 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { type BigIntStats, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type BigIntStats, closeSync, constants, lstatSync, openSync, read, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { getXattr, listXattrs } from '../../host/mod.ts';
 import { GantryError, throwIfAborted } from '../../kernel/mod.ts';
@@ -10,47 +8,92 @@ import { formatTarHeader, tarEnd, type TarEntryType, type TarHeader, tarPadding 
 export interface TreeArchiveOptions {
   /** `overlay`: whiteout devices and opaque attributes become `.wh.` files, as layers have them. `plain`: the tree as it is. */
   readonly format: 'overlay' | 'plain';
+  /** Entries that are not archived, by path; nor is what is below them. */
+  readonly isLeftOut?: (path: string) => boolean;
   /** Called with each file's size before its content. */
   readonly onFile?: (sizeBytes: number) => void;
 }
 
 /**
  * The tree below a folder as a tar whose bytes depend only on names, contents, modes, owners, attributes and whole seconds of times:
- * sorted by name, hard links to the first name, sockets left out. Nothing may write to the tree meanwhile.
- * `unsupported` for names that are not UTF-8. The root folder itself has no entry.
+ * sorted by name, hard links to the first name, sockets left out. A file that changes meanwhile is `conflict`; a folder that is swapped
+ * for a symlink meanwhile is never followed. `unsupported` for names that are not UTF-8. The root folder itself has no entry.
  */
 export async function* archiveTree(folder: string, options: TreeArchiveOptions, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const links = new Map<string, string>();
-  const pacer = new Pacer();
-  const walk = async function* (parent: string): AsyncGenerator<Buffer> {
-    for (const name of childNames(join(folder, parent))) {
-      throwIfAborted(signal);
-      await pacer.pause();
-      const path = parent === '' ? name : `${parent}/${name}`;
-      const full = join(folder, path);
-      const stats = lstatSync(full, { bigint: true });
-      if (stats.isSocket()) continue;
-      if (options.format === 'overlay' && stats.isCharacterDevice() && stats.rdev === 0n) {
-        yield formatTarHeader(whiteoutHeader(parent, `.wh.${name}`, stats));
-        continue;
-      }
-      const header = headerOf(full, path, stats, links, options.format);
-      yield formatTarHeader(header);
-      if (header.type === 'file') yield* contentOf(full, header.sizeBytes, options, signal);
-      if (header.type !== 'directory') continue;
-      if (options.format === 'overlay' && isOpaque(full)) yield formatTarHeader(whiteoutHeader(path, '.wh..wh..opq', stats));
-      yield* walk(path);
-    }
-  };
-  yield* walk('');
+  const walker = new TreeWalker(options, signal);
+  const root = openFolder(folder);
+  try {
+    yield* walker.children(root, '');
+  } finally {
+    closeSync(root);
+  }
   yield tarEnd();
 }
 
-function childNames(folder: string): string[] {
+/** One entry of the folder, and what is below it, under another name at the top of the archive: as `docker cp` wants it. */
+export async function* archiveEntry(folder: string, name: string, as: string, options: TreeArchiveOptions, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const walker = new TreeWalker(options, signal);
+  const root = openFolder(folder);
+  try {
+    yield* walker.entry(root, name, as);
+  } finally {
+    closeSync(root);
+  }
+  yield tarEnd();
+}
+
+/** A descriptor of the folder itself: what is opened below `/proc/self/fd/N/` stays below it whatever happens to its path. */
+function openFolder(path: string): number {
+  return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+}
+
+class TreeWalker {
+  readonly #options: TreeArchiveOptions;
+  readonly #signal: AbortSignal;
+  readonly #links = new Map<string, string>();
+  readonly #pacer = new Pacer();
+
+  constructor(options: TreeArchiveOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  async *children(folder: number, parent: string): AsyncGenerator<Buffer> {
+    for (const name of childNames(`/proc/self/fd/${folder}`, parent)) {
+      throwIfAborted(this.#signal);
+      await this.#pacer.pause();
+      yield* this.entry(folder, name, parent === '' ? name : `${parent}/${name}`);
+    }
+  }
+
+  async *entry(folder: number, name: string, path: string): AsyncGenerator<Buffer> {
+    const isOverlay = this.#options.format === 'overlay';
+    const full = `/proc/self/fd/${folder}/${name}`;
+    const stats = lstatSync(full, { bigint: true });
+    if (stats.isSocket() || this.#options.isLeftOut?.(path) === true) return;
+    if (isOverlay && stats.isCharacterDevice() && stats.rdev === 0n) {
+      yield formatTarHeader(whiteoutHeader(path, `.wh.${name}`, stats));
+      return;
+    }
+    const header = headerOf(full, path, stats, this.#links, this.#options.format);
+    yield formatTarHeader(header);
+    if (header.type === 'file') yield* contentOf(full, path, header.sizeBytes, this.#options, this.#signal);
+    if (header.type !== 'directory') return;
+    if (isOverlay && isOpaque(full)) yield formatTarHeader(whiteoutHeader(`${path}/x`, '.wh..wh..opq', stats));
+    const own = openFolder(full);
+    try {
+      yield* this.children(own, path);
+    } finally {
+      closeSync(own);
+    }
+  }
+}
+
+function childNames(folder: string, shown: string): string[] {
   return readdirSync(folder, { encoding: 'buffer' })
     .sort((a, b) => Buffer.compare(a, b))
     .map((name) => {
-      if (!isUtf8(name)) throw new GantryError('unsupported', `${folder} has an entry whose name is not UTF-8: ${name.toString('latin1')}`);
+      if (!isUtf8(name)) throw new GantryError('unsupported', `${shown}/ has an entry whose name is not UTF-8: ${name.toString('latin1')}`);
       return name.toString();
     });
 }
@@ -102,9 +145,10 @@ function isOpaque(full: string): boolean {
   return getXattr(full, 'trusted.overlay.opaque')?.toString() === 'y';
 }
 
-function whiteoutHeader(parent: string, name: string, stats: BigIntStats): TarHeader {
+/** In the folder of `path`. */
+function whiteoutHeader(path: string, name: string, stats: BigIntStats): TarHeader {
   return {
-    type: 'file', path: parent === '' ? name : `${parent}/${name}`, linkPath: '', mode: 0o600, uid: 0, gid: 0, sizeBytes: 0,
+    type: 'file', path: `${path.slice(0, path.lastIndexOf('/') + 1)}${name}`, linkPath: '', mode: 0o600, uid: 0, gid: 0, sizeBytes: 0,
     mtimeSeconds: wholeSeconds(stats), deviceMajor: 0, deviceMinor: 0, xattrs: new Map(),
   };
 }
@@ -120,27 +164,33 @@ function deviceNumbers(device: bigint): { deviceMajor: number; deviceMinor: numb
 
 const smallFileBytes = 128 * 1024;
 
-async function* contentOf(full: string, sizeBytes: number, options: TreeArchiveOptions, signal: AbortSignal): AsyncGenerator<Buffer> {
+async function* contentOf(full: string, path: string, sizeBytes: number, options: TreeArchiveOptions, signal: AbortSignal): AsyncGenerator<Buffer> {
   options.onFile?.(sizeBytes);
+  // Not blocking: what was a file a moment ago may be a pipe by now.
+  const file = openSync(full, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   let done = 0;
-  const chunks = sizeBytes <= smallFileBytes ? [readFileSync(full)] : largeFile(full, sizeBytes);
-  for await (const chunk of chunks) {
-    throwIfAborted(signal);
-    done += chunk.length;
-    yield chunk;
+  try {
+    while (done < sizeBytes) {
+      throwIfAborted(signal);
+      const chunk = Buffer.allocUnsafe(Math.min(readBytes, sizeBytes - done));
+      const count = sizeBytes <= smallFileBytes ? readSync(file, chunk, 0, chunk.length, done) : await readAsync(file, chunk, done);
+      if (count === 0) break;
+      done += count;
+      yield chunk.subarray(0, count);
+    }
+  } finally {
+    closeSync(file);
   }
-  if (done !== sizeBytes) throw new GantryError('conflict', `${full} changed while it was archived`);
+  if (done !== sizeBytes) throw new GantryError('conflict', `${path} changed while it was archived`);
   yield Buffer.alloc(tarPadding(sizeBytes));
 }
 
-async function* largeFile(full: string, sizeBytes: number): AsyncGenerator<Buffer> {
-  await using file = await open(full, 'r');
-  for (let at = 0; at < sizeBytes; ) {
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(Math.min(1 << 20, sizeBytes - at)), 0, undefined, at);
-    if (bytesRead === 0) return;
-    at += bytesRead;
-    yield buffer.subarray(0, bytesRead);
-  }
+const readBytes = 1 << 20;
+
+function readAsync(file: number, buffer: Buffer, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(file, buffer, 0, buffer.length, position, (error, count) => (error === null ? resolve(count) : reject(error)));
+  });
 }
 
 /** Small files are read synchronously (a tenth of the time); other work gets its turn every few milliseconds. */

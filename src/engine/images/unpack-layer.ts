@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import type { Digest } from '../../api/mod.ts';
 import { makeNode, setXattr } from '../../host/mod.ts';
 import { baseEnv, errnoOf, GantryError, runCommand, throwIfAborted } from '../../kernel/mod.ts';
-import { formatTarHeader, readTar, tarEnd, tarPadding } from '../../wire/mod.ts';
+import { formatTarHeader, readTar, tarEnd, type TarHeader, tarPadding } from '../../wire/mod.ts';
 import { LayerGuard } from './layer-guard.ts';
 import type { Layer, LayerLimits } from './types.ts';
 
@@ -25,22 +25,31 @@ export async function unpackLayer(tar: AsyncIterable<Uint8Array>, folder: string
   const hash = createHash('sha256');
   const guard = new LayerGuard(options.what, options.limits);
   const removed = { whiteouts: [] as string[], opaque: [] as string[] };
-  await extract(checkedMembers(hashed(tar, hash), guard, removed, (path) => path, signal), folder, options.what, signal);
+  await extract(checkedMembers(hashed(tar, hash), guard, removed, (header) => header, signal), folder, [], options.what, signal);
   await applyRemovals(folder, guard, removed);
   return { diffId: `sha256:${hash.digest('hex')}` as Digest, sizeBytes: guard.sizeBytes };
 }
 
-/**
- * Unpacks an archive that is no layer (a build context, `docker cp`) below `rootFolder`, at `at` within it. Symlinks that are already there
- * are not followed, and nothing can leave `rootFolder`.
- */
-export async function unpackArchive(tar: AsyncIterable<Uint8Array>, rootFolder: string, at: string, options: UnpackOptions, signal: AbortSignal): Promise<void> {
-  const guard = new LayerGuard(options.what, options.limits, false);
-  const place = (path: string): string => (at === '' ? path : path === '.' ? at : `${at}/${path}`);
-  await extract(checkedMembers(tar, guard, { whiteouts: [], opaque: [] }, place, signal), rootFolder, options.what, signal);
+export interface UnpackArchiveOptions extends UnpackOptions {
+  /** Where in the root folder, relative. Default: the root folder itself. */
+  readonly at?: string;
+  /** Everything gets this owner. Default: the archive's. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
 }
 
-async function extract(members: AsyncIterable<Buffer>, folder: string, what: string, signal: AbortSignal): Promise<void> {
+/**
+ * Unpacks an archive that is no layer (a build context, `docker cp`) below `rootFolder`. Symlinks that are already there are followed
+ * as a process whose root is `rootFolder` would; nothing can leave it.
+ */
+export async function unpackArchive(tar: AsyncIterable<Uint8Array>, rootFolder: string, options: UnpackArchiveOptions, signal: AbortSignal): Promise<void> {
+  const { at = '', owner } = options;
+  const guard = new LayerGuard(options.what, options.limits, false);
+  const place = (path: string): string => (at === '' ? path : path === '.' ? at : `${at}/${path}`);
+  const change = (header: TarHeader): TarHeader => ({ ...header, ...owner, path: place(header.path), ...(header.type === 'hardlink' ? { linkPath: place(header.linkPath) } : {}) });
+  await extract(checkedMembers(tar, guard, { whiteouts: [], opaque: [] }, change, signal), rootFolder, ['-P'], options.what, signal);
+}
+
+async function extract(members: AsyncIterable<Buffer>, folder: string, flags: readonly string[], what: string, signal: AbortSignal): Promise<void> {
   let failure: unknown;
   const guarded = async function* (): AsyncGenerator<Buffer> {
     try {
@@ -51,7 +60,7 @@ async function extract(members: AsyncIterable<Buffer>, folder: string, what: str
     }
   };
   // `--chroot` keeps even a fooled bsdtar inside; names of users are never looked up.
-  const args = ['--chroot', '-x', '-p', '--numeric-owner', '--same-owner', '--xattrs', '-C', folder, '-f', '-'];
+  const args = ['--chroot', '-x', '-p', ...flags, '--numeric-owner', '--same-owner', '--xattrs', '-C', folder, '-f', '-'];
   const env = { ...baseEnv(), LC_ALL: 'C.UTF-8' };
   try {
     await runCommand('bsdtar', args, { stdin: Readable.from(batched(guarded(), 256 * 1024), { objectMode: false }), env }, signal);
@@ -64,9 +73,9 @@ async function extract(members: AsyncIterable<Buffer>, folder: string, what: str
 
 interface Removals { whiteouts: string[]; opaque: string[] }
 
-/** Members that may be unpacked, under the names `place` gives them. */
+/** Members that may be unpacked, as `change` makes them. */
 async function* checkedMembers(
-  tar: AsyncIterable<Uint8Array>, guard: LayerGuard, removed: Removals, place: (path: string) => string, signal: AbortSignal,
+  tar: AsyncIterable<Uint8Array>, guard: LayerGuard, removed: Removals, change: (header: TarHeader) => TarHeader, signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   for await (const { header, content } of readTar(tar)) {
     throwIfAborted(signal);
@@ -74,8 +83,7 @@ async function* checkedMembers(
     if (member.kind === 'whiteout') removed.whiteouts.push(member.path);
     if (member.kind === 'opaque') removed.opaque.push(member.path);
     if (member.kind !== 'entry') continue;
-    const { header: checked } = member;
-    yield formatTarHeader({ ...checked, path: place(checked.path), ...(checked.type === 'hardlink' ? { linkPath: place(checked.linkPath) } : {}) });
+    yield formatTarHeader(change(member.header));
     if (member.header.type !== 'file') continue;
     yield* content;
     yield Buffer.alloc(tarPadding(member.header.sizeBytes));

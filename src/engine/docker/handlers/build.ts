@@ -50,7 +50,7 @@ async function build(call: Call, services: DockerServices, asked: BuildQuery): P
   if (!['default', 'none', 'host', 'bridge'].includes(network)) throw new GantryError('unsupported', `networkmode ${JSON.stringify(network)} is not supported for builds`);
   const contextFolder = await mkdtemp(join(services.temporaryFolder, 'context-'));
   try {
-    await unpackArchive(decompressed(...(await sniffed(call.body as AsyncIterable<Uint8Array>))), contextFolder, '', { what: 'build context', limits: defaultLayerLimits }, call.signal);
+    await unpackArchive(decompressed(...(await sniffed(call.body as AsyncIterable<Uint8Array>))), contextFolder, { what: 'build context', limits: defaultLayerLimits }, call.signal);
     const request: ImageBuildRequest = {
       contextFolder,
       dockerfilePath: asked.dockerfile ?? 'Dockerfile',
