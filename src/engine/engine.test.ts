@@ -386,7 +386,7 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
   });
 
   test('logs beyond the limit are rotated while the container writes', async () => {
-    const { id } = await engine.containers.create(busyboxSpec('i=0; while test $i -lt 3000; do echo line $i; i=$((i+1)); done; sleep 6; echo end', { log: { maxSizeBytes: 4096, maxFiles: 2 } }), signal);
+    const { id } = await engine.containers.create(busyboxSpec('i=0; while test $i -lt 3000; do echo line $i; i=$((i+1)); done; usleep 500000; echo end', { log: { maxSizeBytes: 4096, maxFiles: 2 } }), signal);
     await engine.containers.start(id, signal);
     const followed: string[] = [];
     for await (const { text, isPartial } of engine.containers.logs(id, { follow: true, stdout: true, stderr: true }, signal)) followed.push(isPartial ? text.toString() : `${text.toString()}\n`);

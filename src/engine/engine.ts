@@ -23,8 +23,18 @@ export interface Engine extends AsyncDisposable {
   readonly volumes: Volumes;
   readonly trees: Trees;
   readonly events: Events;
+  /** Compares the machine with what the engine knows of it. With `isRepaired` what is too much is removed and what is missing is made. */
+  examine(isRepaired: boolean, signal: AbortSignal): Promise<EngineFinding[]>;
   /** Stops all containers and removes everything of this instance from the machine, data included. The engine is unusable afterwards. */
   purge(signal: AbortSignal): Promise<void>;
+}
+
+/** Something on the machine that is not as it should be. `kind`: mount, link, table, cgroup, sysctl. */
+export interface EngineFinding {
+  readonly kind: string;
+  readonly name: string;
+  readonly problem: string;
+  readonly isRepaired: boolean;
 }
 
 export interface EngineInfo {

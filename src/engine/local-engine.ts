@@ -6,13 +6,15 @@ import type { ContainerIndex } from './containers/container-index.ts';
 import type { ContainerLifecycle } from './containers/container-lifecycle.ts';
 import type { ContainerStore } from './containers/container-store.ts';
 import { connectContainer, disconnectContainer } from './containers/network-changes.ts';
-import type { Containers, Engine, EngineInfo, Networks, Sandboxes, Trees, Volumes } from './engine.ts';
+import type { Containers, Engine, EngineFinding, EngineInfo, Networks, Sandboxes, Trees, Volumes } from './engine.ts';
+import { examine } from './doctor.ts';
 import type { EventLog } from './events/event-log.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { NetworkManager } from './networks/network-manager.ts';
 import type { EnginePaths } from './paths.ts';
 import type { SandboxManager } from './sandboxes/sandbox-manager.ts';
 import { findDebris, sweep } from './sweep.ts';
+import type { TreeManager } from './trees/tree-manager.ts';
 import type { VolumeManager } from './volumes/volume-manager.ts';
 
 export interface LocalEngineParts {
@@ -24,7 +26,7 @@ export interface LocalEngineParts {
   readonly sandboxes: SandboxManager;
   readonly networks: NetworkManager;
   readonly volumes: VolumeManager;
-  readonly trees: Trees;
+  readonly trees: TreeManager;
   readonly events: EventLog;
   readonly lifecycle: ContainerLifecycle;
   readonly index: ContainerIndex;
@@ -60,6 +62,11 @@ export class LocalEngine implements Engine {
     this.volumes = volumeFace(parts);
     this.trees = parts.trees;
     this.events = parts.events;
+  }
+
+  examine(isRepaired: boolean, signal: AbortSignal): Promise<EngineFinding[]> {
+    const { index, sandboxes, networks, trees, instanceId, paths, cgroups, nftables } = this.#parts;
+    return examine({ sweep: { instanceId, paths, cgroups, nftables }, index, sandboxes, networks, trees }, isRepaired, signal);
   }
 
   async purge(signal: AbortSignal): Promise<void> {

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { openNftables } from '../host/mod.ts';
 import { GantryError, type Logger } from '../kernel/mod.ts';
@@ -12,7 +11,6 @@ import { Launcher } from './containers/launcher.ts';
 import { execInContainer } from './containers/container-exec.ts';
 import { HealthMonitor } from './containers/health-monitor.ts';
 import { LocalContainers } from './containers/local-containers.ts';
-import { planRecovery } from './containers/recovery-plan.ts';
 import type { Engine } from './engine.ts';
 import { EventLog } from './events/event-log.ts';
 import { readHostFacts } from './host-facts.ts';
@@ -21,12 +19,10 @@ import { type RotatableLog, Periodic, rotateLogs } from './logs/rotation.ts';
 import { ContainerNames } from './networks/container-names.ts';
 import { NetworkManager, type NetworkOptions } from './networks/network-manager.ts';
 import { EnginePaths } from './paths.ts';
+import { dropOrphans, recoverContainers, sweepLeftovers, wantedOf } from './recovery.ts';
 import { reopenLog } from './runtime/attach-input.ts';
 import { ExitFiles } from './runtime/exits.ts';
-import { isMonitorAlive } from './runtime/monitor.ts';
-import { execFifoPath } from './runtime/start.ts';
 import { SandboxManager } from './sandboxes/sandbox-manager.ts';
-import { findDebris, planSweep, sweep, sweepFolder, type SweepParts } from './sweep.ts';
 import { TreeManager } from './trees/tree-manager.ts';
 import type { RootfsSource } from './types.ts';
 import { VolumeManager } from './volumes/volume-manager.ts';
@@ -39,11 +35,10 @@ export interface EngineOptions extends NetworkOptions {
   readonly images: RootfsSource;
   /** Default: the best for the host's cgroup version. */
   readonly runtime?: 'runc' | 'crun';
+  /** How often logs are looked at; one may exceed its limit by what is written meanwhile. Default 5000. */
+  readonly logCheckIntervalMs?: number;
   readonly log: Logger;
 }
-
-/** How often logs are looked at. A log may exceed its limit by what is written meanwhile. */
-const rotationIntervalMs = 5000;
 
 /**
  * Opens the engine of an instance: reads what is on disk, finds out what runs, adopts it, and removes what is not wanted. Needs root.
@@ -81,13 +76,15 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
   for (const record of records) index.add(new ContainerEntry(record, paths.container(record.id)));
   for (const { status } of records) networks.restore(status.endpoints);
   await sandboxes.load();
-  await sweepRuns({ instanceId, paths, cgroups, nftables }, index, sandboxes, signal);
+  await dropOrphans(index, sandboxes, store);
+  const sweepParts = { instanceId, paths, cgroups, nftables };
+  await sweepLeftovers(sweepParts, wantedOf(index, sandboxes, networks, sweepParts), index, sandboxes, signal);
   await trees.load();
   stack.use(images.addUsers({ usersOf: (imageId) => usersOf(index, imageId), layers: () => [] }));
-  await recover(index, { launcher, lifecycle, exits, cgroups, networks, paths });
+  await recoverContainers(index, { launcher, lifecycle, exits, cgroups, networks, paths });
   networks.applyFirewall();
   await networks.serveNames(new ContainerNames(() => index.all().map(({ record }) => record), () => networks.list()));
-  stack.use(new Periodic(() => rotateLogs(index.all().filter(({ isRunning }) => isRunning).map(rotatableLog), log), rotationIntervalMs));
+  stack.use(new Periodic(() => rotateLogs(index.all().filter(({ isRunning }) => isRunning).map(rotatableLog), log), options.logCheckIntervalMs ?? 5000));
   const containers = new LocalContainers({ host, paths, index, store, lifecycle, launcher, cgroups, events });
   const kept = stack.move();
   return new LocalEngine({ instanceId, host, paths, store, containers, sandboxes, networks, volumes, trees, events, lifecycle, index, cgroups, nftables, resources: kept });
@@ -113,58 +110,3 @@ function peersOf(index: ContainerIndex, sandboxes: SandboxManager): LaunchPeers 
     sandbox: (id) => sandboxes.partsOf(id),
   };
 }
-
-interface RecoveryParts {
-  readonly launcher: Launcher;
-  readonly lifecycle: ContainerLifecycle;
-  readonly exits: ExitFiles;
-  readonly cgroups: Cgroups;
-  readonly networks: NetworkManager;
-  readonly paths: EnginePaths;
-}
-
-/** Brings every container's record in line with what is found on the machine. */
-async function recover(index: ContainerIndex, { launcher, lifecycle, exits, cgroups, networks, paths }: RecoveryParts): Promise<void> {
-  for (const entry of index.all()) {
-    // Asked in this order: a monitor that ends in between has left its exit file.
-    const isAlive = isMonitorAlive(entry.paths, entry.id);
-    const action = planRecovery({
-      recordedState: entry.status.state,
-      exitCode: await exits.read(entry.id),
-      isMonitorAlive: isAlive,
-      isStarted: existsSync(`${paths.runtimeState}/${entry.id}`) && !existsSync(execFifoPath(paths.runtimeState, entry.id)),
-      hasRunFolder: existsSync(entry.paths.run),
-      processCount: cgroups.processes(launcher.cgroupPath(entry)).length,
-    });
-    const [endpoint] = entry.status.endpoints;
-    if (action.kind === 'adopt' && endpoint !== undefined) await networks.restorePublications(entry.status.ports, endpoint.ipv4Address);
-    await lifecycle.recover(entry, action);
-  }
-}
-
-/** Removes what belongs to no container and no pod: of builds, of removals that a crash cut short, of records that are gone. */
-async function sweepRuns(parts: SweepParts, index: ContainerIndex, sandboxes: SandboxManager, signal: AbortSignal): Promise<void> {
-  const { paths, cgroups } = parts;
-  const found = findDebris(parts);
-  const shortIds = new Set([...index.all(), ...sandboxes.list()].map(({ id }) => id.slice(0, 16)));
-  const folders = ['c', 's'].flatMap((kind) => [...shortIds].map((id) => `${paths.run}/${kind}/${id}`));
-  const pins = [...shortIds].flatMap((id) => ['net', 'ipc', 'uts'].map((kind) => `${paths.namespaces}/${kind}-${id}`));
-  const podPaths = sandboxes.list().map(({ id }) => sandboxes.partsOf(id).cgroupPath);
-  const containerPaths = index.all().map((entry) =>
-    entry.spec.owner.kind === 'pod' ? `${sandboxes.partsOf(entry.spec.owner.sandboxId).cgroupPath}/${entry.id}` : cgroups.pathOf('user', entry.id),
-  );
-  const unwanted = planSweep(found, {
-    mounts: new Set([...folders, ...pins]),
-    // Bridges were made just now; a veth pair goes with its namespace. The table is replaced as a whole.
-    links: new Set(found.links),
-    tables: new Set(found.tables),
-    cgroups: new Set([...podPaths, ...containerPaths]),
-  });
-  await sweep(parts, unwanted, signal);
-  for (const kind of ['c', 's', 't']) await sweepFolder(`${paths.run}/${kind}`, (name) => kind !== 't' && shortIds.has(name));
-  await sweepFolder(paths.namespaces, (name) => shortIds.has(name.replace(/^\w+-/, '')));
-  const ids = new Set(index.all().map(({ id }) => String(id)));
-  await sweepFolder(paths.runtimeState, (name) => ids.has(name));
-  await sweepFolder(paths.exits, (name) => ids.has(name));
-}
-

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { identifyProcess, LinkTable, openNftables, readMounts, tablesWithPrefix, unmountBelow } from '../host/mod.ts';
+import { deleteTable, identifyProcess, LinkTable, mount, openNftables, readMounts, tablesWithPrefix, unmountBelow } from '../host/mod.ts';
 import { rootNeeds } from '../host/testing/root.ts';
 import { pollUntil } from '../kernel/mod.ts';
 import { Cgroups } from './cgroups/cgroups.ts';
@@ -141,6 +141,33 @@ test('after a reboot everything is known, pods keep their address, and policies 
   const inside = await runToEnd(engine, inPod(sandbox.id, 'ip -4 addr show eth0 | grep -o "inet [0-9.]*"; hostname'), signal);
   assert.equal(inside.stdout, `inet ${sandbox.endpoint?.ipv4Address ?? ''}\npod\n`);
   assert.deepEqual(engine.volumes.list().map(({ name }) => name), ['v']);
+});
+
+test('examine() finds and repairs what somebody else broke', { skip }, async () => {
+  await using opened = await openTestEngine();
+  const { engine, options } = opened;
+  const { id } = await engine.containers.create(busyboxSpec('sleep 60', { ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '', hostPort: 0 }] }), signal);
+  await engine.containers.start(id, signal);
+  await engine.sandboxes.create(podSpec, signal);
+  const { layerFolders } = await options.images.openRootfs(busyboxSpec('').image.id, signal);
+  await using tree = await engine.trees.open(layerFolders, signal);
+  assert.ok(tree.rootPath);
+  assert.deepEqual(await engine.examine(false, signal), []);
+
+  using nftables = openNftables();
+  nftables.apply(deleteTable('ip', `gantry-${options.instanceId}-engine`));
+  const stray = join(options.runFolder, 'c', 'stray');
+  mkdirSync(stray);
+  mount('tmpfs', stray, 'tmpfs', 0);
+  const cgroups = new Cgroups(readCgroupLayout(), options.instanceId);
+  cgroups.createParent(cgroups.pathOf('user', 'f'.repeat(64)), { memoryLimitBytes: 64 << 20 });
+  using links = LinkTable.open();
+  links.createBridge(`g${options.instanceId.slice(0, 6)}bstray`);
+
+  const kinds = (findings: readonly { kind: string }[]): string[] => findings.map(({ kind }) => kind).toSorted((a, b) => a.localeCompare(b));
+  assert.deepEqual(kinds(await engine.examine(true, signal)), ['cgroup', 'link', 'mount', 'table']);
+  assert.deepEqual(await engine.examine(false, signal), []);
+  assert.equal(engine.containers.get(id).status.state, 'running');
 });
 
 test('purge() leaves nothing on the machine', { skip }, async () => {

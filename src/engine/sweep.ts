@@ -21,6 +21,8 @@ export interface Wanted {
   readonly tables: ReadonlySet<string>;
   /** Paths of cgroups with containers or pods in them. */
   readonly cgroups: ReadonlySet<string>;
+  /** Interfaces that the kernel removes by itself with the namespace at their other end. */
+  isVeth(name: string): boolean;
 }
 
 export interface SweepParts { readonly instanceId: string; readonly paths: EnginePaths; readonly cgroups: Cgroups; readonly nftables: Nftables }
@@ -57,7 +59,7 @@ export function planSweep(found: Debris, wanted: Wanted): Debris {
   const isWantedMount = (target: string): boolean => [...wanted.mounts].some((folder) => isBelow(target, folder));
   return {
     mounts: found.mounts.filter((target) => !isWantedMount(target)),
-    links: found.links.filter((name) => !wanted.links.has(name)),
+    links: found.links.filter((name) => !wanted.links.has(name) && !wanted.isVeth(name)),
     tables: found.tables.filter((name) => !wanted.tables.has(name)),
     cgroups: found.cgroups.filter((path) => !wanted.cgroups.has(path)),
   };

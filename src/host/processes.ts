@@ -61,6 +61,16 @@ export function commandLine(pid: number): string {
   }
 }
 
+/** The name that the kernel shows for the process; empty when it is gone. */
+export function commandName(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return '';
+    throw error;
+  }
+}
+
 /** Changes with every boot of the machine (random(4)). */
 export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

@@ -1,4 +1,4 @@
-import { identifyProcess, isSameProcess } from '../../host/mod.ts';
+import { commandName, identifyProcess, isSameProcess } from '../../host/mod.ts';
 import { cancelled, formatError, GantryError, type Logger, pollUntil, randomHex, toGantryError, withTimeout } from '../../kernel/mod.ts';
 import type { Cgroups } from '../cgroups/cgroups.ts';
 import type { EventLog } from '../events/event-log.ts';
@@ -207,11 +207,11 @@ export class ContainerLifecycle {
     if (!entry.isRunning) return;
     if (entry.status.state === 'paused') await this.unpause(entry);
     const hasExited = (): boolean => !entry.isRunning;
-    this.#signal(entry, stopSignal);
+    await this.#signal(entry, stopSignal);
     const patience = timeoutSeconds < 0 ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutSeconds * 1000)]);
     if (await entry.until(hasExited, patience)) return;
     // Also when the caller has left: a stop that has begun is finished.
-    this.#signal(entry, 9);
+    await this.#signal(entry, 9);
     await this.#exited(entry, signal);
   }
 
@@ -236,14 +236,16 @@ export class ContainerLifecycle {
     if (!entry.isRunning) throw new GantryError('conflict', `container ${entry.id} is not running`);
     if (number === 9 || number === parseSignal(entry.spec.stopSignal)) await entry.lock.run(() => this.#markStopped(entry));
     if (number === 9 && entry.status.state === 'paused') await this.unpause(entry);
-    this.#signal(entry, number);
+    await this.#signal(entry, number);
     this.#publish(entry, 'kill', { signal: String(number) });
   }
 
-  #signal(entry: ContainerEntry, number: number): void {
+  async #signal(entry: ContainerEntry, number: number): Promise<void> {
     const { pid } = entry.status;
     const identity = pid === undefined ? undefined : identifyProcess(pid);
     if (identity === undefined) return;
+    // For a moment after the start the process is still the runtime's init, which a signal ends that the program would have handled.
+    if (number !== 9) await waitUntilExecuted(identity.pid);
     try {
       process.kill(identity.pid, number);
     } catch (error) {
@@ -308,7 +310,7 @@ export class ContainerLifecycle {
     if (entry.isRunning) {
       await entry.lock.run(() => this.#markStopped(entry));
       if (entry.status.state === 'paused') await this.unpause(entry);
-      this.#signal(entry, 9);
+      await this.#signal(entry, 9);
       await this.#exited(entry, signal);
     }
     await entry.lock.run(() => this.#remove(entry, options.removeVolumes));
@@ -410,6 +412,12 @@ export class ContainerLifecycle {
       attributes: { ...spec.labels, name: spec.name, image: spec.image.reference, ...attributes },
     });
   }
+}
+
+/** At most a second: an image may have a program of the runtime's name. */
+async function waitUntilExecuted(pid: number): Promise<void> {
+  const hasExecuted = (): true | undefined => !/^(runc:\[|crun$)/.test(commandName(pid)) || undefined;
+  await pollUntil('the program to be executed', hasExecuted, { timeoutMs: 1000, intervalMs: 1 }, AbortSignal.timeout(2000)).catch(() => undefined);
 }
 
 /** What a container that does not run has not got. */

@@ -218,7 +218,7 @@ export class NetworkManager implements AsyncDisposable {
         held.push(await this.#ports.hold(wanted));
       }
       const publications = held.map((binding) => ({ ...binding, targetIp }));
-      if (publications.length > 0) this.#nftables.apply(planPublish(this.#table, publications));
+      if (publications.length > 0) this.#nftables.apply(planPublish(this.tableName, publications));
       for (const publication of publications) this.#publications.add(publication);
       return held;
     } catch (error) {
@@ -237,7 +237,7 @@ export class NetworkManager implements AsyncDisposable {
 
   #unpublishRules(publications: readonly Publication[]): void {
     try {
-      this.#nftables.apply(planUnpublish(this.#table, publications));
+      this.#nftables.apply(planUnpublish(this.tableName, publications));
     } catch (error) {
       if (!isError(error, 'not-found', 'invalid')) throw error;
       // Somebody emptied the table: put it back as it should be.
@@ -261,10 +261,18 @@ export class NetworkManager implements AsyncDisposable {
       isInternal: network.spec.isInternal,
       isIsolated: network.kind !== 'pod',
     }));
-    this.#nftables.apply(planFirewall(this.#table, networks, [...this.#publications]));
+    this.#nftables.apply(planFirewall(this.tableName, networks, [...this.#publications]));
   }
 
-  get #table(): string {
+  /** Makes bridges, their addresses and settings, and the table anew where they are missing. Endpoints of removed bridges stay lost. */
+  repair(): void {
+    writeSysctl('net.ipv4.ip_forward', '1');
+    for (const record of this.#networks.values()) this.#ensureBridge(record);
+    this.applyFirewall();
+  }
+
+  /** The engine's own table of the packet filter, family ip. */
+  get tableName(): string {
     return firewallTable(this.#options.instanceId);
   }
 

@@ -38,6 +38,7 @@ async function openOnce(images: RootfsSource | undefined): Promise<TestEngine> {
     rootFolder,
     runFolder: `/run/gantry-${instanceId}`,
     images: source,
+    logCheckIntervalMs: 100,
     log: silentLogger(),
   };
   let engine = await openEngine(options, AbortSignal.timeout(20_000));

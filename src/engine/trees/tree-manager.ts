@@ -35,6 +35,7 @@ export interface TreeParts {
 export class TreeManager implements Trees {
   readonly #parts: TreeParts;
   readonly #open = new Map<string, ContainerPaths>();
+  readonly #steps = new Set<string>();
 
   constructor(parts: TreeParts) {
     this.#parts = parts;
@@ -55,6 +56,11 @@ export class TreeManager implements Trees {
     return { id, rootPath: paths.rootfs, writableFolder: paths.upper, unmount: () => unmountRootfs(paths), [Symbol.asyncDispose]: () => this.#close(id, paths) };
   }
 
+  /** Mount points and cgroups of open trees and running steps. */
+  inUse(): { mounts: string[]; cgroups: string[] } {
+    return { mounts: [...this.#open.values()].map(({ run }) => run), cgroups: [...this.#steps].map((runId) => this.#parts.cgroups.pathOf('job', runId)) };
+  }
+
   async #close(id: string, paths: ContainerPaths): Promise<void> {
     this.#open.delete(id);
     unmountRootfs(paths);
@@ -71,6 +77,7 @@ export class TreeManager implements Trees {
     const { cgroups, networks } = this.#parts;
     const cgroupPath = cgroups.pathOf('job', runId);
     let endpoints: EndpointStatus[] = [];
+    this.#steps.add(runId);
     try {
       mkdirSync(bundle, { recursive: true, mode: 0o700 });
       const network = this.#connect(runId, step.network);
@@ -80,6 +87,7 @@ export class TreeManager implements Trees {
       const exitCode = await this.#spawn(runId, bundle, step.output, cgroupPath, signal);
       return { exitCode, isOomKilled: countOomKills(cgroups.layout, cgroupPath) > 0 };
     } finally {
+      this.#steps.delete(runId);
       await cgroups.kill(cgroupPath, AbortSignal.timeout(10_000));
       networks.removeNamespace(runId.slice(0, 16));
       networks.release(endpoints);

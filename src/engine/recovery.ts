@@ -1,0 +1,84 @@
+import { existsSync } from 'node:fs';
+import type { Cgroups } from './cgroups/cgroups.ts';
+import type { ContainerEntry } from './containers/container-entry.ts';
+import type { ContainerIndex } from './containers/container-index.ts';
+import type { ContainerLifecycle } from './containers/container-lifecycle.ts';
+import type { ContainerStore } from './containers/container-store.ts';
+import type { Launcher } from './containers/launcher.ts';
+import { planRecovery } from './containers/recovery-plan.ts';
+import type { NetworkManager } from './networks/network-manager.ts';
+import type { EnginePaths } from './paths.ts';
+import type { ExitFiles } from './runtime/exits.ts';
+import { isMonitorAlive } from './runtime/monitor.ts';
+import { execFifoPath } from './runtime/start.ts';
+import type { SandboxManager } from './sandboxes/sandbox-manager.ts';
+import { findDebris, planSweep, sweep, sweepFolder, type SweepParts, type Wanted } from './sweep.ts';
+
+export interface RecoveryParts {
+  readonly launcher: Launcher;
+  readonly lifecycle: ContainerLifecycle;
+  readonly exits: ExitFiles;
+  readonly cgroups: Cgroups;
+  readonly networks: NetworkManager;
+  readonly paths: EnginePaths;
+}
+
+/** Brings every container's record in line with what is found on the machine. */
+export async function recoverContainers(index: ContainerIndex, { launcher, lifecycle, exits, cgroups, networks, paths }: RecoveryParts): Promise<void> {
+  for (const entry of index.all()) {
+    // Asked in this order: a monitor that ends in between has left its exit file.
+    const isAlive = isMonitorAlive(entry.paths, entry.id);
+    const action = planRecovery({
+      recordedState: entry.status.state,
+      exitCode: await exits.read(entry.id),
+      isMonitorAlive: isAlive,
+      isStarted: existsSync(`${paths.runtimeState}/${entry.id}`) && !existsSync(execFifoPath(paths.runtimeState, entry.id)),
+      hasRunFolder: existsSync(entry.paths.run),
+      processCount: cgroups.processes(launcher.cgroupPath(entry)).length,
+    });
+    const [endpoint] = entry.status.endpoints;
+    if (action.kind === 'adopt' && endpoint !== undefined) await networks.restorePublications(entry.status.ports, endpoint.ipv4Address);
+    await lifecycle.recover(entry, action);
+  }
+}
+
+/** Containers of a pod whose sandbox is gone: their removal was cut short. */
+export async function dropOrphans(index: ContainerIndex, sandboxes: SandboxManager, store: ContainerStore): Promise<void> {
+  const known = new Set(sandboxes.list().map(({ id }) => id));
+  for (const entry of index.all()) {
+    if (entry.spec.owner.kind !== 'pod' || known.has(entry.spec.owner.sandboxId)) continue;
+    index.remove(entry);
+    await store.remove(entry.id);
+  }
+}
+
+/** What containers and pods own on the machine, running or not. Links: a veth pair goes with its namespace, so all are wanted but bridges nobody has. */
+export function wantedOf(index: ContainerIndex, sandboxes: SandboxManager, networks: NetworkManager, { paths, cgroups, instanceId }: SweepParts): Wanted {
+  const shortIds = [...index.all(), ...sandboxes.list()].map(({ id }) => id.slice(0, 16));
+  const folders = ['c', 's'].flatMap((kind) => shortIds.map((id) => `${paths.run}/${kind}/${id}`));
+  const pins = shortIds.flatMap((id) => ['net', 'ipc', 'uts'].map((kind) => `${paths.namespaces}/${kind}-${id}`));
+  const podPaths = sandboxes.list().map(({ id }) => sandboxes.partsOf(id).cgroupPath);
+  return {
+    mounts: new Set([...folders, ...pins]),
+    links: new Set(networks.list().map(({ bridgeName }) => bridgeName)),
+    tables: new Set([networks.tableName]),
+    cgroups: new Set([...podPaths, ...index.all().map((entry) => cgroupOf(entry, sandboxes, cgroups))]),
+    isVeth: (name) => name.startsWith(`g${instanceId.slice(0, 6)}v`),
+  };
+}
+
+function cgroupOf({ spec, id }: ContainerEntry, sandboxes: SandboxManager, cgroups: Cgroups): string {
+  return spec.owner.kind === 'pod' ? `${sandboxes.partsOf(spec.owner.sandboxId).cgroupPath}/${id}` : cgroups.pathOf('user', id);
+}
+
+/** Removes what belongs to no container and no pod: of builds, of removals that a crash cut short, of records that are gone. */
+export async function sweepLeftovers(parts: SweepParts, wanted: Wanted, index: ContainerIndex, sandboxes: SandboxManager, signal: AbortSignal): Promise<void> {
+  const { paths } = parts;
+  await sweep(parts, planSweep(findDebris(parts), wanted), signal);
+  const shortIds = new Set([...index.all(), ...sandboxes.list()].map(({ id }) => id.slice(0, 16)));
+  for (const kind of ['c', 's', 't']) await sweepFolder(`${paths.run}/${kind}`, (name) => kind !== 't' && shortIds.has(name));
+  await sweepFolder(paths.namespaces, (name) => shortIds.has(name.replace(/^\w+-/, '')));
+  const ids = new Set(index.all().map(({ id }) => String(id)));
+  await sweepFolder(paths.runtimeState, (name) => ids.has(name));
+  await sweepFolder(paths.exits, (name) => ids.has(name));
+}
