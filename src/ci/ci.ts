@@ -10,6 +10,7 @@ import { PushPipeline } from './push/push-pipeline.ts';
 import { JobPool } from './run/job-pool.ts';
 import { readRunLogs, type RunLogSelection } from './run/read-run-logs.ts';
 import { RunReconciler } from './run/run-controller.ts';
+import { runsToPrune } from './run/runs-to-prune.ts';
 import { WorkflowLoader } from './workflow/load-workflows.ts';
 import { Toolkit } from './workflow/toolkit.ts';
 
@@ -30,7 +31,7 @@ export interface CiOptions {
   readonly builder?: JobImageBuilder;
 }
 
-const trimEveryMs = 3_600_000;
+const houseKeepingMs = 3_600_000;
 
 /** All of continuous integration in one process. */
 export class Ci implements Service, AsyncDisposable {
@@ -68,21 +69,23 @@ export class Ci implements Service, AsyncDisposable {
     await this.#options.informers.of(resources.workflowRuns).ready(signal);
     await this.pipeline.cancelAbandoned();
     try {
-      await Promise.all([this.#controller.run(signal), this.#trimCaches(signal)]);
+      await Promise.all([this.#controller.run(signal), this.#keepHouse(signal)]);
     } finally {
       await this.#pool[Symbol.asyncDispose]();
     }
   }
 
-  async #trimCaches(signal: AbortSignal): Promise<void> {
-    const { environment, log } = this.#options;
-    while (environment.cacheFolder !== undefined && !signal.aborted) {
+  async #keepHouse(signal: AbortSignal): Promise<void> {
+    const { client, environment, informers, log } = this.#options;
+    while (!signal.aborted) {
       try {
-        if (this.#pool.isIdle) await trimCaches(environment.cacheFolder);
+        if (environment.cacheFolder !== undefined && this.#pool.isIdle) await trimCaches(environment.cacheFolder);
+        const old = runsToPrune(informers.of(resources.workflowRuns).list());
+        for (const { metadata } of old) await client.delete(resources.workflowRuns, { namespace: metadata.namespace, name: metadata.name }, {}, signal);
       } catch (error) {
-        log.warn('package caches could not be trimmed', { err: error });
+        if (!signal.aborted) log.warn('old runs and caches could not be removed', { err: error });
       }
-      await systemClock.sleep(trimEveryMs, signal).catch(() => undefined);
+      await systemClock.sleep(houseKeepingMs, signal).catch(() => undefined);
     }
   }
 
