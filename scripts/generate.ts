@@ -6,13 +6,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatError } from '../src/kernel/mod.ts';
 import { layers } from '../test/layers.ts';
+import { dockerTables } from './generate-docker-page.ts';
 import { generateKubernetes } from './generate-kubernetes.ts';
 
 const root = join(import.meta.dirname, '..');
 const isCheck = process.argv.includes('--check');
 
 try {
-  const files = [...(await generateKubernetes()), architecturePage()];
+  const files = [...(await generateKubernetes()), architecturePage(), dockerPage()];
   const stale = files.filter(({ path, text }) => readFileSync(join(root, path), 'utf8') !== text);
   for (const { path, text } of stale) {
     console.log(`${isCheck ? 'not current' : 'written'}: ${path}`);
@@ -32,6 +33,16 @@ function architecturePage(): { path: string; text: string } {
   const text = readFileSync(join(root, path), 'utf8').replace(
     /(<!-- generated:layers -->\n)[\s\S]*(<!-- \/generated:layers -->)/,
     (_, begin: string, end: string) => `${begin}${table}\n${end}`,
+  );
+  return { path, text };
+}
+
+/** docs/compatibility/docker.md with the end points and fields as they are. */
+function dockerPage(): { path: string; text: string } {
+  const path = 'docs/compatibility/docker.md';
+  const text = readFileSync(join(root, path), 'utf8').replace(
+    /(<!-- generated:docker -->\n)[\s\S]*(<!-- \/generated:docker -->)/,
+    (_, begin: string, end: string) => `${begin}${dockerTables()}\n${end}`,
   );
   return { path, text };
 }

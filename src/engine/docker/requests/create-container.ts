@@ -31,6 +31,15 @@ const device = dockerObject({ PathOnHost: z.string().min(1), PathInContainer: op
 const ulimit = dockerObject({ Name: z.string(), Soft: z.int(), Hard: z.int() });
 const noDeviceLimits = 'limits of single devices are not implemented';
 
+/** Fields of HostConfig that are refused when they ask for something, and why. */
+export const refusedHostConfig = {
+  BlkioWeightDevice: noDeviceLimits, BlkioDeviceReadBps: noDeviceLimits, BlkioDeviceWriteBps: noDeviceLimits, BlkioDeviceReadIOps: noDeviceLimits, BlkioDeviceWriteIOps: noDeviceLimits,
+  Cgroup: 'deprecated by Docker', CgroupParent: 'the engine places its containers itself', CpuCount: 'Windows only', CpuPercent: 'Windows only', IOMaximumIOps: 'Windows only', IOMaximumBandwidth: 'Windows only',
+  CpuRealtimePeriod: 'real-time scheduling is not implemented', CpuRealtimeRuntime: 'real-time scheduling is not implemented',
+  DeviceCgroupRules: 'list the devices instead', DeviceRequests: 'GPUs and other device drivers are not implemented',
+  KernelMemory: 'deprecated by Docker', KernelMemoryTCP: 'cgroup v1 only', Links: 'deprecated by Docker: use a network and its aliases', StorageOpt: 'quotas of the writable layer are not implemented',
+} as const;
+
 /** HostConfig of the API: every field is read here, or refused when it asks for something. */
 export const hostConfigSchema = dockerObject(
   {
@@ -88,13 +97,7 @@ export const hostConfigSchema = dockerObject(
     VolumeDriver: optionalText,
     VolumesFrom: texts,
   },
-  {
-    BlkioWeightDevice: noDeviceLimits, BlkioDeviceReadBps: noDeviceLimits, BlkioDeviceWriteBps: noDeviceLimits, BlkioDeviceReadIOps: noDeviceLimits, BlkioDeviceWriteIOps: noDeviceLimits,
-    Cgroup: 'deprecated by Docker', CgroupParent: 'the engine places its containers itself', CpuCount: 'Windows only', CpuPercent: 'Windows only', IOMaximumIOps: 'Windows only', IOMaximumBandwidth: 'Windows only',
-    CpuRealtimePeriod: 'real-time scheduling is not implemented', CpuRealtimeRuntime: 'real-time scheduling is not implemented',
-    DeviceCgroupRules: 'list the devices instead', DeviceRequests: 'GPUs and other device drivers are not implemented',
-    KernelMemory: 'deprecated by Docker', KernelMemoryTCP: 'cgroup v1 only', Links: 'deprecated by Docker: use a network and its aliases', StorageOpt: 'quotas of the writable layer are not implemented',
-  },
+  refusedHostConfig,
 );
 
 const endpoint = dockerObject(
@@ -111,6 +114,9 @@ const endpoint = dockerObject(
 /** How a container joins one network. */
 export const endpointSchema = endpoint;
 export type EndpointRequest = z.output<typeof endpoint>;
+
+/** As `refusedHostConfig`, for the container's own configuration. */
+export const refusedContainerConfig = { OnBuild: 'belongs to images' } as const;
 
 /** Body of `POST /containers/create`. */
 export const createContainerSchema = dockerObject(
@@ -142,7 +148,7 @@ export const createContainerSchema = dockerObject(
     Volumes: z.record(z.string(), z.looseObject({})).nullish().transform((value) => value ?? {}),
     WorkingDir: optionalText,
   },
-  { OnBuild: 'belongs to images' },
+  refusedContainerConfig,
 );
 
 export type HostConfigRequest = z.output<typeof hostConfigSchema>;

@@ -1,0 +1,48 @@
+import { formatApiVersion, maxApiVersion, minApiVersion } from '../src/engine/docker/api-version.ts';
+import { createContainerSchema, hostConfigSchema, refusedContainerConfig, refusedHostConfig } from '../src/engine/docker/requests/create-container.ts';
+import { dockerRoutes } from '../src/engine/docker/routes.ts';
+
+/** Fields that are read but not for every value. */
+const hostConfigNotes: Readonly<Record<string, string>> = {
+  CgroupnsMode: '`private`, `host`',
+  ConsoleSize: 'applied when the container starts',
+  ContainerIDFile: 'written by the client; only shown',
+  IpcMode: '`private`, `shareable`, `host`, `container:`',
+  Isolation: '`default`',
+  LogConfig: '`json-file` and `local` with `max-size` and `max-file`; both are one format of the engine',
+  MemorySwappiness: 'only unset or -1',
+  Mounts: 'types `bind`, `volume`, `tmpfs`; no volume subpath, no forced recursive read-only',
+  NetworkMode: '`bridge`, `none`, `host`, `container:`, names of networks',
+  PidMode: '`host`, `container:`',
+  PortBindings: 'TCP and UDP, IPv4; without an address on loopback only (Docker: on all); no ranges of host ports',
+  Runtime: 'the runtime the engine uses, under its name or `runc`',
+  SecurityOpt: '`no-new-privileges`, `seccomp` (profile, `unconfined`, `builtin`), `systempaths=unconfined`, `apparmor=unconfined`, `label=disable`',
+  Ulimits: 'clamped to what the kernel grants, with a warning',
+  UsernsMode: 'only unset or `host`',
+  UTSMode: '`private`, `host`',
+  VolumeDriver: '`local`',
+};
+
+/** The tables of docs/compatibility/docker.md: end points from the table the server routes by, fields from the schemas it reads with. */
+export function dockerTables(): string {
+  const states = { supported: 'yes', partial: 'partly', refused: 'refused' } as const;
+  const routes = dockerRoutes.map(({ method, path, summary, state, note, parameters }) => row(`\`${method} ${path.replaceAll('...', '')}\``, summary, states[state], [note ?? '', parameters.length === 0 ? '' : `query: ${parameters.map((name) => `\`${name}\``).join(' ')}`].filter((part) => part !== '').join('; ')));
+  const host = fields(hostConfigSchema.shape, hostConfigNotes, refusedHostConfig);
+  const config = fields(createContainerSchema.shape, { HostConfig: 'see above', NetworkingConfig: 'aliases, IPv4 and MAC addresses' }, refusedContainerConfig);
+  return [
+    `API ${formatApiVersion(minApiVersion)} to ${formatApiVersion(maxApiVersion)}.`,
+    '', '## End points', '', row('end point', '', 'served', ''), '|---|---|---|---|', ...routes,
+    '', '## HostConfig', '', row('field', 'read', ''), '|---|---|---|', ...host,
+    '', '## Configuration of a container', '', row('field', 'read', ''), '|---|---|---|', ...config, '',
+  ].join('\n');
+}
+
+function fields(shape: object, notes: Readonly<Record<string, string>>, refused: Readonly<Record<string, string>>): string[] {
+  const read = Object.keys(shape).map((name) => [name, row(`\`${name}\``, 'yes', notes[name] ?? '')] as const);
+  const not = Object.entries(refused).map(([name, why]) => [name, row(`\`${name}\``, 'refused', why)] as const);
+  return [...read, ...not].toSorted(([a], [b]) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1)).map(([, line]) => line);
+}
+
+function row(...cells: string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
