@@ -5,6 +5,7 @@
 export { defaultLogOptions, plainContainerSpec } from './containers/plain-spec.ts';
 export { type DockerApi, type DockerApiOptions, type DockerListener, type ListeningDockerApi, openDockerApi } from './docker/docker-api.ts';
 export type * from './engine.ts';
+export { ImageCollector, type ImageCollectorOptions } from './images/image-collector.ts';
 export { openImageStore, type ImageStoreOptions } from './images/local-image-store.ts';
 export { formatPlatform, hostPlatform, parsePlatform } from './images/platform.ts';
 export * from './images/types.ts';

@@ -5,7 +5,7 @@ import { Informers, openKubeClient } from '../client/mod.ts';
 import { DnsServer, parseResolvConf } from '../cluster/dns/mod.ts';
 import { type ExtraRoute, NodeAgent } from '../cluster/node/mod.ts';
 import { ServiceProxy } from '../cluster/proxy/mod.ts';
-import { type Engine, openDockerApi, openEngine, openImageStore } from '../engine/mod.ts';
+import { type Engine, ImageCollector, openDockerApi, openEngine, openImageStore } from '../engine/mod.ts';
 import { openNftables } from '../host/mod.ts';
 import { aborted, type Logger, readTextIfExists, runServices, type Service } from '../kernel/mod.ts';
 import { bootstrapStoreOf } from './adapters/bootstrap-store.ts';
@@ -43,7 +43,7 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   for (const address of settings.dockerListen ?? []) parts.use(await docker.listen(tcpListener(address)));
   const services = await openNodeServices(instance, credentials, { client, informers, engine, runtime: createContainerRuntime(engine, images), extraRoutes: [imageBuilds.logRoute], parts, log });
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
-  await runServices([[informers], services.network, [services.node, imageBuilds], [new IdleCollector(), ready]], log, signal);
+  await runServices([[informers], services.network, [services.node, imageBuilds], [new ImageCollector(images, {}, log), new IdleCollector(), ready]], log, signal);
 }
 
 /** The settings have checked that it is loopback. */

@@ -7,7 +7,8 @@ import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import type { Digest } from '../../api/mod.ts';
 import { getXattr, makeNode, setXattr } from '../../host/mod.ts';
-import { isError } from '../../kernel/mod.ts';
+import { isError, silentLogger } from '../../kernel/mod.ts';
+import { ImageCollector } from './image-collector.ts';
 import { createTestImage, digestOf, openTestImageStore, testConfig, type TestMember, testTar } from './testing/test-images.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root: layers keep owners and devices';
@@ -242,6 +243,19 @@ test('prune() removes images without names, or all that are unused', { skip }, a
   assert.deepEqual([dangling.removed[0], dangling.freedBytes], [{ deleted: old }, 3]);
   assert.equal((await images.prune({ onlyDangling: false }, signal)).freedBytes, 2);
   assert.deepEqual(images.list().map(({ id }) => id), [used]);
+});
+
+test('ImageCollector removes old images without a tag that nobody uses', { skip }, async () => {
+  await using store = await openTestImageStore();
+  const { images } = store;
+  const old = await createTestImage(images, 'app:1', [[{ path: 'a', content: 'aaa' }]]);
+  const used = await createTestImage(images, 'app:1', [[{ path: 'b', content: 'bb' }]]);
+  const tagged = await createTestImage(images, 'app:1', [[{ path: 'c', content: 'c' }]]);
+  images.addUsers({ usersOf: (id) => (id === used ? ['c1'] : []), layers: () => [] });
+  const collector = new ImageCollector(images, { unnamedGraceMs: 60_000 }, silentLogger());
+  assert.equal(await collector.collect(Date.now(), signal), 0);
+  assert.equal(await collector.collect(Date.now() + 60_000, signal), 3);
+  assert.deepEqual([images.find(old), images.get(used).id, images.get('app:1').id], [undefined, used, tagged]);
 });
 
 test('load() reads what GNU tar and gzip make of a docker-archive, and refuses what is none', { skip }, async () => {

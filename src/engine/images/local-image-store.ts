@@ -197,7 +197,7 @@ class LocalImageStore implements ImageStore {
     let freedBytes = 0;
     for (const image of this.list()) {
       signal.throwIfAborted();
-      if (options.onlyDangling && image.references.length > 0) continue;
+      if (options.onlyDangling && image.references.length + image.digests.length > 0) continue;
       if (options.filter?.(image) === false || this.#usersOf(image.id).length > 0) continue;
       const dropped = await this.#mutex.run(async () => {
         const manifest = this.#names.entries.get(image.id)?.manifest;
@@ -273,7 +273,7 @@ class LocalImageStore implements ImageStore {
     if (entry === undefined || config === undefined) throw noSuchImage(id);
     const layers = config.rootfs.diff_ids;
     const sizeBytes = layers.reduce((total, diffId) => total + (this.#layers.get(diffId)?.sizeBytes ?? 0), 0);
-    return { id, config, layers, sizeBytes, references: entry.references, digests: entry.digests, lastTaggedAt: entry.lastTaggedAt };
+    return { id, config, layers, sizeBytes, references: entry.references, digests: entry.digests, lastTaggedAt: entry.lastTaggedAt, storedAtMs: entry.createdAtMs };
   }
 
   /** Stores the documents of an image whose layers are here and held, and gives it names. */

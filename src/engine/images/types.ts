@@ -44,7 +44,7 @@ export interface ImageStore extends AsyncDisposable {
    * an image in use by a container is `conflict` when its last name would go. Layers nobody else needs go with it.
    */
   remove(name: string, options: { isForced: boolean }, signal: AbortSignal): Promise<RemovedImage[]>;
-  /** Removes images without a name (`onlyDangling`) or all that nobody uses, and layers that no image and no user needs. */
+  /** Removes images without any name (`onlyDangling`) or all that nobody uses, and layers that no image and no user needs. */
   prune(options: PruneOptions, signal: AbortSignal): Promise<{ removed: RemovedImage[]; freedBytes: number }>;
   /** Unpacked bytes of one layer; 0 when it is not here. */
   layerBytes(diffId: Digest): number;
@@ -78,6 +78,8 @@ export interface Image {
   readonly sizeBytes: number;
   /** RFC 3339; when it was last given a name. */
   readonly lastTaggedAt: string | undefined;
+  /** When it came into the store, in milliseconds since the epoch. */
+  readonly storedAtMs: number;
 }
 
 export interface Layer { readonly diffId: Digest; readonly sizeBytes: number }

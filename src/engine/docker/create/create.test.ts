@@ -15,7 +15,7 @@ const code = (...codes: string[]) => (error: unknown) => isError(error) && codes
 
 function imageOf(config: ImageConfig['config']): Image {
   const whole: ImageConfig = { architecture: 'amd64', os: 'linux', config, rootfs: { type: 'layers', diff_ids: [] } };
-  return { id, config: whole, references: [], digests: [], layers: [], sizeBytes: 0, lastTaggedAt: undefined };
+  return { id, config: whole, references: [], digests: [], layers: [], sizeBytes: 0, lastTaggedAt: undefined, storedAtMs: 0 };
 }
 
 function plan(request: object, config: ImageConfig['config'] = { Cmd: ['sh'] }): ReturnType<typeof planContainer> {
