@@ -27,7 +27,7 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
   after(() => opened[Symbol.asyncDispose]());
 
   test('a container runs with its own name, user, environment and streams', async () => {
-    const spec = busyboxSpec('hostname; id; echo $COLOUR; pwd; echo problem >&2; exit 7', {
+    const spec = busyboxSpec('hostname; id; ls -d /bin; stat -c %a / /etc; echo $COLOUR; pwd; echo problem >&2; exit 7', {
       hostname: 'alpha',
       user: 'app:staff',
       env: ['COLOUR=green'],
@@ -36,7 +36,7 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
     assert.deepEqual(await runToEnd(engine, spec, signal), {
       exitCode: 7,
       isOomKilled: false,
-      stdout: 'alpha\nuid=1000(app) gid=50(staff)\ngreen\n/made/here\n',
+      stdout: 'alpha\nuid=1000(app) gid=50(staff)\n/bin\n755\n755\ngreen\n/made/here\n',
       stderr: 'problem\n',
     });
   });

@@ -10,6 +10,7 @@ import type { LaunchPeers } from './containers/launch-request.ts';
 import { Launcher } from './containers/launcher.ts';
 import { execInContainer } from './containers/container-exec.ts';
 import { HealthMonitor } from './containers/health-monitor.ts';
+import { makeInitLayer } from './containers/rootfs.ts';
 import { LocalContainers } from './containers/local-containers.ts';
 import type { Engine } from './engine.ts';
 import { EventLog } from './events/event-log.ts';
@@ -53,6 +54,7 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
   const host = await readHostFacts(options.runtime, log, signal);
   await mkdir(paths.run, { recursive: true, mode: 0o711 });
   await mkdir(paths.root, { recursive: true, mode: 0o711 });
+  makeInitLayer(paths);
   const events = new EventLog();
   const nftables = stack.use(openNftables());
   const cgroups = new Cgroups(host.layout, instanceId);

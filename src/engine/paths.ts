@@ -43,6 +43,11 @@ export class EnginePaths {
     return join(this.run, 'runtime');
   }
 
+  /** The layer of mount points over every image; its name carries the version of its content. */
+  get initLayer(): string {
+    return join(this.root, 'init-layer-1');
+  }
+
   /** Short symlinks to layers, for overlay options. */
   get layerLinks(): string {
     return join(this.run, 'l');

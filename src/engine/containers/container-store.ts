@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { readTextIfExists, writeFileAtomic, randomHex } from '../../kernel/mod.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { ContainerId, ContainerRecord } from '../types.ts';
+import { makeWritableFolder } from './rootfs.ts';
 
 /** Version of the file's format; a file of another version is refused, never guessed at. */
 const formatVersion = 1;
@@ -32,7 +33,8 @@ export class ContainerStore {
   /** Makes the folder and the record. Durable when it resolves, but for containers that a power loss removes anyway. */
   async create(record: ContainerRecord): Promise<void> {
     const paths = this.#paths.container(record.id);
-    await Promise.all([paths.upper, paths.work, paths.logs, paths.etc].map((folder) => mkdir(folder, { recursive: true, mode: 0o711 })));
+    await Promise.all([paths.work, paths.logs, paths.etc].map((folder) => mkdir(folder, { recursive: true, mode: 0o711 })));
+    makeWritableFolder(paths);
     await this.save(record, !record.spec.autoRemove);
   }
 
