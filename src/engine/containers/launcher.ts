@@ -1,8 +1,9 @@
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { commandLine, identifyProcess, mount, resolveInside, signalProcess } from '../../host/mod.ts';
-import { errnoOf, GantryError, type Logger, pollUntil } from '../../kernel/mod.ts';
+import { errnoOf, GantryError, type Logger, pollUntil, throwIfAborted } from '../../kernel/mod.ts';
 import { type BundleFacts, planBundle, serializeSpec } from '../bundle/bundle.ts';
 import { planCapabilities } from '../bundle/capabilities.ts';
 import { planDevices } from '../bundle/devices.ts';
@@ -23,6 +24,7 @@ import { startCreatedContainer } from '../runtime/start.ts';
 import type { ContainerSpec, EndpointStatus, PortBinding, RootfsSource } from '../types.ts';
 import type { VolumeManager } from '../volumes/volume-manager.ts';
 import type { ContainerEntry } from './container-entry.ts';
+import { Gate } from './gate.ts';
 import { etcMounts, type LaunchPeers, namespaceOf, type SandboxParts } from './launch-request.ts';
 import { mountRootfs, removeRunFolder, unmountRootfs } from './rootfs.ts';
 
@@ -48,13 +50,20 @@ export interface LaunchedContainer {
 /** Turns a record into a process, and removes everything of a run again. It keeps no state: all of it is in records and on the host. */
 export class Launcher {
   readonly #parts: LaunchParts;
+  /** The runtime's start is computing: more at once would only make each take longer and hold this thread up. */
+  readonly #gate = new Gate(Math.max(4, availableParallelism() * 2));
 
   constructor(parts: LaunchParts) {
     this.#parts = parts;
   }
 
   /** Root file system, network, bundle, monitor. On an error everything made is removed. */
-  async create(entry: ContainerEntry, signal: AbortSignal): Promise<LaunchedContainer> {
+  create(entry: ContainerEntry, signal: AbortSignal): Promise<LaunchedContainer> {
+    return this.#gate.run(() => this.#create(entry, signal));
+  }
+
+  async #create(entry: ContainerEntry, signal: AbortSignal): Promise<LaunchedContainer> {
+    throwIfAborted(signal);
     const { spec, paths } = entry;
     let endpoints: EndpointStatus[] = [];
     let ports: PortBinding[] = [];
