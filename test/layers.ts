@@ -33,7 +33,7 @@ export const layers: readonly Layer[] = [
       ...['kernel', 'host', 'wire', 'api', 'client', 'store', 'git', 'ci', 'builder', 'registry', 'engine', 'delivery'],
       ...['cluster/apiserver', 'cluster/controllers', 'cluster/scheduler', 'cluster/node', 'cluster/proxy', 'cluster/dns'],
     ],
-    packages: ['@peculiar/x509', 'reflect-metadata', 'prom-client', 'yaml', 'zod'],
+    packages: ['@peculiar/x509', 'reflect-metadata', 'yaml', 'zod'],
   },
   { folder: 'cli', imports: ['kernel', 'api', 'client', 'server'], packages: ['commander', 'yaml'] },
 ];
