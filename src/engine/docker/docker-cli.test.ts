@@ -22,6 +22,14 @@ const skip = (() => {
   }
   return false;
 })();
+const hasCompose = (() => {
+  try {
+    execFileSync('which', ['docker-compose']);
+    return true;
+  } catch {
+    return false;
+  }
+})();
 const signal = AbortSignal.timeout(600_000);
 
 suite('the docker command line', { skip, concurrency: false }, () => {
@@ -254,6 +262,37 @@ suite('the docker command line', { skip, concurrency: false }, () => {
     assert.match((await run('build', '--target', 'broken', context)).stderr, /no such stage/);
     assert.match((await run('build', '--squash', context)).stderr, /squash/);
     await ok('rmi', 'built:1');
+  });
+
+  test('docker-compose brings services up and down', { skip: hasCompose ? false : 'docker-compose is not installed' }, async () => {
+    const folder = join(docker.folder, 'project');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'docker-compose.yml'), [
+      'version: "3.8"',
+      'services:',
+      '  db:',
+      '    image: busybox',
+      '    command: ["sh", "-c", "echo data > /srv; exec httpd -f -p 80 -h /"]',
+      '    volumes: ["dbdata:/var/data"]',
+      '  web:',
+      '    image: busybox',
+      '    command: ["sh", "-c", "until wget -qO- http://db/srv; do sleep 0.1; done; exec sleep 1000"]',
+      '    depends_on: [db]',
+      '    environment: {A: b}',
+      '    ports: ["80"]',
+      'volumes: {dbdata: {}}',
+      '',
+    ].join('\n'));
+    const compose = (...args: string[]): Promise<Result> =>
+      finish(spawn('docker-compose', args, { cwd: folder, env: { PATH: process.env['PATH'], DOCKER_HOST: docker.host, DOCKER_CONFIG: join(docker.folder, 'config'), HOME: docker.folder }, stdio: 'pipe' }));
+    const up = await compose('up', '-d');
+    assert.equal(up.code, 0, up.stderr);
+    assert.match((await compose('ps')).stdout, /project_web_1 .* Up .*127\.0\.0\.1:\d+->80\/tcp/);
+    await pollUntil('web to reach db by name', async () => ((await compose('logs', '--no-color', 'web')).stdout.includes('data') ? true : undefined), { timeoutMs: 15_000 }, signal);
+    assert.match((await compose('exec', '-T', 'web', 'env')).stdout, /^A=b$/m);
+    const down = await compose('down', '-v', '-t', '0');
+    assert.equal(down.code, 0, down.stderr);
+    assert.deepEqual([await ok('ps', '-aq'), await ok('volume', 'ls', '-q')], ['', '']);
   });
 
   test('what is not supported is refused and named', async () => {
