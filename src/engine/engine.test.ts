@@ -73,7 +73,7 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
 
   test('a command that does not exist fails the start with 127 and leaves the container created', async () => {
     const { id } = await engine.containers.create(busyboxSpec('', { args: ['/no/such/program'] }), signal);
-    await assert.rejects(engine.containers.start(id, signal), (error) => isError(error, 'invalid') && error.details.exitCode === 127);
+    await assert.rejects(engine.containers.start(id, signal), (error) => isError(error, 'invalid') && error.details.exitCode === 127 && error.message.startsWith('unable to start container process: exec: '));
     const { status } = engine.containers.get(id);
     assert.deepEqual([status.state, status.exitCode, status.endpoints], ['created', 127, []]);
     await engine.containers.remove(id, { force: false, removeVolumes: false }, signal);

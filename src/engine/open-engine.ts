@@ -72,7 +72,7 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
     }),
   );
   const health = stack.use(new HealthMonitor({ exec: (entry, spec, stop) => execInContainer({ host, paths, cgroups, launcher }, entry, spec, stop), events, log }));
-  const lifecycle = new ContainerLifecycle({ index, store, launcher, exits, cgroups, volumes, images, events, health, paths, log });
+  const lifecycle = new ContainerLifecycle({ index, store, launcher, exits, cgroups, networks, volumes, images, events, health, paths, log });
   const trees = new TreeManager({ host, paths, cgroups, networks });
   const records = await store.load();
   for (const record of records) index.add(new ContainerEntry(record, paths.container(record.id)));

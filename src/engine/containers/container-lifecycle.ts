@@ -2,6 +2,7 @@ import { commandName, identifyProcess, isSameProcess } from '../../host/mod.ts';
 import { cancelled, formatError, GantryError, type Logger, pollUntil, randomHex, toGantryError, withTimeout } from '../../kernel/mod.ts';
 import type { Cgroups } from '../cgroups/cgroups.ts';
 import type { EventLog } from '../events/event-log.ts';
+import type { NetworkManager } from '../networks/network-manager.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { ExitFiles } from '../runtime/exits.ts';
 import { readMonitorPid, watchMonitor } from '../runtime/monitor.ts';
@@ -23,6 +24,7 @@ export interface LifecycleParts {
   readonly launcher: Launcher;
   readonly exits: ExitFiles;
   readonly cgroups: Cgroups;
+  readonly networks: NetworkManager;
   readonly volumes: VolumeManager;
   readonly images: RootfsSource;
   readonly events: EventLog;
@@ -52,6 +54,7 @@ export class ContainerLifecycle {
     validateSpec(spec);
     const { index, store, images, volumes, paths } = this.#parts;
     await images.openRootfs(spec.image.id, signal);
+    if (spec.network.mode === 'bridge') for (const { network } of spec.network.endpoints) this.#parts.networks.get(network);
     const id = randomHex(32) as ContainerId;
     const record: ContainerRecord = { id, spec, status: initialStatus() };
     const entry = new ContainerEntry(record, paths.container(id));

@@ -89,10 +89,21 @@ function readPid(text: string, signal: AbortSignal): number {
 
 /** What a user can mend (a program that does not exist, a mount that fails) is `invalid`; `details.exitCode` is what Docker answers. */
 export function runtimeError(message: string): GantryError {
-  const text = message.trim().replace(/^time="[^"]*" level=\w+ msg=/, '').replace(/^(runc|crun) create failed: /, '');
+  const logged = message.trim().replace(/^time="[^"]*" level=\w+ msg=/, '');
+  const text = unquote(logged).replace(/^(runc|crun) create failed: /, '');
   const isMissing = /executable file not found|no such file or directory/.test(text) && /exec|start container process/.test(text);
   const isForbidden = /permission denied/.test(text) && /exec|start container process/.test(text);
   return new GantryError('invalid', text, { details: { exitCode: isMissing ? 127 : isForbidden ? 126 : 128 } });
+}
+
+/** logrus quotes messages that have spaces, as Go does; JSON reads what it writes of them. */
+function unquote(text: string): string {
+  if (!/^".*"$/s.test(text)) return text;
+  try {
+    return String(JSON.parse(text));
+  } catch {
+    return text.slice(1, -1);
+  }
 }
 
 /** Calls back once when the monitor holding the FIFO has ended, or is about to (it closes its descriptors before its last act). At once when there is none. Disposing stops watching. */
