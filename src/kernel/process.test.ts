@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { isError } from './errors.ts';
 import { runCommand } from './process.ts';
@@ -13,6 +14,15 @@ test('runCommand() returns output and exit code', async () => {
 test('runCommand() survives a program that does not read its input', async () => {
   const result = await runCommand('true', [], { stdin: 'x'.repeat(1 << 20) }, never);
   assert.equal(result.code, 0);
+});
+
+test('runCommand() reports the failure of its input and ends the program', async () => {
+  const broken = new Readable({
+    read() {
+      this.destroy(new Error('the source broke'));
+    },
+  });
+  await assert.rejects(runCommand('cat', [], { stdin: broken, okCodes: [0, 137] }, never), /the source broke/);
 });
 
 test('runCommand() names what went wrong by code', async () => {

@@ -45,6 +45,8 @@ export async function runCommand(
   try {
     const output = collect(child, options.maxOutputBytes ?? 64 << 20);
     const fed = feed(child, options.stdin);
+    // A source that fails must not leave the program waiting for more; the failure itself is reported below.
+    fed.catch(() => child.kill('SIGKILL'));
     const code = await exitCode(command, child);
     await fed;
     if (signal.aborted) throw cancelled(signal);
