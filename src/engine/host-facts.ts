@@ -24,7 +24,7 @@ const seccompFile = '/usr/share/containers/seccomp.json';
 export async function readHostFacts(wantedRuntime: 'runc' | 'crun' | undefined, log: Logger, signal: AbortSignal): Promise<HostFacts> {
   const layout = readCgroupLayout();
   const capabilities = grantableCapabilities();
-  const programs = await detectRuntime(layout.version, wantedRuntime, signal);
+  const programs = await detectRuntime({ cgroupVersion: layout.version, canRaiseLimits: capabilities.has('CAP_SYS_RESOURCE') }, wantedRuntime, signal);
   const seccomp = await readSeccomp();
   const ownOomScoreAdj = Number(await readFile('/proc/self/oom_score_adj', 'utf8'));
   log.debug('container host', { runtime: programs.name, version: programs.version, cgroupVersion: layout.version });

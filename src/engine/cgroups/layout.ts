@@ -56,7 +56,8 @@ function version2(mountRoot: string): CgroupLayout {
     version: 2,
     mountRoot,
     trees: [mountRoot],
-    treeOf: (controller) => (controller === 'freezer' || controllers.includes(names[controller]) ? mountRoot : undefined),
+    // Every version 2 cgroup has cgroup.freeze and the times of cpu.stat, whatever its controllers.
+    treeOf: (controller) => (controller === 'freezer' || controller === 'cpuacct' || controllers.includes(names[controller]) ? mountRoot : undefined),
     // The root has no memory.swap.max; every version 2 kernel with the memory controller and swap has it below.
     support: { swap: controllers.includes('memory') && existsSync('/proc/swaps'), blkioWeight: controllers.includes('io'), pids: controllers.includes('pids') },
   };

@@ -35,7 +35,7 @@ function readVersion1(cgroups: Cgroups, path: string): Readings {
 }
 
 function readVersion2(cgroups: Cgroups, path: string): Readings {
-  const cpuStat = parseFlat(cgroups.read(path, 'cpu', 'cpu.stat'));
+  const cpuStat = parseFlat(cgroups.read(path, 'cpuacct', 'cpu.stat'));
   const memoryStat = parseFlat(cgroups.read(path, 'memory', 'memory.stat'));
   const io = cgroups.read(path, 'io', 'io.stat');
   const micros = (name: string): bigint => (cpuStat.get(name) ?? 0n) * 1000n;

@@ -89,20 +89,24 @@ function readPid(text: string, signal: AbortSignal): number {
 
 /** What a user can mend (a program that does not exist, a mount that fails) is `invalid`; `details.exitCode` is what Docker answers. */
 export function runtimeError(message: string): GantryError {
-  const logged = message.trim().replace(/^time="[^"]*" level=\w+ msg=/, '');
-  const text = unquote(logged).replace(/^(runc|crun) create failed: /, '');
-  const isMissing = /executable file not found|no such file or directory/.test(text) && /exec|start container process/.test(text);
-  const isForbidden = /permission denied/.test(text) && /exec|start container process/.test(text);
+  const text = lastError(message).replace(/^(runc|crun) create failed: /, '');
+  const isMissing = /executable file .*not found|exec: .*no such file or directory/i.test(text);
+  const isForbidden = /exec: .*permission denied|open executable: permission denied/i.test(text);
   return new GantryError('invalid', text, { details: { exitCode: isMissing ? 127 : isForbidden ? 126 : 128 } });
 }
 
-/** logrus quotes messages that have spaces, as Go does; JSON reads what it writes of them. */
-function unquote(text: string): string {
-  if (!/^".*"$/s.test(text)) return text;
+/** The message of the last line that is an error in logrus' form (`time="…" level=error msg="…"`), else the whole text. */
+function lastError(text: string): string {
+  const lines = text.split('\n').flatMap((line) => {
+    const match = /\blevel=(?:error|fatal) msg=("(?:[^"\\]|\\.)*"|\S+)/.exec(line);
+    return match?.[1] === undefined ? [] : [match[1]];
+  });
+  const last = lines.at(-1);
+  if (last === undefined) return text.trim();
   try {
-    return String(JSON.parse(text));
+    return String(JSON.parse(last));
   } catch {
-    return text.slice(1, -1);
+    return last.replace(/^"|"$/g, '');
   }
 }
 
