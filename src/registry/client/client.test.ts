@@ -142,7 +142,7 @@ test('RegistryHttpClient reports what goes wrong as errors of this program', asy
 test('endpointsOf() chooses scheme, host and mirrors', () => {
   const cases: [host: string, config: RegistryHostsConfig, purpose: 'pull' | 'push', origins: string[]][] = [
     ['docker.io', {}, 'pull', ['https://registry-1.docker.io']],
-    ['ghcr.io', {}, 'pull', ['https://ghcr.io']],
+    ['registry.example', {}, 'pull', ['https://registry.example']],
     ['127.0.0.1:5000', {}, 'push', ['http://127.0.0.1:5000']],
     ['localhost:5000', {}, 'push', ['http://localhost:5000']],
     ['127.0.0.1:5000', { tls: ['127.0.0.1:5000'] }, 'push', ['https://127.0.0.1:5000']],
