@@ -123,9 +123,12 @@ export class NodeListener implements AsyncDisposable {
       if ((route !== 'exec' && route !== 'attach') || namespace === undefined || pod === undefined || container === undefined) {
         throw new GantryError('not-found', `${url.pathname} is not served by this node`);
       }
-      const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((text) => text.trim());
-      if (!offered.some((protocol) => execProtocols.includes(protocol))) throw new GantryError('invalid', `the WebSocket protocol must be one of ${execProtocols.join(', ')}`);
+      // First what is wrong with the container: kubectl asks again in an older protocol when it is refused, and shows that answer.
       const { id } = this.#targets.running(namespace, pod, container);
+      const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((text) => text.trim());
+      if (!offered.some((protocol) => execProtocols.includes(protocol))) {
+        throw new GantryError('invalid', `exec and attach are served over WebSocket (${execProtocols.join(', ')}), as kubectl speaks it from 1.30 on`);
+      }
       const wants = parseWants(url.searchParams);
       const command = url.searchParams.getAll('command');
       if (route === 'exec' && command.length === 0) throw new GantryError('invalid', 'exec needs a command');
