@@ -185,7 +185,7 @@ export interface Tree extends AsyncDisposable {
   /** The overlay's upper folder: what was changed. Complete after `unmount`. */
   readonly writableFolder: string;
   /** Ends the merged view; `writableFolder` stays, and may be taken away. */
-  unmount(): void;
+  unmount(): Promise<void>;
 }
 
 export interface TreeProcess {

@@ -26,7 +26,7 @@ test('an engine killed at random points leaves no wrong state and no debris', { 
     await opened.engine[Symbol.asyncDispose]();
     for (let round = 0; round < rounds; round += 1) await runAndKill(opened, images.folder, 50 + Math.random() * 600);
     const engine = await opened.reopen();
-    await pollUntil('everything to come to rest', () => isAtRest(engine) || undefined, { timeoutMs: 30_000 }, signal);
+    await pollUntil('everything to come to rest', () => isAtRest(opened, engine) || undefined, { timeoutMs: 30_000 }, signal);
     checkStates(opened, engine);
     // It works as before.
     assert.equal((await runToEnd(engine, busyboxSpec('echo fine'), signal)).stdout, 'fine\n');
@@ -49,8 +49,13 @@ async function runAndKill({ options }: TestEngine, imageFolder: string, afterMs:
   await exited;
 }
 
-function isAtRest({ containers }: Engine): boolean {
-  return containers.list().every(({ status, spec }) => status.state === 'exited' || status.state === 'created' || (status.state === 'running' && spec.owner.kind === 'pod'));
+/** Nothing is being restarted or cleaned up after. */
+function isAtRest({ options }: TestEngine, { containers }: Engine): boolean {
+  const paths = new EnginePaths(options.rootFolder, options.runFolder);
+  return containers.list().every(({ id, status, spec }) => {
+    if (status.state === 'running') return spec.owner.kind === 'pod';
+    return (status.state === 'exited' || status.state === 'created') && !existsSync(paths.container(id).run);
+  });
 }
 
 /** Whoever is said to run runs, and in its own monitor's hands; whoever is said to have ended has a code. */

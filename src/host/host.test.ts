@@ -100,7 +100,7 @@ test('mountOverlay() merges layers, and shortens lists that do not fit a page', 
     lowerFolders.forEach((layer, index) => writeFileSync(join(layer, 'which'), String(index)));
     writeFileSync(join(lowerFolders[59] ?? '', 'bottom'), '');
     const target = make('merged');
-    mountOverlay({ lowerFolders, upperFolder: make('upper'), workFolder: make('work'), target, linkFolder: make('l') });
+    mountOverlay({ lowerFolders, upperFolder: make('upper'), workFolder: make('work'), target, isVolatile: false, linkFolder: make('l') });
     assert.equal(readFileSync(join(target, 'which'), 'utf8'), '0');
     rmSync(join(target, 'bottom'));
     assert.equal(statSync(join(folder, 'upper/bottom')).isCharacterDevice(), true);

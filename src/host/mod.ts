@@ -11,5 +11,6 @@ export * from './overlay.ts';
 export * from './packet-socket.ts';
 export * from './processes.ts';
 export * from './pty.ts';
+export * from './spawn.ts';
 export * from './sysctl.ts';
 export * from './syscalls.ts';

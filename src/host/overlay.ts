@@ -10,6 +10,8 @@ export interface OverlayMount {
   readonly upperFolder: string;
   readonly workFolder: string;
   readonly target: string;
+  /** What is written need not survive a power loss: nothing is written to disk at the unmount. After such a loss the upper folder is void. */
+  readonly isVolatile: boolean;
   /** Where short symlinks to layers may be made: mount options must fit a page, so long lists of long paths need them. */
   readonly linkFolder: string;
 }
@@ -29,7 +31,7 @@ export function mountOverlay(overlay: OverlayMount): void {
 export function overlayOptions(overlay: OverlayMount, lowerFolders: readonly string[]): string {
   const escapeComma = (path: string): string => path.replaceAll('\\', '\\\\').replaceAll(',', '\\,');
   const lower = lowerFolders.map((folder) => escapeComma(folder).replaceAll(':', '\\:')).join(':');
-  return `lowerdir=${lower},upperdir=${escapeComma(overlay.upperFolder)},workdir=${escapeComma(overlay.workFolder)},index=off,metacopy=off`;
+  return `lowerdir=${lower},upperdir=${escapeComma(overlay.upperFolder)},workdir=${escapeComma(overlay.workFolder)},index=off,metacopy=off${overlay.isVolatile ? ',volatile' : ''}`;
 }
 
 function shortLink(linkFolder: string, folder: string): string {

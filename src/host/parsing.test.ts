@@ -38,8 +38,9 @@ test('decodeMessages() stops at a length that lies', () => {
 });
 
 test('overlayOptions() escapes colons of layers and commas of all paths', () => {
-  const overlay = { lowerFolders: [], upperFolder: '/u,1', workFolder: '/w', target: '/t', linkFolder: '/l' };
+  const overlay = { lowerFolders: [], upperFolder: '/u,1', workFolder: '/w', target: '/t', isVolatile: false, linkFolder: '/l' };
   assert.equal(overlayOptions(overlay, ['/top:1', '/base,2']), 'lowerdir=/top\\:1:/base\\,2,upperdir=/u\\,1,workdir=/w,index=off,metacopy=off');
+  assert.match(overlayOptions({ ...overlay, isVolatile: true }, ['/a']), /,volatile$/);
 });
 
 test('sysctlPath() maps names as sysctl(8) does and refuses to leave the folder', () => {

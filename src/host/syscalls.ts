@@ -81,6 +81,21 @@ export function unmount(target: string, options: { lazy: boolean }): boolean {
   throw systemError('unmount', target, errno);
 }
 
+/**
+ * As `unmount` with `lazy`, on another thread: the last user of an overlay writes all of its upper folder to disk, which may take seconds.
+ */
+export function unmountElsewhere(target: string): Promise<boolean> {
+  const [detach, noFollow] = [2, 8];
+  return new Promise((resolve, reject) => {
+    c.umount2.async(target, detach | noFollow, (error: Error | null, result: number) => {
+      // The error number belongs to the other thread. What can fail here and matters is asked again on this one.
+      if (error !== null) reject(error);
+      else if (result === 0) resolve(true);
+      else resolve(unmount(target, { lazy: true }));
+    });
+  });
+}
+
 /** Flags of unshare(2) and setns(2) for namespaces that a single thread of a process may change. */
 export const namespaceFlags = { cgroup: 0x02000000, uts: 0x04000000, ipc: 0x08000000, net: 0x40000000 } as const;
 

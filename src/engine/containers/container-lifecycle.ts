@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { commandName, identifyProcess, isSameProcess } from '../../host/mod.ts';
 import { cancelled, formatError, GantryError, type Logger, pollUntil, randomHex, toGantryError, withTimeout } from '../../kernel/mod.ts';
 import type { Cgroups } from '../cgroups/cgroups.ts';
@@ -325,7 +326,8 @@ export class ContainerLifecycle {
     if (entry.isRunning) throw new GantryError('conflict', `container ${entry.id} was started again`);
     this.#cancelRestart(entry);
     entry.change({ status: { state: 'removing' } });
-    await launcher.cleanUp(entry, entry.status.endpoints, entry.status.ports);
+    // After a run it has been cleaned up; anything left (of a removal that failed half-way) has its run folder still.
+    if (existsSync(entry.paths.run)) await launcher.cleanUp(entry, entry.status.endpoints, entry.status.ports);
     await store.remove(entry.id);
     entry.isRemoved = true;
     index.remove(entry);

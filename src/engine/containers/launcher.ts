@@ -97,8 +97,8 @@ export class Launcher {
   /** Mounts the root file system; a no-op when it is mounted. */
   async mountRootfs(entry: ContainerEntry, signal: AbortSignal): Promise<void> {
     const { layerFolders } = await this.#parts.images.openRootfs(entry.spec.image.id, signal);
-    unmountRootfs(entry.paths);
-    mountRootfs(this.#parts.paths, entry.paths, layerFolders);
+    await unmountRootfs(entry.paths);
+    mountRootfs(this.#parts.paths, entry.paths, layerFolders, entry.spec.autoRemove);
   }
 
   cgroupPath(entry: ContainerEntry): string {
@@ -131,10 +131,11 @@ export class Launcher {
     await attempt('network', () => networks.removeNamespace(entry.id.slice(0, 16)));
     networks.release(endpoints);
     await attempt('rootfs', () => unmountRootfs(entry.paths));
-    await attempt('run folder', () => removeRunFolder(entry.paths));
     await attempt('runtime state', () => rmSync(join(paths.runtimeState, entry.id), { recursive: true, force: true }));
     await attempt('exit file', () => rm(join(paths.exits, entry.id), { force: true }));
-    await attempt('cgroup', () => pollUntil('the cgroup to empty', () => cgroups.remove(cgroupPath) || undefined, { timeoutMs: 5000, intervalMs: 5 }, AbortSignal.timeout(10_000)));
+    await attempt('cgroup', () => pollUntil('the cgroup to empty', () => cgroups.remove(cgroupPath) || undefined, { timeoutMs: 5000, intervalMs: 1 }, AbortSignal.timeout(10_000)));
+    // The last: as long as it is there, something of a run may be left (recovery-plan.ts).
+    await attempt('run folder', () => removeRunFolder(entry.paths));
   }
 
   #connect(entry: ContainerEntry, sandbox: SandboxParts | undefined): { source: BundleFacts['namespaces']['network']; endpoints: EndpointStatus[] } {

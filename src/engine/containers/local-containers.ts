@@ -158,7 +158,7 @@ export class LocalContainers implements Containers {
       try {
         return await work(entry.paths.rootfs);
       } finally {
-        unmountRootfs(entry.paths);
+        await unmountRootfs(entry.paths);
       }
     });
   }

@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { mountOverlay, unmount } from '../../host/mod.ts';
+import { mountOverlay, unmount, unmountElsewhere } from '../../host/mod.ts';
 import { randomHex } from '../../kernel/mod.ts';
 import type { ContainerPaths, EnginePaths } from '../paths.ts';
 
@@ -24,9 +24,11 @@ export function makeInitLayer(engine: EnginePaths): void {
 }
 
 /** Mounts the layers (lowest first) under the writable folder. The folders are made when missing. */
-export function mountRootfs(engine: EnginePaths, paths: ContainerPaths, layerFolders: readonly string[]): void {
+export function mountRootfs(engine: EnginePaths, paths: ContainerPaths, layerFolders: readonly string[], isVolatile: boolean): void {
   for (const folder of [paths.work, paths.rootfs, engine.layerLinks]) mkdirSync(folder, { recursive: true, mode: 0o755 });
   makeWritableFolder(paths);
+  // The kernel's mark of an earlier volatile mount. There was no power loss since: such containers do not survive one.
+  if (isVolatile) rmSync(join(paths.work, 'work/incompat'), { recursive: true, force: true });
   const layers = layerFolders.toReversed();
   mountOverlay({
     // An image may have a link where the init layer has a folder; the link is what its maker wanted.
@@ -34,6 +36,7 @@ export function mountRootfs(engine: EnginePaths, paths: ContainerPaths, layerFol
     upperFolder: paths.upper,
     workFolder: paths.work,
     target: paths.rootfs,
+    isVolatile,
     linkFolder: engine.layerLinks,
   });
 }
@@ -53,8 +56,8 @@ function hasLinkForFolder(layer: string): boolean {
 }
 
 /** Unmounts it, lazily: a process of the host may still look at it. A no-op when it is not mounted. */
-export function unmountRootfs(paths: ContainerPaths): void {
-  while (unmount(paths.rootfs, { lazy: true }));
+export async function unmountRootfs(paths: ContainerPaths): Promise<void> {
+  while (await unmountElsewhere(paths.rootfs));
 }
 
 /** Removes everything of a run from the run folder. */

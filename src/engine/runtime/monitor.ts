@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, rmSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { commandLine, identifyProcess, makeNode } from '../../host/mod.ts';
-import { baseEnv, cancelled, errnoOf, GantryError } from '../../kernel/mod.ts';
+import { commandLine, identifyProcess, makeNode, openPipe, reapChild, spawnDetached } from '../../host/mod.ts';
+import { baseEnv, cancelled, errnoOf, GantryError, pollUntil } from '../../kernel/mod.ts';
 import type { ContainerPaths, EnginePaths } from '../paths.ts';
 import type { RuntimePrograms } from './detect.ts';
 
@@ -29,26 +28,33 @@ export async function createMonitoredContainer(programs: RuntimePrograms, engine
   makeNode(paths.aliveFifo, 0o010600, 0, 0);
   // Opened for both so that opening does not wait for a reader; the monitor inherits it and is the only one left to hold it.
   const alive = openSync(paths.aliveFifo, constants.O_RDWR);
+  const { readFd, writeFd } = openPipe();
+  let pid: number;
   try {
-    const child = spawn(programs.monitorPath, monitorArguments(programs, engine, request), {
-      cwd: paths.run,
+    pid = spawnDetached({
+      program: programs.monitorPath,
+      args: monitorArguments(programs, engine, request),
       env: { ...baseEnv(), _OCI_SYNCPIPE: '3' },
-      stdio: ['ignore', 'ignore', 'ignore', 'pipe', alive],
-      detached: true,
+      folder: paths.run,
+      descriptors: [writeFd, alive],
     });
-    const failed = new Promise<never>((_, reject) => {
-      child.once('error', (error) => reject(new GantryError('unavailable', 'cannot start conmon', { cause: error })));
-    });
-    const onAbort = (): void => void child.kill('SIGKILL');
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      return readPid(await Promise.race([readAll(child.stdio[3] as Socket), failed]), signal);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+  } catch (error) {
+    closeSync(readFd);
+    throw new GantryError('unavailable', 'cannot start conmon', { cause: error });
   } finally {
+    closeSync(writeFd);
     closeSync(alive);
   }
+  try {
+    return readPid(await readLine(readFd, signal), signal);
+  } finally {
+    await reapStarter(pid);
+  }
+}
+
+/** conmon forks and its first process ends at once; the second belongs to whoever adopts orphans. */
+async function reapStarter(pid: number): Promise<void> {
+  await pollUntil('conmon to have forked', () => reapChild(pid) || undefined, { timeoutMs: 10_000, intervalMs: 1 }, AbortSignal.timeout(20_000));
 }
 
 function monitorArguments(programs: RuntimePrograms, engine: EnginePaths, { id, paths, logFile, tty, stdin, keepStdinOpen }: MonitorRequest): string[] {
@@ -64,17 +70,25 @@ function monitorArguments(programs: RuntimePrograms, engine: EnginePaths, { id, 
   ];
 }
 
-/** The text up to the first line end, or to the end of the stream. */
-function readAll(stream: Socket): Promise<string> {
+/** The text up to the first line end, or to the end of the stream. Empty when the signal aborts. */
+function readLine(fd: number, signal: AbortSignal): Promise<string> {
+  const stream = new Socket({ fd, readable: true, writable: false });
+  stream.setEncoding('utf8');
   return new Promise((resolve, reject) => {
     let text = '';
-    stream.setEncoding('utf8');
+    const finish = (): void => {
+      signal.removeEventListener('abort', finish);
+      stream.destroy();
+      resolve(text);
+    };
     stream.on('data', (chunk: string) => {
       text += chunk;
-      if (text.includes('\n')) resolve(text);
+      if (text.includes('\n')) finish();
     });
-    stream.on('end', () => resolve(text));
+    stream.on('end', finish);
     stream.on('error', reject);
+    if (signal.aborted) finish();
+    else signal.addEventListener('abort', finish, { once: true });
   });
 }
 

@@ -51,7 +51,7 @@ export class TreeManager implements Trees {
     throwIfAborted(signal);
     const id = randomHex(16);
     const paths = this.#parts.paths.tree(id);
-    mountRootfs(this.#parts.paths, paths, layerFolders);
+    mountRootfs(this.#parts.paths, paths, layerFolders, false);
     this.#open.set(id, paths);
     return { id, rootPath: paths.rootfs, writableFolder: paths.upper, unmount: () => unmountRootfs(paths), [Symbol.asyncDispose]: () => this.#close(id, paths) };
   }
@@ -63,7 +63,7 @@ export class TreeManager implements Trees {
 
   async #close(id: string, paths: ContainerPaths): Promise<void> {
     this.#open.delete(id);
-    unmountRootfs(paths);
+    await unmountRootfs(paths);
     rmSync(paths.run, { recursive: true, force: true });
     await rm(paths.folder, { recursive: true, force: true });
   }

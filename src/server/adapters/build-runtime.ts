@@ -75,7 +75,7 @@ class LayeredTree implements BuildTree {
 
   async commit({ latestModification }: { latestModification?: number }, signal: AbortSignal): Promise<{ diffId: Digest; sizeBytes: number } | undefined> {
     const { writableFolder } = this.#tree;
-    this.#tree.unmount();
+    await this.#tree.unmount();
     removeUnchangedFolders(writableFolder, '', this.#layerFolders);
     if (latestModification !== undefined) limitTimes(writableFolder, latestModification);
     return this.#images.commitLayer(writableFolder, signal);
