@@ -331,7 +331,8 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
     const address = engine.containers.get(server.id).status.endpoints[0]?.ipv4Address ?? '';
     const ask = (name: string) => `nslookup ${name} | grep -A1 "^Name" | grep -o "Address.*: [0-9.]*$" | grep -o "[0-9.]*$"; `;
     const script = `${ask('db')}${ask(server.spec.name)}${ask(server.id.slice(0, 12))}${ask('db.blue')}`;
-    assert.equal((await runToEnd(engine, busyboxSpec(script, on([])), signal)).stdout, `${address}\n`.repeat(4));
+    const found = await runToEnd(engine, busyboxSpec(`${script}nslookup db >&2; cat /etc/resolv.conf >&2`, on([])), signal);
+    assert.equal(found.stdout, `${address}\n`.repeat(4), found.stderr);
     assert.equal((await runToEnd(engine, busyboxSpec(script), signal)).stdout, '');
     const { id } = await engine.containers.create(busyboxSpec('sleep 60'), signal);
     await engine.containers.start(id, signal);

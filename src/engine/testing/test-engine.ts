@@ -69,7 +69,7 @@ function freeSubnets(): Subnets {
     const base = `198.${18 + (block >> 7)}`;
     const third = (block & 127) * 2;
     const subnets = { defaultCidr: `${base}.${third}.0/25`, podCidr: `${base}.${third}.128/25`, userCidr: `${base}.${third + 1}.0/24` };
-    if (addressesLike(`${base}.${third}.`).length === 0) return subnets;
+    if ([third, third + 1].every((number) => addressesLike(`${base}.${number}.`).length === 0)) return subnets;
   }
 }
 
