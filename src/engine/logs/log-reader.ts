@@ -91,7 +91,6 @@ interface FileReading {
 /** Reads one file to its end, and on while it grows. Returns the file to go on with; undefined: that was all. */
 async function* readFileRecords(reading: FileReading, signal: AbortSignal): AsyncGenerator<LogRecord[], FileHandle | undefined> {
   const { handle, folder, parser, changes, writer } = reading;
-  const { ino } = await handle.stat();
   const buffer = Buffer.allocUnsafe(chunkBytes);
   let offset = reading.offset;
   let newer: FileHandle | undefined;
@@ -108,7 +107,7 @@ async function* readFileRecords(reading: FileReading, signal: AbortSignal): Asyn
     }
     if (newer !== undefined) return newer;
     // Once a newer file exists the writer is done with this one, and one more read gets all of it.
-    newer = await openNewer(folder, ino);
+    newer = await openNewer(folder, handle);
     if (newer !== undefined) continue;
     if (!mayGrow) return undefined;
     await changes.wait();
@@ -117,11 +116,16 @@ async function* readFileRecords(reading: FileReading, signal: AbortSignal): Asyn
   return undefined;
 }
 
-/** The file that follows the one with this inode, open; undefined when that is the newest. Rotation may happen meanwhile: then it looks again. */
-async function openNewer(folder: string, inode: number): Promise<FileHandle | undefined> {
+/** The file that follows the one that is read, open; undefined when that is the newest. Rotation may happen meanwhile: then it looks again. */
+async function openNewer(folder: string, current: FileHandle): Promise<FileHandle | undefined> {
   for (;;) {
+    const { ino, nlink } = await current.stat();
     const files = await readInodes(folder);
-    const position = files.findIndex((file) => file.inode === inode);
+    // The container was removed, and its folder moved away.
+    if (files.length === 0) return undefined;
+    const position = files.findIndex(({ inode }) => inode === ino);
+    // A folder that is listed while files are renamed may show a file twice or not at all.
+    if ((position < 0 && nlink > 0) || !isSameList(files, await readInodes(folder))) continue;
     // A file that rotation has removed is followed by the oldest that is left.
     const next = files[position + 1];
     if (next === undefined) return undefined;
@@ -132,9 +136,15 @@ async function openNewer(folder: string, inode: number): Promise<FileHandle | un
   }
 }
 
+interface LogFile { readonly path: string; readonly inode: number }
+
+function isSameList(a: readonly LogFile[], b: readonly LogFile[]): boolean {
+  return a.length === b.length && a.every(({ path, inode }, index) => path === b[index]?.path && inode === b[index]?.inode);
+}
+
 /** Log files with their inodes, the oldest first. */
-async function readInodes(folder: string): Promise<{ path: string; inode: number }[]> {
-  const found: { path: string; inode: number }[] = [];
+async function readInodes(folder: string): Promise<LogFile[]> {
+  const found: LogFile[] = [];
   // The newest first, which is the way rotation moves them: a file that moves while we look is seen twice and never missed.
   for (const path of (await listLogFiles(folder)).toReversed()) {
     const inode = await stat(path).then(({ ino }) => ino, () => undefined);
