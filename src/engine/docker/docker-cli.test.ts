@@ -90,7 +90,8 @@ suite('the docker command line', { skip, concurrency: false }, () => {
     const child = spawn('script', ['-qec', inner, '/dev/null'], { env: { PATH: process.env['PATH'], DOCKER_HOST: docker.host, DOCKER_CONFIG: join(docker.folder, 'config'), TERM: 'xterm' }, stdio: 'pipe' });
     const { code, stdout } = await finish(child);
     assert.equal(code, 0, stdout);
-    assert.match(stdout, /\/dev\/pts\/0\r\nb\r\n/);
+    // script(1) passes on the end of its own input as a character, which the terminal echoes.
+    assert.match(stdout.replace('^@', ''), /\/dev\/pts\/0\r\nb\r\n/);
   });
 
   test('ps, inspect, logs, top, stats and stop tell of a container and end it', async () => {
