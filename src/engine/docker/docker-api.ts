@@ -122,7 +122,9 @@ class DockerApiServer implements DockerApi {
     }
     if (isError(error, 'cancelled') && upgraded?.socket.destroyed === true) return;
     const { status, body } = errorAnswer(error);
-    response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...(request.complete && upgraded === undefined ? {} : { connection: 'close' }) });
+    response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...(upgraded === undefined ? {} : { connection: 'close' }) });
+    // A client reads the answer only after it has sent its body: closing now would give it a broken pipe instead.
+    request.resume();
     response.end(request.method === 'HEAD' ? undefined : body, () => upgraded?.socket.end());
   }
 }

@@ -239,7 +239,7 @@ suite('the docker command line', { skip, concurrency: false }, () => {
     assert.equal(await inspect(name, '.Id'), id);
     assert.match((await run('pull', `${registry.host}/none:1`)).stderr, /MANIFEST_UNKNOWN/);
     assert.equal((await run('run', '--rm', `${registry.host}/none:1`)).code, 125);
-    assert.match(await ok('images', '--digests', '--format', '{{.Repository}}:{{.Tag}} {{.Digest}}', '--filter', `reference=${registry.host}/team/*`), /^127\.0\.0\.1:\d+\/team\/app:v1 sha256:/);
+    assert.match(await ok('images', '--digests', '--format', '{{.Repository}}:{{.Tag}} {{.Digest}}', '--filter', `reference=${registry.host}/team/*`), /^127\.0\.0\.1:\d+\/team\/app:v1 sha256:/m);
     const archive = join(docker.folder, 'saved.tar');
     await ok('save', '-o', archive, name);
     await ok('rmi', name);

@@ -33,8 +33,10 @@ export class ContainerNames implements NameSource {
     return asker.spec.dns.servers.length > 0 ? asker.spec.dns.servers : readHostDns().servers;
   }
 
+  /** Endpoints on networks that are gone do not count: a container that is being removed may still hold one with the address of another. */
   #ownerOf(address: string): ContainerRecord | undefined {
-    return this.#containers().find(({ status }) => status.endpoints.some(({ ipv4Address }) => ipv4Address === address));
+    const existing = new Set(this.#networks().map(({ id }) => id));
+    return this.#containers().find(({ status }) => status.endpoints.some(({ ipv4Address, networkId }) => ipv4Address === address && existing.has(networkId)));
   }
 
   #neighbours(askerIp: string): { address: string; names: string[]; container: string; network: string }[] {
