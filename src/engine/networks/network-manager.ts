@@ -42,6 +42,7 @@ export class NetworkManager implements AsyncDisposable {
   readonly #publications = new Set<Publication>();
   /** By network id. A network whose address 53 is taken by another program has none. */
   readonly #nameServers = new Map<string, NameServer>();
+  #lastChange: Promise<unknown> = Promise.resolve();
   #names: NameSource | undefined;
 
   private constructor(options: NetworkOptions, paths: EnginePaths, nftables: Nftables, events: EventLog, log: Logger) {
@@ -108,7 +109,18 @@ export class NetworkManager implements AsyncDisposable {
     return this.get('pods');
   }
 
-  async create(spec: NetworkSpec): Promise<NetworkRecord> {
+  /** Networks are made and removed one at a time: a subnet is free only when the bridge and the name server of the one before are gone. */
+  create(spec: NetworkSpec): Promise<NetworkRecord> {
+    return this.#inTurn(() => this.#create(spec));
+  }
+
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#lastChange.then(change);
+    this.#lastChange = done.catch(() => undefined);
+    return done;
+  }
+
+  async #create(spec: NetworkSpec): Promise<NetworkRecord> {
     if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(spec.name)) throw new GantryError('invalid', `invalid network name ${JSON.stringify(spec.name)}`);
     if (this.list().some((other) => other.spec.name === spec.name)) throw new GantryError('already-exists', `network with name ${spec.name} already exists`);
     const used = this.list().map(({ subnet }) => parseCidr(subnet));
@@ -129,7 +141,11 @@ export class NetworkManager implements AsyncDisposable {
   }
 
   /** The caller has checked that nothing uses it. */
-  async remove(idOrName: string): Promise<void> {
+  remove(idOrName: string): Promise<void> {
+    return this.#inTurn(() => this.#remove(idOrName));
+  }
+
+  async #remove(idOrName: string): Promise<void> {
     const record = this.get(idOrName);
     if (record.kind !== 'user') throw new GantryError('forbidden', `${record.spec.name} is a pre-defined network and cannot be removed`);
     this.#networks.delete(record.id);
