@@ -9,6 +9,7 @@ import { AddressPool } from './address-pool.ts';
 import { setUpNamespace, wireEndpoint } from './endpoints.ts';
 import { firewallTable, planFirewall, planPublish, planUnpublish, type Publication } from './firewall.ts';
 import { HostPorts } from './host-ports.ts';
+import { Mutex } from '../images/mutex.ts';
 import { NameServer, type NameSource } from './name-server.ts';
 import { contains, formatCidr, formatIpv4, type Ipv4Range, macOf, nextRange, parseCidr, parseIpv4 } from './ipv4.ts';
 
@@ -42,7 +43,7 @@ export class NetworkManager implements AsyncDisposable {
   readonly #publications = new Set<Publication>();
   /** By network id. A network whose address 53 is taken by another program has none. */
   readonly #nameServers = new Map<string, NameServer>();
-  #lastChange: Promise<unknown> = Promise.resolve();
+  readonly #changes = new Mutex();
   #names: NameSource | undefined;
 
   private constructor(options: NetworkOptions, paths: EnginePaths, nftables: Nftables, events: EventLog, log: Logger) {
@@ -111,13 +112,7 @@ export class NetworkManager implements AsyncDisposable {
 
   /** Networks are made and removed one at a time: a subnet is free only when the bridge and the name server of the one before are gone. */
   create(spec: NetworkSpec): Promise<NetworkRecord> {
-    return this.#inTurn(() => this.#create(spec));
-  }
-
-  #inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const done = this.#lastChange.then(change);
-    this.#lastChange = done.catch(() => undefined);
-    return done;
+    return this.#changes.run(() => this.#create(spec));
   }
 
   async #create(spec: NetworkSpec): Promise<NetworkRecord> {
@@ -142,7 +137,7 @@ export class NetworkManager implements AsyncDisposable {
 
   /** The caller has checked that nothing uses it. */
   remove(idOrName: string): Promise<void> {
-    return this.#inTurn(() => this.#remove(idOrName));
+    return this.#changes.run(() => this.#remove(idOrName));
   }
 
   async #remove(idOrName: string): Promise<void> {
