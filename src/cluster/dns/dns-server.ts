@@ -1,8 +1,8 @@
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket as UdpSocket } from 'node:dgram';
+import type { Socket } from 'node:net';
 import { type Answer, decode, encode, type Packet } from 'dns-packet';
 import type { Informers } from '../../client/mod.ts';
-import { aborted, type Logger, type Service } from '../../kernel/mod.ts';
+import { aborted, type Logger, openPortPair, type Service } from '../../kernel/mod.ts';
 import { namesFromInformers } from './cluster-names.ts';
 import { clusterTtlSeconds } from './config.ts';
 import { Forwarder, type Upstream, withLength } from './forwarder.ts';
@@ -53,7 +53,9 @@ export class DnsServer implements Service {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { udp, tcp } = await this.#listen();
+    const { udp, tcp, port } = await openPortPair(this.#options.address, this.#options.port);
+    this.#port = port;
+    for (const socket of [udp, tcp]) socket.on('error', (error) => this.#log.warn('dns socket', { err: error }));
     const connections = new Set<Socket>();
     udp.on('message', (query, from) => void this.#answerUdp(udp, query, from));
     tcp.on('connection', (socket) => {
@@ -66,18 +68,6 @@ export class DnsServer implements Service {
     udp.close();
     tcp.close();
     for (const socket of connections) socket.destroy();
-  }
-
-  async #listen(): Promise<{ udp: UdpSocket; tcp: Server }> {
-    const { address, port } = this.#options;
-    const tcp = createServer();
-    await new Promise<void>((resolve, reject) => tcp.once('error', reject).listen(port, address, resolve));
-    const bound = tcp.address();
-    this.#port = typeof bound === 'object' && bound !== null ? bound.port : port;
-    const udp = createSocket({ type: address.includes(':') ? 'udp6' : 'udp4', reuseAddr: false });
-    await new Promise<void>((resolve, reject) => udp.once('error', reject).bind(this.#port, address, resolve));
-    udp.on('error', (error) => this.#log.warn('dns socket', { err: error }));
-    return { udp, tcp };
   }
 
   async #answerUdp(udp: UdpSocket, query: Buffer, from: { address: string; port: number }): Promise<void> {

@@ -1,6 +1,6 @@
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import { errnoOf, type Logger } from '../../kernel/mod.ts';
+import { createSocket } from 'node:dgram';
+import { connect, type Socket } from 'node:net';
+import { type Logger, openPortPair, type PortPair } from '../../kernel/mod.ts';
 import { addressOfReverseName, dnsCodes, dnsTypes, encodeAnswer, parseQuestion } from './dns-message.ts';
 
 /** What names mean to the one who asks. */
@@ -19,51 +19,37 @@ const maxTcpBytes = 65_537;
 /** Answers DNS on a bridge's own address: names of containers from the source, everything else from the host's resolvers. */
 export class NameServer implements AsyncDisposable {
   readonly #source: NameSource;
-  readonly #log: Logger;
-  readonly #udp: UdpSocket;
-  readonly #tcp: Server;
+  readonly #sockets: PortPair;
   readonly #connections = new Set<Socket>();
 
-  private constructor(source: NameSource, log: Logger) {
+  private constructor(source: NameSource, sockets: PortPair) {
     this.#source = source;
-    this.#log = log;
-    this.#udp = createSocket('udp4');
-    this.#tcp = createServer((socket) => this.#serveTcp(socket));
+    this.#sockets = sockets;
   }
 
   /** Port 53 of the address, UDP and TCP. */
   static async open(address: string, source: NameSource, log: Logger, port = 53): Promise<NameServer> {
-    const server = new NameServer(source, log);
-    try {
-      await server.#listen(address, port);
-      return server;
-    } catch (error) {
-      await server[Symbol.asyncDispose]();
-      throw error;
-    }
+    const sockets = await openPortPair(address, port);
+    const server = new NameServer(source, sockets);
+    server.#serve(address, log);
+    return server;
   }
 
-  async #listen(address: string, port: number): Promise<void> {
-    this.#udp.on('message', (query, { address: asker, port: askerPort }) => {
+  #serve(address: string, log: Logger): void {
+    const { udp, tcp } = this.#sockets;
+    udp.on('message', (query, { address: asker, port: askerPort }) => {
       void this.#answer(query, asker, askUdp).then((answer) => {
-        if (answer !== undefined) this.#udp.send(answer, askerPort, asker, () => undefined);
+        if (answer !== undefined) udp.send(answer, askerPort, asker, () => undefined);
       });
     });
-    await new Promise<void>((resolve, reject) => {
-      this.#udp.once('error', reject);
-      this.#udp.bind({ address, port, exclusive: true }, () => resolve());
-    });
-    this.#udp.removeAllListeners('error').on('error', (error) => this.#log.warn('the name server failed', { address, err: error }));
-    await new Promise<void>((resolve, reject) => {
-      this.#tcp.once('error', reject);
-      this.#tcp.listen({ host: address, port: this.#udp.address().port, exclusive: true }, () => resolve());
-    });
-    this.#udp.unref();
-    this.#tcp.unref();
+    tcp.on('connection', (socket) => this.#serveTcp(socket));
+    for (const socket of [udp, tcp]) socket.on('error', (error) => log.warn('the name server failed', { address, err: error }));
+    udp.unref();
+    tcp.unref();
   }
 
   get port(): number {
-    return this.#udp.address().port;
+    return this.#sockets.port;
   }
 
   async #answer(query: Buffer, asker: string, ask: Ask): Promise<Buffer | undefined> {
@@ -101,15 +87,8 @@ export class NameServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#connections) socket.destroy();
-    await new Promise<void>((resolve) => {
-      try {
-        this.#udp.close(() => resolve());
-      } catch (error) {
-        if (errnoOf(error) !== 'ERR_SOCKET_DGRAM_NOT_RUNNING') throw error;
-        resolve();
-      }
-    });
-    await new Promise<void>((resolve) => void this.#tcp.close(() => resolve()));
+    await new Promise<void>((resolve) => void this.#sockets.udp.close(() => resolve()));
+    await new Promise<void>((resolve) => void this.#sockets.tcp.close(() => resolve()));
   }
 }
 
