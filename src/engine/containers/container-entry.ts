@@ -1,4 +1,4 @@
-import { Mutex } from '../images/mutex.ts';
+import { Mutex } from '../../kernel/mod.ts';
 import type { ContainerPaths } from '../paths.ts';
 import type { ContainerId, ContainerRecord, ContainerSpec, ContainerStatus } from '../types.ts';
 

@@ -2,8 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { Digest } from '../../api/mod.ts';
-import { parseWith, readTextIfExists, writeFileAtomic } from '../../kernel/mod.ts';
-import { Mutex } from './mutex.ts';
+import { Mutex, parseWith, readTextIfExists, writeFileAtomic } from '../../kernel/mod.ts';
 
 const entrySchema = z.strictObject({
   /** Full names with tags. */

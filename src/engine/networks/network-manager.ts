@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LinkTable, type Nftables, pinNamespaces, removeLink, unpinNamespace, writeSysctl } from '../../host/mod.ts';
-import { GantryError, isError, type Logger, randomHex, readTextIfExists, writeFileAtomic } from '../../kernel/mod.ts';
+import { GantryError, isError, type Logger, Mutex, randomHex, readTextIfExists, writeFileAtomic } from '../../kernel/mod.ts';
 import type { EventLog } from '../events/event-log.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { EndpointSpec, EndpointStatus, NetworkRecord, NetworkSpec, PortBinding } from '../types.ts';
@@ -9,7 +9,6 @@ import { AddressPool } from './address-pool.ts';
 import { setUpNamespace, wireEndpoint } from './endpoints.ts';
 import { firewallTable, planFirewall, planPublish, planUnpublish, type Publication } from './firewall.ts';
 import { HostPorts } from './host-ports.ts';
-import { Mutex } from '../images/mutex.ts';
 import { NameServer, type NameSource } from './name-server.ts';
 import { contains, formatCidr, formatIpv4, type Ipv4Range, macOf, nextRange, parseCidr, parseIpv4 } from './ipv4.ts';
 
