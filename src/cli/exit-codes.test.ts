@@ -56,5 +56,8 @@ test('settingsOf() turns flags into settings and names the flag that is wrong', 
   });
   await assert.rejects(settingsOf({ apiPort: '12ab' }), { code: 'invalid', message: /apiPort/ });
   await assert.rejects(settingsOf({ registryMirror: ['docker.io'] }), { code: 'invalid', message: /HOST=URL/ });
+  const tls = { dockerListen: ['tcp://0.0.0.0:2376'], dockerTlsCacert: 'ca', dockerTlsCert: 'c', dockerTlsKey: 'k' };
+  assert.deepEqual(await settingsOf(tls), { dockerListen: ['tcp://0.0.0.0:2376'], dockerTls: { caCert: 'ca', cert: 'c', key: 'k' } });
+  await assert.rejects(settingsOf({ dockerTlsCert: 'c' }), { code: 'invalid', message: /dockerTls/ });
   await assert.rejects(settingsOf({ dockerListen: ['tcp://0.0.0.0:2375'] }), { code: 'invalid', message: /127\.0\.0\.1/ });
 });

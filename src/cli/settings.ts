@@ -9,6 +9,10 @@ export interface SettingFlags {
   registryPort?: string;
   agentPort?: string;
   dockerListen?: string[];
+  dockerTlsCacert?: string;
+  dockerTlsCert?: string;
+  dockerTlsKey?: string;
+  dockerGroup?: string;
   podCidr?: string;
   serviceCidr?: string;
   containerCidr?: string;
@@ -26,13 +30,14 @@ export interface SettingFlags {
 
 /** The flags that were given, checked like the configuration file. `invalid` names the setting. */
 export async function settingsOf(flags: SettingFlags): Promise<Settings> {
-  const { dockerListen, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel } = flags;
+  const { dockerListen, dockerGroup, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel } = flags;
   const given = {
     apiPort: port(flags.apiPort),
     httpPort: port(flags.httpPort),
     registryPort: port(flags.registryPort),
     agentPort: port(flags.agentPort),
-    ...{ dockerListen, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel },
+    ...{ dockerListen, dockerGroup, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel },
+    dockerTls: dockerTls(flags),
     noProxy: flags.noProxyFor,
     insecureRegistries: flags.insecureRegistry,
     registryMirrors: mirrors(flags.registryMirror),
@@ -43,6 +48,12 @@ export async function settingsOf(flags: SettingFlags): Promise<Settings> {
 /** A number stays what it is for the schema to judge; anything else is left as text, which the schema refuses. */
 function port(text: string | undefined): number | string | undefined {
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : text;
+}
+
+/** All three or none; the schema names what is missing. */
+function dockerTls({ dockerTlsCacert, dockerTlsCert, dockerTlsKey }: SettingFlags): Record<string, string | undefined> | undefined {
+  if (dockerTlsCacert === undefined && dockerTlsCert === undefined && dockerTlsKey === undefined) return undefined;
+  return { caCert: dockerTlsCacert, cert: dockerTlsCert, key: dockerTlsKey };
 }
 
 function mirrors(pairs: readonly string[] | undefined): Record<string, string[]> | undefined {

@@ -3,7 +3,7 @@
  * containers/container-lifecycle.ts (states) and containers/launcher.ts (one run); images/types.ts for images, docker/ for the Docker Engine API.
  */
 export { defaultLogOptions, plainContainerSpec } from './containers/plain-spec.ts';
-export { type DockerApi, type DockerApiOptions, type DockerListener, type ListeningDockerApi, openDockerApi } from './docker/docker-api.ts';
+export { type DockerApi, type DockerApiOptions, type DockerListener, type DockerTls, type ListeningDockerApi, openDockerApi } from './docker/docker-api.ts';
 export type * from './engine.ts';
 export { ImageCollector, type ImageCollectorOptions } from './images/image-collector.ts';
 export { openImageStore, type ImageStoreOptions } from './images/local-image-store.ts';

@@ -10,6 +10,7 @@ export * from './ids.ts';
 export * from './lifecycle.ts';
 export * from './log.ts';
 export * from './mutex.ts';
+export * from './loopback.ts';
 export * from './port-pair.ts';
 export * from './process.ts';
 export * from './retry.ts';

@@ -15,6 +15,7 @@ import { AgentSocket } from './agent-socket.ts';
 import { openBuildServices } from './build-services.ts';
 import { containerNetworks } from './container-networks.ts';
 import type { Credentials } from './credentials.ts';
+import { dockerGroupOf, tcpListeners } from './docker-listeners.ts';
 import { IdleCollector } from './idle-collector.ts';
 import { certificateBundleOf, type Instance } from './instance.ts';
 import { proxyVariables, version } from './process-environment.ts';
@@ -39,17 +40,12 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   const informers = new Informers(client, log);
   const { imageBuilder, imageBuilds } = await openBuildServices(instance, credentials, { client, informers, engine, images, environment, parts, log });
   const docker = await openDockerApi({ engine, images, builder: imageBuilder, temporaryFolder: join(paths.builder, 'contexts'), version, log });
-  parts.use(await docker.listen({ socketPath: paths.dockerSocket }));
-  for (const address of settings.dockerListen ?? []) parts.use(await docker.listen(tcpListener(address)));
+  const groupId = dockerGroupOf(settings.dockerGroup, await readFile('/etc/group', 'utf8'));
+  parts.use(await docker.listen({ socketPath: paths.dockerSocket, ...(groupId === undefined ? {} : { groupId }) }));
+  for (const listener of await tcpListeners(settings)) parts.use(await docker.listen(listener));
   const services = await openNodeServices(instance, credentials, { client, informers, engine, runtime: createContainerRuntime(engine, images), extraRoutes: [imageBuilds.logRoute], parts, log });
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
   await runServices([[informers], services.network, [services.node, imageBuilds], [new ImageCollector(images, {}, log), new IdleCollector(), ready]], log, signal);
-}
-
-/** The settings have checked that it is loopback. */
-function tcpListener(address: string): { host: string; port: number } {
-  const { hostname, port } = new URL(address);
-  return { host: hostname, port: Number(port) };
 }
 
 interface NodeParts {

@@ -12,6 +12,8 @@ test('parseConfig() reads what a user may set', () => {
     insecureRegistries: ['localhost:5001'],
     dockerListen: ['tcp://127.0.0.1:2375'],
   });
+  const tls = { dockerListen: ['tcp://0.0.0.0:2376', 'tcp://[::]:2376'], dockerTls: { caCert: 'ca', cert: 'c', key: 'k' }, dockerGroup: 'ops' };
+  assert.deepEqual(parseConfig(JSON.stringify(tls), 'config.yaml'), tls);
   assert.deepEqual(parseConfig('', 'config.yaml'), {});
   assert.deepEqual(parseConfig('# nothing\n', 'config.yaml'), {});
 });
@@ -22,6 +24,7 @@ const mistakes: readonly { name: string; text: string; places: { line?: number; 
   { name: 'a value out of range', text: 'httpPort: 70000\n', places: [{ line: 1, column: 1, field: 'httpPort' }] },
   { name: 'two mistakes at once', text: 'a: 1\npodCidr: 10.0.0.1/16\n', places: [{ line: 2, column: 1, field: 'podCidr' }, { line: 1, column: 1, field: 'a' }] },
   { name: 'a mistake in a list', text: 'dockerListen:\n  - tcp://127.0.0.1:1\n  - tcp://0.0.0.0:2\n', places: [{ line: 3, column: 5, field: 'dockerListen.1' }] },
+  { name: 'TLS with a part missing', text: 'dockerTls:\n  cert: a\n  key: b\n', places: [{ line: 1, column: 1, field: 'dockerTls.caCert' }] },
   { name: 'a mistake in a map', text: 'registryMirrors:\n  docker.io: [ftp://x]\n', places: [{ line: 2, column: 15, field: 'registryMirrors.docker.io.0' }] },
   { name: 'broken YAML', text: 'apiPort: [1\n', places: [{ line: 2, column: 1 }] },
   { name: 'the same key twice', text: 'apiPort: 1\napiPort: 2\n', places: [{ line: 2, column: 1 }] },

@@ -76,7 +76,8 @@ export function certificateBundleOf({ certificateBundle }: Settings): string | u
 
 /** Files that settings name must be there now, and not when the first build fails for want of them. */
 function checkSettings(settings: Settings): void {
-  const files = { '--token-file': settings.tokenFile, '--certificate-bundle': settings.certificateBundle === noBundle ? undefined : settings.certificateBundle };
+  const { dockerTls: tls } = settings;
+  const files = { 'dockerTls.caCert': tls?.caCert, 'dockerTls.cert': tls?.cert, 'dockerTls.key': tls?.key, '--token-file': settings.tokenFile, '--certificate-bundle': settings.certificateBundle === noBundle ? undefined : settings.certificateBundle };
   for (const [flag, file] of Object.entries(files)) {
     if (file !== undefined && !existsSync(file)) throw new GantryError('not-found', `${flag}: there is no file ${file}`);
   }
@@ -86,7 +87,9 @@ function checkSettings(settings: Settings): void {
 function absolutePaths(settings: Settings, folder: string): Settings {
   const isPath = (name: string, value: string | undefined): value is string => value !== undefined && !(name === 'certificateBundle' && value === noBundle);
   const paths = (['tokenFile', 'gitRoot', 'certificateBundle'] as const).flatMap((name) => (isPath(name, settings[name]) ? [[name, resolve(folder, settings[name])]] : []));
-  return { ...settings, ...Object.fromEntries(paths) };
+  const { dockerTls: tls } = settings;
+  const tlsPaths = tls === undefined ? {} : { dockerTls: { caCert: resolve(folder, tls.caCert), cert: resolve(folder, tls.cert), key: resolve(folder, tls.key) } };
+  return { ...settings, ...Object.fromEntries(paths), ...tlsPaths };
 }
 
 async function readRecord(file: string): Promise<InstanceRecord | undefined> {

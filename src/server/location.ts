@@ -16,11 +16,17 @@ export async function locateInstance(dataDir: string): Promise<InstanceLocation>
   return { id, paths: instancePaths(real, process.getuid?.() === 0 ? join(runRoot, `gantry-${id}`) : join(real, 'run')) };
 }
 
-/** Makes the folders that locks, logs and keys need, for the owner alone. */
+/**
+ * Makes the folders that locks, logs and keys need, for the owner alone. The run folder can be passed through, and only that: the members
+ * of a group reach their Docker socket there, and the root user of a container with a user namespace, who is nobody here, its root file system.
+ */
 export async function makeInstanceFolders({ paths }: InstanceLocation): Promise<void> {
-  for (const folder of [paths.dataDir, paths.runDir, paths.log, paths.pki]) await mkdir(folder, { recursive: true, mode: 0o700 });
-  // Everything inside is for the owner alone, also when the folder was there before.
-  for (const folder of [paths.runDir, paths.log, paths.pki]) await chmod(folder, 0o700);
+  // Of the node agent and the builder: volumes with secrets.
+  const inner = ['n', 'b'].map((name) => join(paths.runDir, name));
+  for (const folder of [paths.dataDir, paths.runDir, ...inner, paths.log, paths.pki]) await mkdir(folder, { recursive: true, mode: 0o700 });
+  // Also when the folder was there before.
+  for (const folder of [...inner, paths.log, paths.pki]) await chmod(folder, 0o700);
+  await chmod(paths.runDir, 0o711);
 }
 
 /** The real path of the deepest ancestor that exists, and the rest as it is. */

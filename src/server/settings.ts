@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isError, parseWith } from '../kernel/mod.ts';
+import { isError, isLoopbackHost, parseWith } from '../kernel/mod.ts';
 import { parseCidr } from './cidr.ts';
 
 const port = z.int().min(1).max(65_535);
@@ -28,8 +28,12 @@ export const settingsSchema = z.strictObject({
   registryPort: port.optional(),
   /** Port of the node agent on 127.0.0.1 (TLS, client certificates). Default 10250, or a free one. */
   agentPort: port.optional(),
-  /** Further addresses of the Docker API beside its socket. It is root's door: loopback only. */
-  dockerListen: z.array(z.string().regex(/^tcp:\/\/(127\.0\.0\.1|localhost):\d{1,5}$/, 'must be tcp://127.0.0.1:PORT')).optional(),
+  /** Further addresses of the Docker API beside its socket. It is root's door: loopback only, unless clients show certificates (`dockerTls`). */
+  dockerListen: z.array(z.string().regex(/^tcp:\/\/([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'must be tcp://HOST:PORT')).optional(),
+  /** Mutual TLS for `dockerListen`, as dockerd's tlsverify: files with the authority of the clients, the server's certificate and its key. */
+  dockerTls: z.strictObject({ caCert: z.string().min(1), cert: z.string().min(1), key: z.string().min(1) }).optional(),
+  /** Group that may use the Docker socket (mode 0660), which is to be root. Default: `gantry` where there is such a group, else root alone. */
+  dockerGroup: z.string().min(1).optional(),
   /** Network of ClusterIPs. Default 10.96.0.0/16, or a free one. Fixed once chosen. */
   serviceCidr: cidr.optional(),
   /** Network of pods. Default 10.244.0.0/16, or a free one. Fixed once chosen. */
@@ -59,6 +63,12 @@ export const settingsSchema = z.strictObject({
   runnerImages: z.record(z.string().min(1), z.string().min(1)).optional(),
   /** How much is written to DIR/log. Default info. */
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).optional(),
+}).superRefine(({ dockerListen, dockerTls }, context) => {
+  if (dockerTls !== undefined) return;
+  for (const [index, address] of (dockerListen ?? []).entries()) {
+    if (isLoopbackHost(new URL(address).hostname)) continue;
+    context.addIssue({ code: 'custom', path: ['dockerListen', index], message: 'must be tcp://127.0.0.1:PORT, or have dockerTls: whoever reaches the Docker API is root' });
+  }
 });
 
 export type Settings = z.output<typeof settingsSchema>;

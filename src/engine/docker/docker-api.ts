@@ -1,9 +1,10 @@
 import { chown, chmod, mkdir, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { createConnection, type AddressInfo, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { GantryError, isError, type Logger, toGantryError } from '../../kernel/mod.ts';
+import { GantryError, isError, isLoopbackHost, type Logger, toGantryError } from '../../kernel/mod.ts';
 import type { Engine } from '../engine.ts';
 import type { ImageStore } from '../images/types.ts';
 import type { ImageBuilder } from '../ports.ts';
@@ -30,7 +31,10 @@ export type DockerListener =
   /** `groupId`: who may connect besides root. The socket has mode 0660. */
   | { readonly socketPath: string; readonly groupId?: number }
   /** Without TLS whoever reaches it is root: loopback only. */
-  | { readonly host: string; readonly port: number };
+  | { readonly host: string; readonly port: number; readonly tls?: DockerTls };
+
+/** PEM. As dockerd's `tlsverify`: only clients with a certificate of the authority may speak at all. */
+export interface DockerTls { readonly ca: string; readonly cert: string; readonly key: string }
 
 /** A listening Docker API. Disposing stops it and ends open connections; containers go on. */
 export interface ListeningDockerApi extends AsyncDisposable {
@@ -62,7 +66,7 @@ class DockerApiServer implements DockerApi {
 
   async listen(listener: DockerListener): Promise<ListeningDockerApi> {
     const upgraded = new Set<Duplex>();
-    const server = createServer((request, response) => void this.#serve(request, response, undefined, request));
+    const server = serverOf(listener, (request, response) => void this.#serve(request, response, undefined, request));
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       if (head.length > 0) socket.unshift(head);
       const response = new ServerResponse(request);
@@ -129,7 +133,18 @@ class DockerApiServer implements DockerApi {
   }
 }
 
-async function listenOnSocket(server: Server, { socketPath, groupId }: { socketPath: string; groupId?: number }): Promise<string> {
+function serverOf(listener: DockerListener, serve: RequestListener): Server | TlsServer {
+  if ('socketPath' in listener || listener.tls === undefined) return createServer(serve);
+  const { ca, cert, key } = listener.tls;
+  try {
+    // Half-open as the plain server is: a client closes its side to end a container's input and goes on reading.
+    return createTlsServer({ ca, cert, key, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2', allowHalfOpen: true }, serve);
+  } catch (error) {
+    throw new GantryError('invalid', 'the certificate, key or authority for the Docker API cannot be used', { cause: error });
+  }
+}
+
+async function listenOnSocket(server: Server | TlsServer, { socketPath, groupId }: { socketPath: string; groupId?: number }): Promise<string> {
   await mkdir(dirname(socketPath), { recursive: true });
   if (await isAnswered(socketPath)) throw new GantryError('already-exists', `another program listens on ${socketPath}`);
   await rm(socketPath, { force: true });
@@ -145,8 +160,8 @@ async function listenOnSocket(server: Server, { socketPath, groupId }: { socketP
   return `unix://${socketPath}`;
 }
 
-async function listenOnTcp(server: Server, { host, port }: { host: string; port: number }): Promise<string> {
-  if (!/^(127(\.\d{1,3}){3}|::1|localhost)$/.test(host)) throw new GantryError('forbidden', `the Docker API listens without TLS on loopback only, not on ${host}`);
+async function listenOnTcp(server: Server | TlsServer, { host, port, tls }: Exclude<DockerListener, { socketPath: string }>): Promise<string> {
+  if (tls === undefined && !isLoopbackHost(host)) throw new GantryError('forbidden', `the Docker API listens without TLS on loopback only, not on ${host}`);
   await listening(server, { host, port });
   return `tcp://${host}:${(server.address() as AddressInfo).port}`;
 }
@@ -163,14 +178,14 @@ function isAnswered(socketPath: string): Promise<boolean> {
   });
 }
 
-function listening(server: Server, address: { path: string } | { host: string; port: number }): Promise<void> {
+function listening(server: Server | TlsServer, address: { path: string } | { host: string; port: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error) => reject(new GantryError('unavailable', `cannot listen on ${JSON.stringify(address)}`, { cause: error })));
     server.listen(address, () => resolve());
   });
 }
 
-async function closed(server: Server, upgraded: ReadonlySet<Duplex>, listener: DockerListener): Promise<void> {
+async function closed(server: Server | TlsServer, upgraded: ReadonlySet<Duplex>, listener: DockerListener): Promise<void> {
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
     server.closeAllConnections();
