@@ -9,3 +9,4 @@ export * from './remote-command.ts';
 export * from './spdy-frames.ts';
 export * from './tar-header.ts';
 export * from './tar-reader.ts';
+export * from './watch-frame.ts';

@@ -51,7 +51,7 @@ export function methodNotAllowed(): GantryError {
   return new GantryError('unsupported', 'the server does not allow this method on the requested resource', { details: { reason: 'MethodNotAllowed' } });
 }
 
-/** 410 Expired: the resourceVersion or continue token is older than the history. */
-export function expired(message: string): GantryError {
-  return new GantryError('conflict', message, { details: { reason: 'Expired' } });
+/** 410 Expired: the resourceVersion or continue token is older than the history. `continueToken`: how to go on all the same. */
+export function expired(message: string, continueToken?: string): GantryError {
+  return new GantryError('conflict', message, { details: { reason: 'Expired', ...(continueToken === undefined ? {} : { continueToken }) } });
 }

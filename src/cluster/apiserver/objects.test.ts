@@ -50,7 +50,7 @@ check('does nothing in a dry run', async (call) => {
   assert.equal(at((await call('PATCH', `${maps}/a?dryRun=All`, { data: { x: '2' } }, patchHeaders.merge)).body, 'data.x'), '2');
   await call('DELETE', `${maps}/a?dryRun=All`);
   assert.equal(at((await call('GET', `${maps}/a`)).body, 'data'), undefined);
-  assert.equal((await call('POST', `${maps}?dryRun=Some`, { metadata: { name: 'b' } })).code, 400);
+  assert.equal((await call('POST', `${maps}?dryRun=Some`, { metadata: { name: 'b' } })).code, 422);
 });
 
 check('treats unknown fields as fieldValidation says', async (call) => {

@@ -134,7 +134,7 @@ export class Router implements RequestSink {
     const told = error instanceof RangeError ? badRequest('the request is nested too deeply', error) : error;
     if (!(told instanceof GantryError) || told.code === 'internal') this.#options.log.error('request failed', { method: request.method, url: request.url, err: told });
     request.resume();
-    await sendError(request, response, told).catch(() => response.destroy());
+    await sendError(request, response, told, this.#options.protobuf).catch(() => response.destroy());
   }
 }
 

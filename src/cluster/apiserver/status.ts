@@ -2,9 +2,10 @@ import { type ErrorCode, type GantryError, toGantryError } from '../../kernel/mo
 
 /** A Kubernetes Status object (meta/v1). */
 export interface Status {
+  readonly [field: string]: unknown;
   readonly kind: 'Status';
   readonly apiVersion: 'v1';
-  readonly metadata: Record<string, never>;
+  readonly metadata: { readonly continue?: string };
   readonly status: 'Success' | 'Failure';
   readonly message?: string;
   readonly reason?: string;
@@ -53,7 +54,8 @@ export function statusOf(thrown: unknown): Status {
   const [code, reason] = answerOf(error);
   const details = detailsOf(error);
   const message = error.code === 'internal' ? `Internal error occurred: ${error.message}` : error.message;
-  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, ...(Object.keys(details).length === 0 ? {} : { details }), code };
+  const next = error.details['continueToken'];
+  return { kind: 'Status', apiVersion: 'v1', metadata: typeof next === 'string' ? { continue: next } : {}, status: 'Failure', message, reason, ...(Object.keys(details).length === 0 ? {} : { details }), code };
 }
 
 function answerOf(error: GantryError): readonly [number, string] {

@@ -5,6 +5,8 @@ export interface User {
   readonly name: string;
   readonly uid: string;
   readonly groups: readonly string[];
+  /** What else is known, for example the scopes or the pod of a token. */
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Finds out who asks. Undefined: it cannot tell, ask the next one. `unauthenticated`: what was shown is wrong. */

@@ -1,21 +1,22 @@
 import { GantryError } from '../../../kernel/mod.ts';
-import { badRequest, methodNotAllowed, objectNotFound, pathNotFound } from '../errors.ts';
+import { methodNotAllowed, objectNotFound, pathNotFound } from '../errors.ts';
 import { type Kind, objectKey, type Verb } from '../kinds/kind.ts';
 import type { StoredObject } from '../objects/stored-object.ts';
 import { applyObject } from '../operations/apply.ts';
 import { createObject } from '../operations/create.ts';
-import { deleteObject, parseDeleteRequest, parseDryRun } from '../operations/delete.ts';
+import { deleteObject, parseDeleteRequest } from '../operations/delete.ts';
 import { listPage, parseRevision, tooLarge } from '../operations/list.ts';
 import type { Machine, WriteOptions } from '../operations/machine.ts';
 import { patchObject, patchTypes } from '../operations/patch.ts';
+import { parseWriteParameters } from '../operations/request-options.ts';
 import { parseSelection } from '../operations/selection.ts';
 import { replaceObject, type WritePart } from '../operations/update.ts';
 import { mediaTypeOf, parseJson, parseYaml, readBody } from '../requests/body.ts';
-import { addWarnings, sendJson, sendText } from '../requests/respond.ts';
+import { addWarnings, sendText } from '../requests/respond.ts';
 import { successStatus } from '../status.ts';
 import type { Exchange } from './exchange.ts';
-import { readRequiredValue, readValue } from './read-body.ts';
-import { negotiateForm, renderList, renderObject } from './representation.ts';
+import { readValue, readWrittenValue, reportDuplicates } from './read-body.ts';
+import { Representation, sendValue } from './representation.ts';
 import { serveWatch } from './watch-handler.ts';
 
 /** Answers requests about a kind's objects and their status. */
@@ -34,9 +35,9 @@ export async function serveResource(machine: Machine, kind: Kind, exchange: Exch
       return serveWatch(machine, kind, exchange);
     case 'create':
       if (info.name !== '') throw methodNotAllowed();
-      return serveWrite(machine, kind, exchange, 201, async (options) => createObject(machine, kind, info.namespace, await readRequiredValue(exchange), options));
+      return serveWrite(machine, kind, exchange, 201, async (options) => createObject(machine, kind, info.namespace, await readWrittenValue(exchange, kind, options), options));
     case 'update':
-      return serveWrite(machine, kind, exchange, 200, async (options) => replaceObject(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange), part, options));
+      return serveWrite(machine, kind, exchange, 200, async (options) => replaceObject(machine, kind, placeOf(kind, exchange), await readWrittenValue(exchange, kind, options), part, options));
     case 'patch':
       if (mediaTypeOf(exchange.request.headers['content-type']) === applyMediaType) return serveApply(machine, kind, exchange, part);
       return serveWrite(machine, kind, exchange, 200, (options) => servePatch(machine, kind, exchange, part, options));
@@ -55,43 +56,40 @@ export function placeOf(kind: Kind, { info }: Exchange): { namespace: string; na
 }
 
 async function serveGet(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
-  const form = negotiateForm(exchange.request.headers.accept);
+  const shown = Representation.of(kind, exchange, machine.clock.now());
   const { namespace, name } = placeOf(kind, exchange);
   const wanted = parseRevision(exchange.query.get('resourceVersion') ?? '');
   if (wanted > machine.objects.revision) throw tooLarge(wanted, machine.objects.revision);
   const stored = machine.objects.get(objectKey(kind, namespace, name));
   if (stored === undefined) throw objectNotFound(kind.type, name);
-  await sendText(exchange.request, exchange.response, 200, renderObject(kind, stored, form, machine.clock.now()));
+  await sendShown(exchange, 200, shown, shown.object(stored));
 }
 
 async function serveList(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
-  const { request, response, info, query } = exchange;
-  const form = negotiateForm(request.headers.accept);
+  const { info, query } = exchange;
+  const shown = Representation.of(kind, exchange, machine.clock.now());
   const page = await listPage(machine, kind, parseSelection(kind, kind.type.isNamespaced ? info.namespace : '', query), query);
   const metadata = {
     resourceVersion: String(page.revision),
     ...(page.continueToken === undefined ? {} : { continue: page.continueToken }),
     ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),
   };
-  await sendText(request, response, 200, renderList(kind, page.objects, metadata, form, machine.clock.now()));
+  await sendShown(exchange, 200, shown, shown.list(page.objects, metadata));
 }
 
 /** Runs a write with the query's options and answers with the object. */
 export async function serveWrite(machine: Machine, kind: Kind, exchange: Exchange, code: number, write: (options: WriteOptions) => Promise<StoredObject>): Promise<void> {
-  const { request, response } = exchange;
-  const form = negotiateForm(request.headers.accept);
+  const shown = Representation.of(kind, exchange, machine.clock.now());
   const options = parseWriteOptions(exchange);
   const stored = await write(options);
-  addWarnings(response, [...new Set(options.warnings)]);
-  await sendText(request, response, code, renderObject(kind, stored, form, machine.clock.now()));
+  addWarnings(exchange.response, [...new Set(options.warnings)]);
+  await sendShown(exchange, code, shown, shown.object(stored));
 }
 
 /** dryRun, fieldValidation and fieldManager of the query. */
-export function parseWriteOptions({ query, request, user }: Exchange): WriteOptions {
-  const fieldValidation = query.get('fieldValidation') ?? 'Warn';
-  if (fieldValidation !== 'Strict' && fieldValidation !== 'Warn' && fieldValidation !== 'Ignore') throw badRequest(`fieldValidation must be Ignore, Warn or Strict, not ${fieldValidation}`);
-  const agent = (request.headers['user-agent'] ?? 'unknown').split('/')[0] ?? 'unknown';
-  return { dryRun: parseDryRun(query.getAll('dryRun')), fieldValidation, fieldManager: query.get('fieldManager') ?? agent, isManagerNamed: query.has('fieldManager'), user, warnings: [] };
+export function parseWriteOptions({ query, request, user, info }: Exchange): WriteOptions {
+  const kind = info.verb === 'patch' ? 'PatchOptions' : info.verb === 'update' ? 'UpdateOptions' : 'CreateOptions';
+  return { ...parseWriteParameters(kind, query, request.headers['user-agent'] ?? 'unknown'), user, warnings: [] };
 }
 
 async function servePatch(machine: Machine, kind: Kind, exchange: Exchange, part: WritePart, options: WriteOptions): Promise<StoredObject> {
@@ -100,34 +98,37 @@ async function servePatch(machine: Machine, kind: Kind, exchange: Exchange, part
   if (type === undefined) {
     throw new GantryError('unsupported', `the body of the request was in an unknown format - accepted media types include: ${[...Object.keys(patchTypes), applyMediaType].join(', ')}`);
   }
-  const body = await readBody(exchange.request);
-  return patchObject(machine, kind, placeOf(kind, exchange), type, parseJson(body.toString()), part, options);
+  const text = (await readBody(exchange.request)).toString();
+  const patch = parseJson(text);
+  if (type !== 'json') reportDuplicates(text, kind, options);
+  return patchObject(machine, kind, placeOf(kind, exchange), type, patch, part, options);
 }
 
 const applyMediaType = 'application/apply-patch+yaml';
 
 async function serveApply(machine: Machine, kind: Kind, exchange: Exchange, part: WritePart): Promise<void> {
   const { request, response, query } = exchange;
-  const form = negotiateForm(request.headers.accept);
+  const shown = Representation.of(kind, exchange, machine.clock.now());
   const options = parseWriteOptions(exchange);
   const config = parseYaml((await readBody(request)).toString());
   const isForced = query.get('force') === 'true' || query.get('force') === '1';
   const { object, isNew } = await applyObject(machine, kind, placeOf(kind, exchange), { config, isForced }, part, options);
   addWarnings(response, [...new Set(options.warnings)]);
-  await sendText(request, response, isNew ? 201 : 200, renderObject(kind, object, form, machine.clock.now()));
+  await sendShown(exchange, isNew ? 201 : 200, shown, shown.object(object));
 }
 
 async function serveDelete(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
-  const { request, response, query } = exchange;
-  const form = negotiateForm(request.headers.accept);
+  const { query } = exchange;
+  const shown = Representation.of(kind, exchange, machine.clock.now());
   const result = await deleteObject(machine, kind, placeOf(kind, exchange), parseDeleteRequest(await readValue(exchange), query));
   const { metadata } = result.object.object;
-  if (!result.isGone || kind.type.kind === 'Pod') return sendText(request, response, 200, renderObject(kind, result.object, form, machine.clock.now()));
-  await sendJson(request, response, 200, successStatus({ name: metadata.name, group: kind.type.group, kind: kind.type.plural, uid: metadata.uid }));
+  if (!result.isGone || kind.type.kind === 'Pod') return sendShown(exchange, 200, shown, shown.object(result.object));
+  await sendValue(exchange, 200, successStatus({ name: metadata.name, group: kind.type.group, kind: kind.type.plural, uid: metadata.uid }));
 }
 
 async function serveDeleteCollection(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
-  const { request, response, info, query } = exchange;
+  const { info, query } = exchange;
+  const shown = Representation.of(kind, exchange, machine.clock.now());
   const deletion = parseDeleteRequest(await readValue(exchange), query);
   const page = await listPage(machine, kind, parseSelection(kind, info.namespace, query), query);
   const deleted: StoredObject[] = [];
@@ -142,5 +143,9 @@ async function serveDeleteCollection(machine: Machine, kind: Kind, exchange: Exc
       }
     }),
   );
-  await sendText(request, response, 200, renderList(kind, deleted, { resourceVersion: String(machine.objects.revision) }, negotiateForm(request.headers.accept), machine.clock.now()));
+  await sendShown(exchange, 200, shown, shown.list(deleted, { resourceVersion: String(machine.objects.revision) }));
+}
+
+function sendShown({ request, response }: Exchange, code: number, shown: Representation, body: string | Uint8Array): Promise<void> {
+  return sendText(request, response, code, body, shown.contentType);
 }

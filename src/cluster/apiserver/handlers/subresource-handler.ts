@@ -10,9 +10,9 @@ import { finalizeNamespace } from '../operations/namespace-finalize.ts';
 import { bindPod } from '../operations/pod-binding.ts';
 import { modifyScale, scaleOf } from '../operations/scale.ts';
 import { mediaTypeOf, parseJson, readBody } from '../requests/body.ts';
-import { sendJson } from '../requests/respond.ts';
 import type { Exchange } from './exchange.ts';
 import { readRequiredValue } from './read-body.ts';
+import { sendValue } from './representation.ts';
 import { parseWriteOptions, placeOf, serveResource, serveWrite } from './resource-handler.ts';
 
 /** Answers requests about a part of an object that has its own path. */
@@ -39,24 +39,24 @@ async function serveStatus(machine: Machine, kind: Kind, exchange: Exchange): Pr
 async function serveBinding(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
   if (exchange.info.verb !== 'create') throw methodNotAllowed();
   await bindPod(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange), parseWriteOptions(exchange));
-  await sendJson(exchange.request, exchange.response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
+  await sendValue(exchange, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 
 async function serveEviction(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
   if (exchange.info.verb !== 'create') throw methodNotAllowed();
   await evictPod(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange), exchange.query);
-  await sendJson(exchange.request, exchange.response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
+  await sendValue(exchange, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 
 async function serveScale(machine: Machine, kind: Kind, paths: ScalePaths, exchange: Exchange): Promise<void> {
-  const { request, response, info } = exchange;
+  const { info } = exchange;
   const place = placeOf(kind, exchange);
   const stored = machine.objects.get(objectKey(kind, place.namespace, place.name));
   if (stored === undefined) throw objectNotFound(kind.type, place.name);
-  if (info.verb === 'get') return sendJson(request, response, 200, scaleOf(stored.object, paths));
+  if (info.verb === 'get') return sendValue(exchange, 200, scaleOf(stored.object, paths));
   const change = await scaleChange(exchange);
   const changed = await modifyScale(machine, kind, paths, place, change, parseWriteOptions(exchange));
-  await sendJson(request, response, 200, scaleOf(changed.object, paths));
+  await sendValue(exchange, 200, scaleOf(changed.object, paths));
 }
 
 async function scaleChange(exchange: Exchange): Promise<(scale: k8s.Scale) => unknown> {

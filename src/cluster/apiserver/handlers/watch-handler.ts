@@ -1,17 +1,20 @@
 import type { ServerResponse } from 'node:http';
-import { apiVersionOf } from '../../../api/mod.ts';
 import { GantryError, isError } from '../../../kernel/mod.ts';
 import { badRequest } from '../errors.ts';
 import type { Kind } from '../kinds/kind.ts';
 import type { Machine } from '../operations/machine.ts';
 import { parseSelection, type Selection } from '../operations/selection.ts';
 import { parseWatchRequest, startWatch, type WatchSignal } from '../operations/watch.ts';
-import { statusOf } from '../status.ts';
+import { type Status, statusOf } from '../status.ts';
 import type { Exchange } from './exchange.ts';
-import { type Form, negotiateForm, renderWatched } from './representation.ts';
+import { Representation } from './representation.ts';
+import { watchFrame } from './watch-frame.ts';
 
 /** How often a client that allows bookmarks is told the current revision. */
 const bookmarkIntervalMs = 30_000;
+
+/** Marks the bookmark after the initial events of a streamed list. */
+const initialEnd = { 'k8s.io/initial-events-end': 'true' };
 
 /** Without a timeout of the client's, a watch ends after 30 to 60 minutes, so that not all end together. */
 const minTimeoutSeconds = 1800;
@@ -19,28 +22,29 @@ const minTimeoutSeconds = 1800;
 /** A client that is so many bytes behind is cut off; it lists again. */
 const maxBehindBytes = 64 * 1024 * 1024;
 
-/** Streams watch events as JSON, one a line, until the client, the time limit or the server ends it. */
+/** Streams watch events, as JSON lines or protobuf frames, until the client, the time limit or the server ends it. */
 export async function serveWatch(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
-  const { response, info, query, request, signal } = exchange;
-  const form = negotiateForm(request.headers.accept);
+  const { response, info, query, signal, protobuf } = exchange;
+  const shown = Representation.of(kind, exchange, machine.clock.now(), true);
   const selection: Selection = parseSelection(kind, kind.type.isNamespaced ? info.namespace : '', query);
   const watch = parseWatchRequest(query);
   const timeoutSeconds = parseTimeout(query);
+  const frame = watchFrame(shown.asked.encoding);
   let isFirst = true;
-  const write = (text: string): void => {
+  const write = (bytes: string | Uint8Array): void => {
     if (behindBytes(response) > maxBehindBytes) response.destroy();
-    else response.write(text);
+    else response.write(bytes);
   };
   const emit = (event: WatchSignal): void => {
-    if (event.type === 'BOOKMARK') return write(bookmarkText(kind, form, event.revision, event.isInitialEnd));
-    write(`{"type":"${event.type}","object":${renderWatched(kind, event.object, form, machine.clock.now(), isFirst)}}\n`);
+    if (event.type === 'BOOKMARK') return write(frame('BOOKMARK', shown.bookmark(event.revision, event.isInitialEnd ? initialEnd : undefined)));
+    write(frame(event.type, shown.watched(event.object, isFirst)));
     isFirst = false;
   };
-  response.writeHead(200, { 'content-type': 'application/json' });
+  response.writeHead(200, { 'content-type': shown.asked.encoding === 'protobuf' ? `${shown.contentType};stream=watch` : shown.contentType });
   response.flushHeaders();
-  const stop = await startOrTell(machine, kind, selection, watch, emit, write);
+  const stop = await startOrTell(machine, kind, selection, watch, emit, (status) => write(frame('ERROR', shown.asked.encoding === 'protobuf' ? protobuf.encode(status) : JSON.stringify(status))));
   if (stop === undefined) return void response.end();
-  const bookmarks = watch.allowsBookmarks ? setInterval(() => write(bookmarkText(kind, form, machine.objects.revision, false)), bookmarkIntervalMs) : undefined;
+  const bookmarks = watch.allowsBookmarks ? setInterval(() => write(frame('BOOKMARK', shown.bookmark(machine.objects.revision, undefined))), bookmarkIntervalMs) : undefined;
   await ended(signal, timeoutSeconds * 1000);
   clearInterval(bookmarks);
   stop();
@@ -48,12 +52,12 @@ export async function serveWatch(machine: Machine, kind: Kind, exchange: Exchang
 }
 
 /** Starts the watch; one that is too old is told so as an ERROR event, as Kubernetes does. */
-async function startOrTell(machine: Machine, kind: Kind, selection: Selection, watch: ReturnType<typeof parseWatchRequest>, emit: (event: WatchSignal) => void, write: (text: string) => void): Promise<(() => void) | undefined> {
+async function startOrTell(machine: Machine, kind: Kind, selection: Selection, watch: ReturnType<typeof parseWatchRequest>, emit: (event: WatchSignal) => void, tell: (status: Status) => void): Promise<(() => void) | undefined> {
   try {
     return await startWatch(machine, kind, selection, watch, emit);
   } catch (error) {
     if (!isError(error, 'conflict', 'timeout')) throw error;
-    write(`${JSON.stringify({ type: 'ERROR', object: statusOf(error) })}\n`);
+    tell(statusOf(error));
     return undefined;
   }
 }
@@ -82,15 +86,6 @@ function ended(signal: AbortSignal, timeoutMs: number): Promise<void> {
     const timer = setTimeout(finish, timeoutMs);
     signal.addEventListener('abort', finish, { once: true });
   });
-}
-
-function bookmarkText(kind: Kind, form: Form, revision: number, isInitialEnd: boolean): string {
-  const metadata = { resourceVersion: String(revision), creationTimestamp: null, ...(isInitialEnd ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {}) };
-  const object =
-    form === 'table'
-      ? { kind: 'Table', apiVersion: 'meta.k8s.io/v1', metadata: { resourceVersion: String(revision) }, columnDefinitions: [], rows: [] }
-      : { kind: form === 'partial' ? 'PartialObjectMetadata' : kind.type.kind, apiVersion: form === 'partial' ? 'meta.k8s.io/v1' : apiVersionOf(kind.type), metadata };
-  return `${JSON.stringify({ type: 'BOOKMARK', object })}\n`;
 }
 
 /** The reason open watches end with when the server stops. */

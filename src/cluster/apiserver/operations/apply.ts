@@ -1,6 +1,6 @@
 import { type FieldPath, flattenObject, mergeApplied, removeFields, showPath } from '../../../api/mod.ts';
 import { GantryError, isError } from '../../../kernel/mod.ts';
-import { badRequest, objectInvalid, updateConflict } from '../errors.ts';
+import { badRequest, updateConflict } from '../errors.ts';
 import { type ApiObject, apiVersionOfKind, type Kind, objectKey } from '../kinds/kind.ts';
 import type { StoredObject } from '../objects/stored-object.ts';
 import { FieldErrors } from '../validation/field-errors.ts';
@@ -9,6 +9,7 @@ import { decodeObject, readObject } from './decode-object.ts';
 import { kubectlManager, lastAppliedFields, updateLastApplied } from './last-applied.ts';
 import { type Machine, type ObjectPlace, timeText, type WriteOptions } from './machine.ts';
 import { isSameManager, type Manager, readManagers, setManagers, without } from './managed-fields.ts';
+import { invalidOptions } from './request-options.ts';
 import { modifyObject, type WritePart } from './update.ts';
 
 /** A server-side apply: the fields one manager wants, as a partial object. */
@@ -50,7 +51,7 @@ function checkManager({ fieldManager, isManagerNamed }: WriteOptions): void {
   if (isManagerNamed === true && fieldManager !== '') return;
   const errors = new FieldErrors();
   errors.required('fieldManager', 'is required for apply patch');
-  throw objectInvalid({ group: 'meta.k8s.io', plural: 'patchoptions', kind: 'PatchOptions' }, '', errors.places);
+  throw invalidOptions('PatchOptions', errors);
 }
 
 function readConfig(kind: Kind, { namespace, name }: ObjectPlace, value: unknown, options: WriteOptions): ApiObject {

@@ -29,5 +29,15 @@ export function checkObject(kind: Kind, object: ApiObject, { old, isUpdateChecke
     if (old !== undefined && isUpdateChecked) kind.strategy.validateUpdate?.(object, old, errors);
   }
   if (errors.places.length > 0) throw objectInvalid(kind.type, object.metadata.name, errors.places);
-  options.warnings.push(...(kind.strategy.warnings?.(object) ?? []));
+  options.warnings.push(...finalizerWarnings(object, old), ...(kind.strategy.warnings?.(object) ?? []));
+}
+
+/** The finalizers of Kubernetes itself, which have no domain. */
+const plainFinalizers = new Set(['kubernetes', 'orphan', 'foregroundDeletion']);
+
+function finalizerWarnings({ metadata }: ApiObject, old: ApiObject | undefined): string[] {
+  const had = new Set(old?.metadata.finalizers);
+  return (metadata.finalizers ?? []).flatMap((finalizer) =>
+    finalizer.includes('/') || plainFinalizers.has(finalizer) || had.has(finalizer) ? [] : [`metadata.finalizers: ${JSON.stringify(finalizer)}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers`],
+  );
 }

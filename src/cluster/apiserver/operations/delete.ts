@@ -1,10 +1,11 @@
 import { isFields } from '../../../api/mod.ts';
-import { GantryError, isError } from '../../../kernel/mod.ts';
-import { badRequest, objectInvalid, objectNotFound, updateConflict } from '../errors.ts';
+import { isError } from '../../../kernel/mod.ts';
+import { badRequest, objectNotFound, updateConflict } from '../errors.ts';
 import { type ApiObject, type Kind, objectKey } from '../kinds/kind.ts';
 import { StoredObject, toStoredText } from '../objects/stored-object.ts';
 import { FieldErrors } from '../validation/field-errors.ts';
 import { type Machine, type ObjectPlace, timeText } from './machine.ts';
+import { checkDryRun, invalidOptions } from './request-options.ts';
 
 /** meta/v1 DeleteOptions as the machine uses them. */
 export interface DeleteRequest {
@@ -120,23 +121,17 @@ export function parseDeleteRequest(body: unknown, query: URLSearchParams): Delet
   const policy = options['propagationPolicy'] ?? query.get('propagationPolicy') ?? (orphan === undefined ? undefined : orphan === true ? 'Orphan' : 'Background');
   const dryRun = options['dryRun'] ?? query.getAll('dryRun');
   const errors = new FieldErrors();
+  const isDryRun = checkDryRun(Array.isArray(dryRun) ? dryRun : [dryRun], errors);
   if (grace !== undefined && (typeof grace !== 'number' || !Number.isInteger(grace))) throw badRequest('gracePeriodSeconds must be an integer');
   if (policy !== undefined && policy !== 'Foreground' && policy !== 'Background' && policy !== 'Orphan') errors.unsupported('propagationPolicy', policy, ['Foreground', 'Background', 'Orphan', 'nil']);
   if (options['propagationPolicy'] !== undefined && options['orphanDependents'] !== undefined) errors.invalid('propagationPolicy', policy, 'orphanDependents and deletionPropagation cannot be both set');
-  if (errors.places.length > 0) throw objectInvalid({ group: 'meta.k8s.io', plural: 'deleteoptions', kind: 'DeleteOptions' }, '', errors.places);
+  if (errors.places.length > 0) throw invalidOptions('DeleteOptions', errors);
   const { uid, resourceVersion } = preconditions;
   return {
-    dryRun: parseDryRun(Array.isArray(dryRun) ? dryRun : [dryRun]),
+    dryRun: isDryRun,
     ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
     ...(policy === 'Foreground' || policy === 'Background' || policy === 'Orphan' ? { propagationPolicy: policy } : {}),
     ...(typeof uid === 'string' ? { uid } : {}),
     ...(typeof resourceVersion === 'string' ? { resourceVersion } : {}),
   };
-}
-
-/** `All` is the only kind of dry run. */
-export function parseDryRun(values: readonly unknown[]): boolean {
-  const given = values.filter((value) => value !== '');
-  if (given.some((value) => value !== 'All')) throw new GantryError('invalid', `Invalid value: ${JSON.stringify(given)}: dryRun must be All`, { details: { reason: 'BadRequest' } });
-  return given.length > 0;
 }

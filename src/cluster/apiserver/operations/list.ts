@@ -2,6 +2,7 @@ import { GantryError, isError } from '../../../kernel/mod.ts';
 import { badRequest, expired } from '../errors.ts';
 import { type Kind, listPrefix, objectKey } from '../kinds/kind.ts';
 import type { StoredObject } from '../objects/stored-object.ts';
+import { validateListOptions } from './list-options.ts';
 import type { Machine } from './machine.ts';
 import type { Selection } from './selection.ts';
 
@@ -15,14 +16,22 @@ export interface ObjectPage {
   readonly remaining?: number;
 }
 
-interface PageRequest { readonly limit: number; readonly afterKey: string; readonly revision: number | undefined }
+interface PageRequest {
+  readonly limit: number;
+  readonly afterKey: string;
+  /** Undefined: as it is now. */
+  readonly revision: number | undefined;
+  readonly isContinued: boolean;
+}
 
 /** How many objects are read from the history at once. */
 const historyPage = 500;
 
 /** Lists objects with the semantics of resourceVersion, resourceVersionMatch, limit and continue (Kubernetes API concepts). */
 export async function listPage(machine: Machine, kind: Kind, selection: Selection, query: URLSearchParams): Promise<ObjectPage> {
-  const { limit, afterKey, revision } = parsePageRequest(machine, query);
+  validateListOptions(query);
+  const request = parsePageRequest(machine, query);
+  const { limit, afterKey, revision } = request;
   const shown = revision ?? machine.objects.revision;
   const prefix = listPrefix(kind, selection.namespace);
   const page = { objects: [] as StoredObject[], isMore: false };
@@ -35,12 +44,12 @@ export async function listPage(machine: Machine, kind: Kind, selection: Selectio
   };
   // What is there now is taken at one instant: writes while the page is filtered do not show.
   if (revision === undefined) candidates(machine, kind, selection, prefix, afterKey).every(take);
-  else for await (const object of history(machine, prefix, afterKey, revision)) if (!take(object)) break;
+  else for await (const object of history(machine, prefix, request, revision)) if (!take(object)) break;
   const { objects, isMore } = page;
   const last = objects.at(-1);
   if (!isMore || last === undefined) return { objects, revision: shown };
-  const token = Buffer.from(JSON.stringify({ v: 'meta.k8s.io/v1', rv: shown, start: last.key })).toString('base64url');
-  return { objects, revision: shown, continueToken: token, ...(selection.isAll ? { remaining: await countAfter(machine, prefix, last.key, revision) } : {}) };
+  const token = toToken(shown, last.key);
+  return { objects, revision: shown, continueToken: token, ...(selection.isAll ? { remaining: await countAfter(machine, prefix, last.key, request) } : {}) };
 }
 
 function candidates(machine: Machine, kind: Kind, selection: Selection, prefix: string, afterKey: string): StoredObject[] {
@@ -49,9 +58,9 @@ function candidates(machine: Machine, kind: Kind, selection: Selection, prefix: 
   return only === undefined ? [] : [only];
 }
 
-async function* history(machine: Machine, prefix: string, afterKey: string, revision: number): AsyncGenerator<StoredObject, void, undefined> {
-  for (let after = afterKey; ; ) {
-    const page = await readHistory(machine, prefix, revision, after, historyPage);
+async function* history(machine: Machine, prefix: string, request: PageRequest, revision: number): AsyncGenerator<StoredObject, void, undefined> {
+  for (let after = request.afterKey; ; ) {
+    const page = await readHistory(machine, prefix, { ...request, afterKey: after }, revision, historyPage);
     yield* page.objects;
     const last = page.objects.at(-1);
     if (page.remaining === 0 || last === undefined) return;
@@ -59,19 +68,31 @@ async function* history(machine: Machine, prefix: string, afterKey: string, revi
   }
 }
 
-async function countAfter(machine: Machine, prefix: string, key: string, revision: number | undefined): Promise<number> {
+async function countAfter(machine: Machine, prefix: string, key: string, request: PageRequest): Promise<number> {
+  const { revision } = request;
   if (revision === undefined) return [...machine.objects.list(prefix, key)].length;
-  const page = await readHistory(machine, prefix, revision, key, 1);
+  const page = await readHistory(machine, prefix, { ...request, afterKey: key }, revision, 1);
   return page.objects.length + page.remaining;
 }
 
-async function readHistory(machine: Machine, prefix: string, revision: number, after: string, limit: number): Promise<{ objects: StoredObject[]; remaining: number }> {
+async function readHistory(machine: Machine, prefix: string, { afterKey, isContinued }: PageRequest, revision: number, limit: number): Promise<{ objects: StoredObject[]; remaining: number }> {
   try {
-    return await machine.objects.listAt(prefix, revision, after, limit);
+    return await machine.objects.listAt(prefix, revision, afterKey, limit);
   } catch (error) {
     if (!isError(error, 'conflict')) throw error;
-    throw expired('The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.');
+    if (!isContinued) throw expired(`The resourceVersion for the provided list is too old: ${revision} (${machine.objects.compactedRevision})`);
+    throw expired(inconsistentMessage, toToken(latest, afterKey));
   }
+}
+
+/** Stands in a token for: whatever the revision is then. */
+const latest = -1;
+
+const inconsistentMessage =
+  'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.';
+
+function toToken(revision: number, afterKey: string): string {
+  return Buffer.from(JSON.stringify({ v: 'meta.k8s.io/v1', rv: revision, start: afterKey })).toString('base64url');
 }
 
 function parsePageRequest(machine: Machine, query: URLSearchParams): PageRequest {
@@ -84,14 +105,12 @@ function parsePageRequest(machine: Machine, query: URLSearchParams): PageRequest
   if (token !== '') {
     if (version > 0) throw badRequest('specifying resource version is not allowed when using continue');
     const { rv, start } = parseToken(token);
-    return { limit, afterKey: start, revision: rv === current ? undefined : rv };
+    if (rv > current) throw badRequest('continue key is not valid: it is of another cluster');
+    return { limit, afterKey: start, revision: rv === current || rv === latest ? undefined : rv, isContinued: true };
   }
-  if (match !== '' && !query.has('resourceVersion')) throw badRequest('resourceVersionMatch is forbidden unless resourceVersion is provided');
-  if (match !== '' && match !== 'Exact' && match !== 'NotOlderThan') throw badRequest(`resourceVersionMatch must be Exact or NotOlderThan, not ${match}`);
   if (version > current) throw tooLarge(version, current);
   const isExact = match === 'Exact' || (match === '' && limit > 0 && version > 0);
-  if (match === 'Exact' && version === 0) throw badRequest('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"');
-  return { limit, afterKey: '', revision: isExact && version !== current ? version : undefined };
+  return { limit, afterKey: '', revision: isExact && version !== current ? version : undefined, isContinued: false };
 }
 
 function parseToken(token: string): { rv: number; start: string } {

@@ -7,7 +7,7 @@ import type { Machine, ObjectPlace, WriteOptions } from './machine.ts';
 import { modifyObject } from './update.ts';
 
 /** The autoscaling/v1 Scale view of an object. */
-export function scaleOf(object: ApiObject, paths: ScalePaths): k8s.Scale {
+export function scaleOf(object: ApiObject, paths: ScalePaths): k8s.Scale & { apiVersion: string; kind: string } {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
   const replicas = numberAt(object, paths.specReplicas);
   const selector = selectorText(object, paths);

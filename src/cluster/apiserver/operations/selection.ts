@@ -1,7 +1,7 @@
 import { type FieldRequirement, type LabelRequirement, matchesLabels, parseFieldSelector, parseLabelSelector } from '../../../api/mod.ts';
 import { isError } from '../../../kernel/mod.ts';
 import { badRequest } from '../errors.ts';
-import type { ApiObject, Kind } from '../kinds/kind.ts';
+import { type ApiObject, apiVersionOfKind, type Kind } from '../kinds/kind.ts';
 import type { StoredObject } from '../objects/stored-object.ts';
 
 /** What a list or watch wants to see. */
@@ -20,7 +20,8 @@ export function parseSelection(kind: Kind, namespace: string, query: URLSearchPa
   const fields = parsed('fieldSelector', query, parseFieldSelector);
   for (const { field } of fields) {
     if (field === 'metadata.name' || (field === 'metadata.namespace' && kind.type.isNamespaced) || kind.selectableFields[field] !== undefined) continue;
-    throw badRequest(`field label not supported: ${field}`);
+    const of = `${apiVersionOfKind(kind)}, Resource=${kind.type.plural}`;
+    throw badRequest(`Unable to find ${JSON.stringify(kind.type.group === '' ? `/${of}` : of)} that match label selector ${JSON.stringify(query.get('labelSelector') ?? '')}, field selector ${JSON.stringify(query.get('fieldSelector') ?? '')}: field label not supported: ${field}`);
   }
   const name = fields.find(({ field, isEqual }) => field === 'metadata.name' && isEqual)?.value;
   const within = fields.find(({ field, isEqual }) => field === 'metadata.namespace' && isEqual)?.value;

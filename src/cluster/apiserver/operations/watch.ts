@@ -1,9 +1,10 @@
 import { isError } from '../../../kernel/mod.ts';
-import { badRequest, expired } from '../errors.ts';
+import { expired } from '../errors.ts';
 import { type Kind, listPrefix } from '../kinds/kind.ts';
 import type { ObjectChange } from '../objects/object-cache.ts';
 import type { StoredObject } from '../objects/stored-object.ts';
 import { parseRevision, tooLarge } from './list.ts';
+import { validateWatchOptions } from './list-options.ts';
 import type { Machine } from './machine.ts';
 import type { Selection } from './selection.ts';
 
@@ -22,12 +23,11 @@ export interface WatchRequest {
 
 /** Reads a watch's parameters (Kubernetes API concepts, "Efficient detection of changes", "Streaming lists"). */
 export function parseWatchRequest(query: URLSearchParams): WatchRequest {
+  validateWatchOptions(query);
   const revision = parseRevision(query.get('resourceVersion') ?? '');
   const initial = query.get('sendInitialEvents');
   const allowsBookmarks = isTrue(query.get('allowWatchBookmarks'));
   const isStreamingList = initial !== null && isTrue(initial);
-  if (initial !== null && query.get('resourceVersionMatch') !== 'NotOlderThan') throw badRequest('sendInitialEvents requires setting resourceVersionMatch to NotOlderThan');
-  if (isStreamingList && !allowsBookmarks) throw badRequest('sendInitialEvents requires allowWatchBookmarks');
   return { revision, hasInitialEvents: initial === null ? revision === 0 : isStreamingList, allowsBookmarks, isStreamingList };
 }
 
@@ -57,7 +57,10 @@ export async function startWatch(machine: Machine, kind: Kind, selection: Select
     if (request.hasInitialEvents) {
       last = objects.revision;
       for (const object of objects.list(prefix)) if (selection.matches(object)) emit({ type: 'ADDED', object });
-      if (request.isStreamingList) emit({ type: 'BOOKMARK', revision: last, isInitialEnd: true });
+      if (request.isStreamingList && request.allowsBookmarks) emit({ type: 'BOOKMARK', revision: last, isInitialEnd: true });
+    } else if (request.revision === 0) {
+      // Without initial events and without a revision: from now on.
+      last = objects.revision;
     } else if (request.revision < objects.revision) {
       const past = await readPast(machine, prefix, request.revision);
       tell(past);

@@ -1,12 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import type { KubernetesProtobuf } from '../../../wire/mod.ts';
 import { statusOf } from '../status.ts';
 
 const gzipAsync = promisify(gzip);
 
 /** Answers larger than this are compressed for clients that accept it, as in Kubernetes. */
 const gzipFromBytes = 128 * 1024;
+
+const protobufType = 'application/vnd.kubernetes.protobuf';
 
 /** Sends JSON text. Large answers are gzipped when the client accepts it. */
 export async function sendText(request: IncomingMessage, response: ServerResponse, code: number, text: string | Uint8Array, contentType = 'application/json'): Promise<void> {
@@ -29,13 +32,16 @@ export function sendJson(request: IncomingMessage, response: ServerResponse, cod
 }
 
 /** Sends the Status of an error; after the head is out, the connection is cut so that no one takes half an answer for a whole one. */
-export async function sendError(request: IncomingMessage, response: ServerResponse, error: unknown): Promise<void> {
+export async function sendError(request: IncomingMessage, response: ServerResponse, error: unknown, protobuf: KubernetesProtobuf): Promise<void> {
   if (response.headersSent) return void response.destroy();
   const status = statusOf(error);
   if (status.details?.retryAfterSeconds !== undefined) response.setHeader('retry-after', status.details.retryAfterSeconds);
   // The rest of a body that was refused is not read.
   if (request.httpVersionMajor === 1 && !request.complete) response.setHeader('connection', 'close');
-  await sendJson(request, response, status.code, status);
+  // Whatever Accept says: an error is told.
+  const isBinary = (request.headers.accept ?? '').trimStart().startsWith(protobufType);
+  if (isBinary) await sendText(request, response, status.code, protobuf.encode(status), protobufType);
+  else await sendJson(request, response, status.code, status);
 }
 
 /** Adds a Warning header (RFC 9111 section 5.5, code 299) for each sentence. */

@@ -4,8 +4,8 @@ import type { User } from '../access/user.ts';
 import { badRequest, methodNotAllowed } from '../errors.ts';
 import type { Exchange } from '../handlers/exchange.ts';
 import { readRequiredValue } from '../handlers/read-body.ts';
+import { sendValue } from '../handlers/representation.ts';
 import type { VirtualResource } from '../kinds/virtual.ts';
-import { sendJson } from '../requests/respond.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -15,27 +15,31 @@ export function reviewResources(authorizer: Authorizer): VirtualResource[] {
   const authentication = { group: 'authentication.k8s.io', version: 'v1', verbs: ['create'] } as const;
   const name = (kind: string, isNamespaced = false): Pick<VirtualResource, 'kind' | 'plural' | 'singular' | 'isNamespaced'> => ({ kind, plural: `${kind.toLowerCase()}s`, singular: kind.toLowerCase(), isNamespaced });
   return [
-    { ...authorization, ...name('SelfSubjectAccessReview'), serve: (exchange) => serveAccessReview(authorizer, exchange, () => exchange.user) },
-    { ...authorization, ...name('SubjectAccessReview'), serve: (exchange) => serveAccessReview(authorizer, exchange, subjectOf) },
-    { ...authorization, ...name('LocalSubjectAccessReview', true), serve: (exchange) => serveAccessReview(authorizer, exchange, subjectOf) },
+    { ...authorization, ...name('SelfSubjectAccessReview'), serve: (exchange) => serveAccessReview(authorizer, exchange, 'SelfSubjectAccessReview', () => exchange.user) },
+    { ...authorization, ...name('SubjectAccessReview'), serve: (exchange) => serveAccessReview(authorizer, exchange, 'SubjectAccessReview', subjectOf) },
+    { ...authorization, ...name('LocalSubjectAccessReview', true), serve: (exchange) => serveAccessReview(authorizer, exchange, 'LocalSubjectAccessReview', subjectOf) },
     { ...authorization, ...name('SelfSubjectRulesReview'), serve: (exchange) => serveRulesReview(authorizer, exchange) },
     { ...authentication, ...name('SelfSubjectReview'), serve: serveSelf },
   ];
 }
 
-async function readReview(exchange: Exchange): Promise<Fields & { spec: Fields }> {
+async function readReview(exchange: Exchange, kind: string): Promise<Fields & { kind: string; apiVersion: string; spec: Fields }> {
   if (exchange.info.verb !== 'create') throw methodNotAllowed();
   const body = await readRequiredValue(exchange);
   if (!isFields(body)) throw badRequest('the body must be a review');
-  return { ...body, spec: isFields(body['spec']) ? body['spec'] : {} };
+  return { ...body, kind, apiVersion: 'authorization.k8s.io/v1', spec: isFields(body['spec']) ? body['spec'] : {} };
 }
 
-async function serveAccessReview(authorizer: Authorizer, exchange: Exchange, userOf: (spec: Fields) => User): Promise<void> {
-  const review = await readReview(exchange);
+async function serveAccessReview(authorizer: Authorizer, exchange: Exchange, kind: string, userOf: (spec: Fields) => User): Promise<void> {
+  const review = await readReview(exchange, kind);
   const { spec } = review;
+  const { namespace } = exchange.info;
+  if (namespace !== '' && isFields(spec['resourceAttributes']) && text(spec['resourceAttributes']['namespace']) !== namespace) {
+    throw badRequest('spec.resourceAttributes.namespace must match metadata.namespace');
+  }
   const decision = authorizer.authorize(userOf(spec), accessOf(spec));
   const status = { allowed: decision.isAllowed, ...(decision.reason === '' ? {} : { reason: decision.reason }) };
-  await sendJson(exchange.request, exchange.response, 201, { ...review, metadata: { creationTimestamp: null }, status });
+  await sendValue(exchange, 201, { ...review, metadata: { creationTimestamp: null }, status });
 }
 
 function subjectOf(spec: Fields): User {
@@ -64,16 +68,16 @@ function accessOf(spec: Fields): Parameters<Authorizer['authorize']>[1] {
 }
 
 async function serveRulesReview(authorizer: Authorizer, exchange: Exchange): Promise<void> {
-  const review = await readReview(exchange);
+  const review = await readReview(exchange, 'SelfSubjectRulesReview');
   const rules = authorizer.rulesOf(exchange.user, text(review.spec['namespace']));
-  await sendJson(exchange.request, exchange.response, 201, { ...review, metadata: { creationTimestamp: null }, status: { incomplete: false, ...rules } });
+  await sendValue(exchange, 201, { ...review, metadata: { creationTimestamp: null }, status: { incomplete: false, ...rules } });
 }
 
 async function serveSelf(exchange: Exchange): Promise<void> {
-  const { request, response, info, user } = exchange;
+  const { info, user } = exchange;
   if (info.verb !== 'create') throw methodNotAllowed();
-  const userInfo = { username: user.name, ...(user.uid === '' ? {} : { uid: user.uid }), groups: user.groups };
-  await sendJson(request, response, 201, { kind: 'SelfSubjectReview', apiVersion: 'authentication.k8s.io/v1', metadata: { creationTimestamp: null }, status: { userInfo } });
+  const userInfo = { username: user.name, ...(user.uid === '' ? {} : { uid: user.uid }), groups: user.groups, ...(user.extra === undefined ? {} : { extra: user.extra }) };
+  await sendValue(exchange, 201, { kind: 'SelfSubjectReview', apiVersion: 'authentication.k8s.io/v1', metadata: { creationTimestamp: null }, status: { userInfo } });
 }
 
 function text(value: unknown): string {

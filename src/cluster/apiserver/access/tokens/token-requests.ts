@@ -2,9 +2,9 @@ import { isFields, type k8s, resources } from '../../../../api/mod.ts';
 import { badRequest, methodNotAllowed, objectInvalid, objectNotFound, updateConflict } from '../../errors.ts';
 import type { Exchange } from '../../handlers/exchange.ts';
 import { readRequiredValue } from '../../handlers/read-body.ts';
+import { sendValue } from '../../handlers/representation.ts';
 import type { VirtualResource } from '../../kinds/virtual.ts';
 import { type Machine, timeText } from '../../operations/machine.ts';
-import { sendJson } from '../../requests/respond.ts';
 import { FieldErrors } from '../../validation/field-errors.ts';
 import type { Authenticator } from '../user.ts';
 import { type ServiceAccountTokens, type TokenBinding, tokenIssuer } from './service-account-tokens.ts';
@@ -15,7 +15,7 @@ const defaultSeconds = 3600;
 
 /** Answers POST serviceaccounts/x/token: a token for the account, bound to a pod when asked so. */
 export async function serveTokenRequest(machine: Machine, tokens: ServiceAccountTokens, exchange: Exchange): Promise<void> {
-  const { request, response, info } = exchange;
+  const { info } = exchange;
   if (info.verb !== 'create') throw methodNotAllowed();
   const account = machine.objects.get(`/core/${resources.serviceAccounts.plural}/${info.namespace}/${info.name}`)?.object as k8s.ServiceAccount | undefined;
   if (account === undefined) throw objectNotFound(resources.serviceAccounts, info.name);
@@ -31,7 +31,7 @@ export async function serveTokenRequest(machine: Machine, tokens: ServiceAccount
   if (errors.places.length > 0) throw objectInvalid({ group: 'authentication.k8s.io', plural: 'tokenrequests', kind: 'TokenRequest' }, '', errors.places);
   const binding = parseBinding(machine, info.namespace, info.name, spec['boundObjectRef']);
   const { token, expiresAtMs } = tokens.issue({ namespace: info.namespace, account, audiences, expirationSeconds, binding });
-  await sendJson(request, response, 201, {
+  await sendValue(exchange, 201, {
     kind: 'TokenRequest',
     apiVersion: 'authentication.k8s.io/v1',
     metadata: { name: info.name, namespace: info.namespace, creationTimestamp: timeText(machine.clock.now()) },
@@ -65,7 +65,7 @@ export function tokenReviewResource(authenticators: readonly Authenticator[]): V
       if (!isFields(review) || !isFields(review['spec']) || typeof review['spec']['token'] !== 'string') throw badRequest('the body must be a TokenReview with spec.token');
       const audiences = Array.isArray(review['spec']['audiences']) ? review['spec']['audiences'].map(String) : [tokenIssuer];
       const { token: _, ...spec } = review['spec'];
-      await sendJson(exchange.request, exchange.response, 201, { ...review, metadata: { creationTimestamp: null }, spec, status: reviewToken(authenticators, review['spec']['token'], audiences) });
+      await sendValue(exchange, 201, { ...review, kind: 'TokenReview', apiVersion: 'authentication.k8s.io/v1', metadata: { creationTimestamp: null }, spec, status: reviewToken(authenticators, review['spec']['token'], audiences) });
     },
   };
 }
