@@ -12,7 +12,7 @@ export const layers: readonly Layer[] = [
   { folder: 'kernel', imports: [], packages: ['pino', 'zod'] },
   { folder: 'host', imports: ['kernel'], packages: ['koffi'] },
   { folder: 'wire', imports: ['kernel'], packages: ['@bufbuild/protobuf'] },
-  { folder: 'api', imports: ['kernel', 'wire'], packages: ['zod'] },
+  { folder: 'api', imports: ['kernel', 'wire'], packages: ['croner', 'zod'] },
   { folder: 'client', imports: ['kernel', 'wire', 'api'], packages: ['undici', 'ws', 'yaml', 'zod'] },
   { folder: 'store', imports: ['kernel'], packages: [] },
   { folder: 'git', imports: ['kernel', 'api', 'client'], packages: ['zod'] },

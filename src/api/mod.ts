@@ -19,6 +19,8 @@ export * from './schema/builtin.ts';
 export * from './schema/decode.ts';
 export * from './schema/node.ts';
 export * from './selectors.ts';
+export * from './cron-schedule.ts';
+export * from './indexes.ts';
 export * from './json-path.ts';
 export * from './schema/defaults.ts';
 export * from './schema/structural.ts';

@@ -8,6 +8,8 @@ export interface ControllerSettings {
   readonly nodeMonitorGraceMs: number;
   /** Events are deleted this long after they last happened. Default 1 hour. */
   readonly eventTtlMs: number;
+  /** A Job's next pod waits this long after a failed one, and twice as long after each further one, at most 10 minutes. Default 10 s. */
+  readonly jobBackoffMs: number;
   /** PEM of the API server's authority, published to every namespace as ConfigMap `kube-root-ca.crt`. Default: not published. */
   readonly clusterCa?: string;
   /** Controllers that are not run, by name; for clusters that have their own. Default: none. */
@@ -19,5 +21,6 @@ export const defaultControllerSettings: ControllerSettings = {
   autoscalerDownscaleStabilizationMs: 300_000,
   nodeMonitorGraceMs: 40_000,
   eventTtlMs: 3_600_000,
+  jobBackoffMs: 10_000,
   disabled: [],
 };

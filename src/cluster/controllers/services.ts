@@ -3,14 +3,17 @@ import { type Clock, type Logger, type Service, systemClock } from '../../kernel
 import { autoscalerController } from './autoscaler/reconciler.ts';
 import { type ControllerSettings, defaultControllerSettings } from './config.ts';
 import type { ControllerContext } from './context.ts';
+import { cronJobController } from './cron-job/reconciler.ts';
 import { deploymentController } from './deployment/reconciler.ts';
 import { endpointSliceController } from './endpoint-slice/reconciler.ts';
 import { EventExpiry } from './event-expiry/event-expiry.ts';
 import { GarbageCollector } from './garbage-collector/reconciler.ts';
+import { jobController } from './job/reconciler.ts';
 import { namespaceController } from './namespace/reconciler.ts';
 import { nodeLifecycleController } from './node-lifecycle/reconciler.ts';
 import { replicaSetController } from './replica-set/reconciler.ts';
 import { serviceAccountController } from './service-account/reconciler.ts';
+import { ttlController } from './ttl/ttl-after-finished.ts';
 
 export interface ControllerServicesOptions extends Partial<ControllerSettings> {
   readonly clock?: Clock;
@@ -32,6 +35,9 @@ export function controllerServices(client: KubeClient, informers: Informers, opt
   const services: Service[] = [
     deploymentController(contextOf('deployment-controller')),
     replicaSetController(contextOf('replicaset-controller')),
+    jobController(contextOf('job-controller'), settings),
+    ttlController(contextOf('ttl-after-finished-controller')),
+    cronJobController(contextOf('cronjob-controller')),
     endpointSliceController(contextOf('endpoint-slice-controller')),
     autoscalerController(contextOf('horizontal-pod-autoscaler'), settings),
     new GarbageCollector(contextOf('garbage-collector')),

@@ -2,9 +2,12 @@ import { type BuiltinSchemas, type k8s, type KubeObject, resources } from '../..
 import { definitionStrategy } from '../custom/definition-strategy.ts';
 import { autoscalerV1Conversion } from './autoscaler-v1.ts';
 import { autoscalerStrategy } from './autoscaler.ts';
+import { cronJobColumns, cronJobWideColumns, jobColumns, jobWideColumns } from './batch-columns.ts';
 import { configMapStrategy, secretStrategy } from './config-map.ts';
+import { cronJobStrategy } from './cron-job.ts';
 import { buildKind, type ColumnOf, entry, type KindEntry } from './define.ts';
 import { deploymentStrategy } from './deployment.ts';
+import { jobStrategy } from './job.ts';
 import type { Kind } from './kind.ts';
 import { limitRangeStrategy } from './limit-range.ts';
 import { namespaceStrategy } from './namespace.ts';
@@ -20,6 +23,7 @@ import { endpointSliceStrategy, eventStrategy, leaseStrategy, nodeStrategy } fro
 
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
+const batch = 'io.k8s.api.batch.v1';
 const rbac = 'io.k8s.api.rbac.v1';
 const all = ['all'];
 const scale = { specReplicas: ['spec', 'replicas'], statusReplicas: ['status', 'replicas'] };
@@ -46,6 +50,8 @@ export function builtinEntries(allocator: ServiceAllocator): KindEntry[] {
     entry({ type: resources.events, schemaPackage: core, shortNames: ['ev'], strategy: eventStrategy, allColumns: eventColumns, selectableFields: eventFields }),
     entry({ type: resources.deployments, schemaPackage: apps, shortNames: ['deploy'], categories: all, scale, strategy: deploymentStrategy, columns: deploymentColumns, wideColumns: workloadWideColumns<k8s.Deployment>() }),
     entry({ type: resources.replicaSets, schemaPackage: apps, shortNames: ['rs'], categories: all, scale, strategy: replicaSetStrategy, columns: replicaSetColumns, wideColumns: workloadWideColumns<k8s.ReplicaSet>(), selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) } }),
+    entry({ type: resources.jobs, schemaPackage: batch, categories: all, strategy: jobStrategy, columns: jobColumns, wideColumns: jobWideColumns, selectableFields: { 'status.successful': ({ status }) => String(status?.succeeded ?? 0) } }),
+    entry({ type: resources.cronJobs, schemaPackage: batch, shortNames: ['cj'], categories: all, strategy: cronJobStrategy, columns: cronJobColumns, wideColumns: cronJobWideColumns }),
     entry({ type: resources.endpointSlices, schemaPackage: 'io.k8s.api.discovery.v1', strategy: endpointSliceStrategy, columns: endpointSliceColumns }),
     entry({ type: resources.leases, schemaPackage: 'io.k8s.api.coordination.v1', strategy: leaseStrategy, columns: [{ name: 'Holder', type: 'string', description: 'Who holds the lease.', cell: ({ spec }) => spec?.holderIdentity ?? '' }] }),
     entry({ type: resources.horizontalPodAutoscalers, schemaPackage: 'io.k8s.api.autoscaling.v2', shortNames: ['hpa'], categories: all, strategy: autoscalerStrategy, columns: autoscalerColumns, hasGeneration: false }),

@@ -79,6 +79,38 @@ export function fakeNodeAgent(client: KubeClient, informers: Informers, isReady:
   };
 }
 
+/** What a played container does: its exit code, or undefined to go on running. */
+export type PlayedOutcome = (pod: k8s.Pod) => number | undefined;
+
+/** Plays an agent for pods that end: they run, and end with the exit code that `outcome` gives. Deleted pods go at once. */
+export function fakeWorkRunner(client: KubeClient, informers: Informers, outcome: PlayedOutcome): Service {
+  return {
+    name: 'fake work runner',
+    run: async (signal) => {
+      const pending = new Set<Promise<unknown>>();
+      informers.of(resources.pods).onChange(({ type, object }) => {
+        const ref = { namespace: object.metadata.namespace, name: object.metadata.name };
+        const start = (work: Promise<unknown>): void => {
+          const tracked = work.catch(() => undefined).finally(() => pending.delete(tracked));
+          pending.add(tracked);
+        };
+        if (type === 'deleted' || (object.spec?.nodeName ?? '') === '') return;
+        if (object.metadata.deletionTimestamp !== undefined) return start(client.delete(resources.pods, ref, { gracePeriodSeconds: 0, preconditions: { uid: object.metadata.uid } }, signal));
+        const { phase } = object.status ?? {};
+        if (phase === 'Succeeded' || phase === 'Failed') return;
+        const exitCode = outcome(object);
+        if (exitCode === undefined && phase === 'Running') return;
+        const state = exitCode === undefined ? { running: { startedAt: now() } } : { terminated: { exitCode, reason: exitCode === 0 ? 'Completed' : 'Error', finishedAt: now() } };
+        const containerStatuses = (object.spec?.containers ?? []).map(({ name, image = '' }) => ({ name, image, imageID: '', ready: exitCode === undefined, restartCount: 0, state }));
+        const status = { phase: exitCode === undefined ? 'Running' : exitCode === 0 ? 'Succeeded' : 'Failed', startTime: now(), containerStatuses, conditions: [{ type: 'Ready', status: exitCode === undefined ? 'True' : 'False', lastTransitionTime: now() }] };
+        start(client.patch(resources.pods, ref, { type: 'strategic', subresource: 'status', body: { status } }, signal));
+      });
+      await aborted(signal);
+      await Promise.all(pending);
+    },
+  };
+}
+
 function now(): string {
   return new Date().toISOString().replace(/\.\d+Z$/, 'Z');
 }
