@@ -36,7 +36,12 @@ async function runFiles(globs: string[], concurrency: number, timeoutMs: number)
     if (skip !== undefined || todo !== undefined) totals.skipped += 1;
     else totals.passed += 1;
   });
-  stream.on('test:fail', () => (totals.failed += 1));
+  stream.on('test:fail', ({ name, details }) => {
+    totals.failed += 1;
+    // A process that ended by itself or by a signal failed no test: say how it ended.
+    const { exitCode, signal } = details.error as { exitCode?: number | null; signal?: string | null };
+    if (exitCode !== undefined || signal !== undefined) console.log(`${name}: the process ended with ${signal ?? `code ${exitCode}`}`);
+  });
   const finished = Promise.withResolvers<void>();
   stream.on('end', () => finished.resolve());
   stream.compose(spec).pipe(process.stdout, { end: false });

@@ -91,7 +91,7 @@ async function killContainer(story: Story, signal: AbortSignal): Promise<void> {
   const victim = before[0];
   const containerId = victim?.status?.containerStatuses?.[0]?.containerID?.replace(/^.*:\/\//, '');
   assert.ok(victim?.metadata?.name !== undefined && containerId !== undefined);
-  const load = new SteadyLoad(`${story.url}/version`, 40);
+  await using load = new SteadyLoad(`${story.url}/version`, 40);
   await pollUntil('load', () => (load.requests > 20 ? true : undefined), { timeoutMs: 10_000 }, signal);
   await story.figures.time('killed container replaced and ready', async () => {
     await killInContainer(containerId, story, signal);
@@ -154,7 +154,7 @@ async function assertUntouched(story: Story, before: string | undefined, signal:
 async function rollOut(story: Story, signal: AbortSignal): Promise<void> {
   await story.shop.edit('package.json', '"version": "1.0.0"', '"version": "2.0.0"');
   const commit = await story.shop.commit('Version 2', signal);
-  const load = new SteadyLoad(`${story.url}/version`, 50);
+  await using load = new SteadyLoad(`${story.url}/version`, 50);
   await story.figures.time('second version: push → live', async () => {
     const { isAccepted, output } = await story.shop.push(signal);
     assert.ok(isAccepted, output);
@@ -172,7 +172,7 @@ async function rollBack(story: Story, signal: AbortSignal): Promise<void> {
   await story.shop.edit('package.json', '"version": "2.0.0"', '"version": "3.0.0"');
   await story.shop.edit('deploy/shop.yaml', /(readinessProbe:\s+httpGet:\s+path: )\S+/, '$1/never-there');
   const commit = await story.shop.commit('Version 3, whose health check never passes', signal);
-  const load = new SteadyLoad(`${story.url}/version`, 50);
+  await using load = new SteadyLoad(`${story.url}/version`, 50);
   const { output, release } = await story.figures.time('unhealthy version: push → rolled back', async () => {
     const push = await story.shop.push(signal);
     assert.ok(push.isAccepted, push.output);
@@ -198,7 +198,7 @@ async function autoscale(story: Story, signal: AbortSignal): Promise<void> {
   const hpa = await story.instance.get<HorizontalPodAutoscaler>(['hpa', 'shop'], signal);
   const minimum = hpa.spec?.minReplicas ?? 1;
   await pollUntil('the quiet number of pods', async () => ((await replicas()) === minimum ? true : undefined), { timeoutMs: 60_000, intervalMs: 500 }, signal);
-  const load = new SteadyLoad(`${story.url}/search?q=red`, 30);
+  await using load = new SteadyLoad(`${story.url}/search?q=red`, 30);
   await story.figures.time('load rises → pods added and ready', () =>
     pollUntil('more pods', async () => ((await replicas()) > minimum ? true : undefined), { timeoutMs: 120_000, intervalMs: 250 }, signal),
   );
@@ -223,7 +223,7 @@ async function undo(story: Story, signal: AbortSignal): Promise<void> {
 async function killProcesses(story: Story, signal: AbortSignal): Promise<void> {
   const before = await identities(story, signal);
   const runsBefore = await story.instance.gantryJson<unknown[]>(['run', 'list'], signal);
-  const load = new SteadyLoad(`${story.url}/version`, 50);
+  await using load = new SteadyLoad(`${story.url}/version`, 50);
   for (const name of ['server', 'agent'] as const) {
     const old = (await story.instance.processes(signal))[name];
     await story.figures.time(`${name} killed → back`, async () => {
