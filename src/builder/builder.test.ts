@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, lstatSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ImageConfig } from '../api/mod.ts';
@@ -332,16 +335,17 @@ const planErrors: readonly (readonly [dockerfile: string, message: RegExp])[] = 
   ['FROM $X\n', /Dockerfile:1:6: the base "\$X" is empty/],
   ['FROM base\nCOPY --from=later / /\nFROM 0 AS later\n', /Dockerfile:2:6: the stage later stands after this one/],
   ['FROM base\nENV A="${B:?no B}"\n', /Dockerfile:2:7: B: no B/],
-  ['FROM base\nEXPOSE 99999\n', /Dockerfile:2:8: "99999" is out of range/],
+  ['FROM base\nEXPOSE 99999\n', /Dockerfile:2:8: "99999" is no port .*out of range/],
   ['FROM base\nSTOPSIGNAL SIGFOO\n', /Dockerfile:2:12: "SIGFOO" is no signal/],
   ['FROM base\nCOPY --chmod=9 a /\n', /Dockerfile:2:6: invalid mode "9"/],
   ['FROM base\nCOPY a b /c\n', /Dockerfile:2:10: with more than one source/],
   ['FROM base\nCOPY https://example.test/x /c\n', /Dockerfile:2:6: COPY cannot have a URL/],
-  ['FROM base\nADD https://example.test/x.git /c\n', /Dockerfile:2:5: git repositories/],
+  ['FROM base\nADD https://127.0.0.1:1/x.git /c\n', /Dockerfile:2:1: git ls-remote of https:\/\/127\.0\.0\.1:1\/x\.git failed/],
+  ['FROM base\nADD http://127.0.0.1:1/x /c\n', /Dockerfile:2:1: cannot fetch http:\/\/127\.0\.0\.1:1\/x/],
   ['FROM base\nCOPY --from=5 / /\n', /Dockerfile:2:6: there is no stage 5 before this one/],
   ['FROM --platform=plan9/mips base\n', /Dockerfile:1:6: --platform=plan9\/mips is not supported/],
   ['FROM base\nRUN --mount=type=foo,target=/x true\n', /Dockerfile:2:5: unknown mount type "foo"/],
-  ['FROM base\nRUN --mount=type=bind true\n', /Dockerfile:2:5: a bind mount needs a target/],
+  ['FROM base\nRUN --mount=type=bind true\n', /Dockerfile:2:5: a mount cannot cover the root folder/],
 ];
 
 for (const [Dockerfile, message] of planErrors) {
@@ -351,3 +355,47 @@ for (const [Dockerfile, message] of planErrors) {
     assert.equal(build.runtime.openTrees, 0);
   });
 }
+
+test('Builder.build() fetches a URL once while the server says that it is unchanged, with the time it tells', needsRoot, async () => {
+  await using build = await openBase();
+  let answers: number[] = [];
+  const server = createServer((request, response) => {
+    const isKnown = request.headers['if-none-match'] === '"1"';
+    answers.push(isKnown ? 304 : 200);
+    response.writeHead(isKnown ? 304 : 200, { etag: '"1"', 'last-modified': 'Wed, 21 Oct 2015 07:28:00 GMT' }).end(isKnown ? undefined : 'fetched');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  await using closing = new AsyncDisposableStack();
+  closing.defer(async () => void (await new Promise((resolve) => server.close(resolve))));
+  closing.defer(() => server.closeAllConnections());
+  const { port } = server.address() as AddressInfo;
+  const Dockerfile = `FROM base\nADD http://127.0.0.1:${port}/some/file.bin /got/\n`;
+  await build.build({ Dockerfile });
+  assert.deepEqual(answers, [200]);
+  assert.equal((await build.build({ Dockerfile })).cachedSteps, 1);
+  assert.deepEqual(answers, [200, 304]);
+  answers = [];
+  await build.build({ Dockerfile: Dockerfile.replace('/got/', '/other') });
+  assert.deepEqual(answers, [304, 200]);
+  const { config } = await build.runtime.resolveImage('built');
+  await using tree = await build.runtime.openTree(config.rootfs.diff_ids, AbortSignal.timeout(30_000));
+  const { mtime, mode, uid } = lstatSync(join(tree.rootPath, 'other'));
+  assert.deepEqual([mtime.toISOString(), (mode & 0o7777).toString(8), uid], ['2015-10-21T07:28:00.000Z', '600', 0]);
+});
+
+test('Builder.build() takes named contexts for bases, sources and stages', needsRoot, async () => {
+  await using build = await openBase();
+  const docs = writeContext(build, { 'page.txt': 'page', 'skip.txt': 'no', '.dockerignore': 'skip.txt\n.dockerignore' });
+  const contexts = new Map([['docs', { kind: 'folder', folder: docs } as const], ['rootfs', { kind: 'folder', folder: docs } as const], ['dep', { kind: 'image', reference: 'base' } as const]]);
+  await build.build({ Dockerfile: 'FROM nothing AS dep\nRUN false\nFROM rootfs AS files\nFROM dep\nCOPY --from=docs . /docs/\nCOPY --from=files / /files/\n' }, { contexts });
+  const { files, config } = await imageOf(build);
+  assert.deepEqual(files, { docs: 'folder', 'docs/page.txt': 'page', files: 'folder', 'files/page.txt': 'page' });
+  assert.deepEqual(config.config?.Env, ['PATH=/bin', 'BASE=1']);
+});
+
+test('Builder.check() tells broken rules without an image or a file of the context', async () => {
+  await using build = await openTemporaryBuild();
+  const contextFolder = writeContext(build, { Dockerfile: 'FROM nobody-has-it AS One\nCOPY gone /\nCMD x\n' });
+  const found = await build.builder.check({ contextFolder, dockerfilePath: 'Dockerfile', tags: [], buildArgs: {}, labels: {}, noCache: false, pull: false, network: 'default' }, AbortSignal.timeout(30_000));
+  assert.deepEqual(found.map(({ line, reason }) => `${line} ${reason}`), ['1 StageNameCasing', '3 JSONArgsRecommended']);
+});

@@ -1,23 +1,26 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, familiarImageReference, parseImageReference } from '../api/mod.ts';
-import { GantryError, type Logger, randomHex } from '../kernel/mod.ts';
+import { type ErrorPlace, GantryError, type Logger, randomHex } from '../kernel/mod.ts';
 import { DigestCache } from './cache/digest-cache.ts';
 import { StepJournal } from './cache/miss-reason.ts';
 import { removeOldFiles } from './cache/old-files.ts';
+import { RemoteNotes } from './cache/remote-notes.ts';
 import { Semaphore } from './cache/semaphore.ts';
 import { SharedWork } from './cache/shared-work.ts';
 import { StepCache, type StepRecord } from './cache/step-cache.ts';
 import type { BuildEnvironment, BuilderConfig } from './config.ts';
 import { parseDockerfile } from './dockerfile/parse.ts';
-import { type BuildContext, openBuildContext } from './executor/build-context.ts';
+import { type BuildContext, type DockerfileText, openBuildContext } from './executor/build-context.ts';
 import { BuildExecutor } from './executor/build-executor.ts';
 import { CacheMounts } from './executor/cache-mounts.ts';
 import { imageConfig } from './executor/image-config.ts';
+import { openNamedFolders, type RequestedContext } from './executor/named-folders.ts';
 import type { BuildSecrets } from './executor/secrets.ts';
 import { SourceTrees } from './executor/source-trees.ts';
 import type { StepServices } from './executor/step-executor.ts';
 import { prepareRunExtras } from './executor/trust.ts';
+import type { Entitlement } from './plan/entitlements.ts';
 import type { BuildPlan } from './plan/build-plan.ts';
 import { predefinedArgs, type TargetPlatform } from './plan/global-args.ts';
 import { planBuild } from './plan/planner.ts';
@@ -43,6 +46,10 @@ export interface BuildRequest {
   readonly contextFolder: string;
   /** Below the context folder. */
   readonly dockerfilePath: string;
+  /** The Dockerfile itself, when it does not stand in the context. `dockerfilePath` then only names it. */
+  readonly dockerfile?: DockerfileText;
+  /** `--build-context`: folders, images or repositories that take the place of stages and images of their names. */
+  readonly contexts?: ReadonlyMap<string, RequestedContext>;
   readonly tags: readonly string[];
   readonly target?: string;
   readonly buildArgs: Readonly<Record<string, string>>;
@@ -52,6 +59,8 @@ export interface BuildRequest {
   /** Base images are asked for at their registry even when they are local. */
   readonly pull: boolean;
   readonly network: 'default' | 'none' | 'host';
+  /** What RUN may ask for beyond the usual. Default: nothing. */
+  readonly allowed?: ReadonlySet<Entitlement>;
   readonly secrets?: BuildSecrets;
   readonly sshSockets?: ReadonlyMap<string, string>;
   /** Results are shared only among builds with the same scope. Default: one for all. */
@@ -63,22 +72,31 @@ const notesKeptMs = 30 * 24 * 3600 * 1000;
 
 const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 
+interface BuilderParts {
+  readonly cache: StepCache;
+  readonly journal: StepJournal;
+  readonly digests: DigestCache;
+  readonly remoteNotes: RemoteNotes;
+}
+
 /** Builds images from Dockerfiles. One for an instance; builds run at the same time and share their work and their cache. */
 export class Builder implements AsyncDisposable {
   readonly #options: BuilderOptions;
   readonly #cache: StepCache;
   readonly #journal: StepJournal;
   readonly #digests: DigestCache;
+  readonly #remoteNotes: RemoteNotes;
   readonly #cacheMounts: CacheMounts;
   readonly #flights = new SharedWork<StepRecord>();
   readonly #slots: Semaphore;
   readonly #layerUser: Disposable;
 
-  private constructor(options: BuilderOptions, cache: StepCache, journal: StepJournal, digests: DigestCache) {
+  private constructor(options: BuilderOptions, { cache, journal, digests, remoteNotes }: BuilderParts) {
     this.#options = options;
     this.#cache = cache;
     this.#journal = journal;
     this.#digests = digests;
+    this.#remoteNotes = remoteNotes;
     this.#cacheMounts = new CacheMounts(join(options.folder, 'mounts'));
     this.#slots = new Semaphore(options.config.parallelSteps);
     this.#layerUser = options.runtime.addLayerUser(() => cache.layers());
@@ -86,27 +104,30 @@ export class Builder implements AsyncDisposable {
 
   /** Opens the cache and removes what an earlier run left in the work folder, and notes that nobody asked for in a long time. */
   static async open(options: BuilderOptions): Promise<Builder> {
-    for (const name of ['journal', 'digests']) await removeOldFiles(join(options.folder, name), Date.now() - notesKeptMs);
+    for (const name of ['journal', 'digests', 'remote']) await removeOldFiles(join(options.folder, name), Date.now() - notesKeptMs);
     await rm(join(options.folder, 'work'), { recursive: true, force: true });
     await rm(join(options.runFolder, 'secrets'), { recursive: true, force: true });
     await mkdir(join(options.folder, 'work'), { recursive: true, mode: 0o700 });
     const cache = await StepCache.open(join(options.folder, 'steps'));
-    return new Builder(options, cache, await StepJournal.open(join(options.folder, 'journal')), await DigestCache.open(join(options.folder, 'digests')));
+    const journal = await StepJournal.open(join(options.folder, 'journal'));
+    const digests = await DigestCache.open(join(options.folder, 'digests'));
+    return new Builder(options, { cache, journal, digests, remoteNotes: await RemoteNotes.open(join(options.folder, 'remote')) });
   }
 
   /** Resolves to the image's id. `openListener` gets the plan and returns what is told of the build. Errors of the Dockerfile and of its commands are `invalid` with file, line and column. */
   async build(request: BuildRequest, openListener: (plan: BuildPlan) => BuildListener, signal: AbortSignal): Promise<Digest> {
     const { runtime } = this.#options;
     const tags = request.tags.map((tag) => familiarImageReference(parseImageReference(tag)));
-    const context = openBuildContext(request.contextFolder, request.dockerfilePath);
-    const plan = await this.#plan(context, request, signal);
+    const context = openBuildContext(request.contextFolder, request.dockerfilePath, request.dockerfile);
+    const plan = await this.#plan(context, request, { isCheck: false }, signal);
     const listen = openListener(plan);
     for (const place of plan.warnings) listen({ kind: 'warning', place });
     const workFolder = join(this.#options.folder, 'work', randomHex(8));
     await mkdir(workFolder, { mode: 0o700 });
     try {
       let executor: BuildExecutor | undefined;
-      await using trees = new SourceTrees(runtime, context, async (stage) => (await executor?.layersOf(stage)) ?? []);
+      const named = await openNamedFolders(request.contexts ?? new Map(), this.#options.environment, workFolder, signal);
+      await using trees = new SourceTrees(runtime, context, named, async (stage) => (await executor?.layersOf(stage)) ?? []);
       const services = await this.#services(request, plan, trees, workFolder);
       executor = new BuildExecutor(plan, services, listen, `${repositoryOf(tags[0])} ${request.dockerfilePath}`);
       using release = new DisposableStack();
@@ -131,13 +152,23 @@ export class Builder implements AsyncDisposable {
     return this.#options.now ?? (() => new Date());
   }
 
-  async #plan(context: BuildContext, request: BuildRequest, signal: AbortSignal): Promise<BuildPlan> {
+  /** The rules of the published list of build checks that the Dockerfile breaks. Nothing runs. */
+  async check(request: BuildRequest, signal: AbortSignal): Promise<readonly ErrorPlace[]> {
+    const context = openBuildContext(request.contextFolder, request.dockerfilePath, request.dockerfile);
+    return (await this.#plan(context, request, { isCheck: true }, signal)).warnings;
+  }
+
+  async #plan(context: BuildContext, request: BuildRequest, { isCheck }: { isCheck: boolean }, signal: AbortSignal): Promise<BuildPlan> {
     const dockerfile = parseDockerfile(context.dockerfileText, context.dockerfileName);
     return planBuild(dockerfile, {
       ...(request.target === undefined ? {} : { target: request.target }),
       buildArgs: request.buildArgs,
       labels: request.labels,
       network: request.network,
+      ignore: context.ignore,
+      ...(request.allowed === undefined ? {} : { allowed: request.allowed }),
+      isCheck,
+      contexts: new Map([...(request.contexts ?? [])].map(([name, given]) => [name, given.kind === 'image' ? given : { kind: 'folder' }])),
       platform: this.#options.platform ?? { os: 'linux', architecture: architectures[process.arch] ?? process.arch },
       resolveImage: (reference) => this.#options.runtime.resolveImage(reference, request.pull ? 'always' : 'missing', signal),
     });
@@ -168,7 +199,7 @@ export class Builder implements AsyncDisposable {
       slots: this.#slots,
       now: this.#now,
       run,
-      copy: { trees, digests: this.#digests, workFolder, timeSeconds: sourceDateEpoch },
+      copy: { trees, digests: this.#digests, remoteNotes: this.#remoteNotes, environment, workFolder, timeSeconds: sourceDateEpoch },
       usesCache: !request.noCache,
       sourceDateEpoch,
       scope,

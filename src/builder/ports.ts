@@ -39,6 +39,8 @@ export interface BuildProcess {
   workingDir: string;
   user: string;
   network: 'default' | 'none' | 'host';
+  /** `--security=insecure`: nothing is kept from it. */
+  isPrivileged: boolean;
   /** Extra mounts, for example the host's certificate bundle. Their targets exist in the tree. Never part of the layer. */
   mounts: BuildMount[];
   output: Writable;

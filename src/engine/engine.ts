@@ -194,6 +194,8 @@ export interface TreeProcess {
   workingDir: string;
   user: string;
   network: 'default' | 'none' | 'host';
+  /** All capabilities, no seccomp, all devices, nothing masked. Default: less than a container has. */
+  isPrivileged?: boolean;
   mounts: TreeMount[];
   output: Writable;
 }

@@ -11,6 +11,7 @@ import type { EscapeCharacter } from './shell-word.ts';
 export class InstructionLine {
   /** Upper case. */
   readonly keyword: string;
+  readonly #keyword: string;
   readonly position: Position;
   readonly args: LocatedText;
   readonly heredocs: readonly Heredoc[];
@@ -24,7 +25,8 @@ export class InstructionLine {
     const text = line.text.trim();
     const end = /[\t\v\f\r ]/.exec(text.text)?.index ?? text.text.length;
     this.#line = line;
-    this.keyword = text.text.slice(0, end).toUpperCase();
+    this.#keyword = text.text.slice(0, end);
+    this.keyword = this.#keyword.toUpperCase();
     this.position = text.positionAt(0);
     this.#flagSource = text.slice(end);
     const { flags, rest } = splitFlags(this.#flagSource, escape);
@@ -35,7 +37,8 @@ export class InstructionLine {
   }
 
   get base(): InstructionBase {
-    return { position: this.position, lastLine: this.#line.lastLine, text: this.#line.text.text.trim() };
+    const { lastLine, comments, text } = this.#line;
+    return { position: this.position, lastLine, keyword: this.#keyword, comments, text: text.text.trim() };
   }
 
   /** Checks the flags against the instruction's own. Called once by each parser, with `{}` when it has none. */

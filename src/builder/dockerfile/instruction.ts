@@ -21,6 +21,10 @@ export type CommandLine =
 export interface InstructionBase {
   readonly position: Position;
   readonly lastLine: number;
+  /** The keyword as it is written. */
+  readonly keyword: string;
+  /** The comment lines just above, without `#`. */
+  readonly comments: readonly string[];
   /** The line as it is shown to people: continued lines joined, no trailing white space. */
   readonly text: string;
 }
@@ -30,6 +34,8 @@ export interface FromInstruction extends InstructionBase {
   readonly base: Word;
   /** Lower case. */
   readonly name?: string;
+  /** `AS name` as it is written. */
+  readonly alias?: { readonly as: Word; readonly name: Word };
   readonly platform?: Word;
 }
 
@@ -40,6 +46,9 @@ export interface RunInstruction extends InstructionBase {
   /** The values of `--mount`, parsed when variables are known (`parseRunMount`). */
   readonly mounts: readonly Word[];
   readonly network?: 'default' | 'none' | 'host';
+  readonly networkFlag?: Word;
+  /** Set by `--security=insecure`. */
+  readonly insecureFlag?: Word;
 }
 
 export interface CopyInstruction extends InstructionBase {

@@ -16,10 +16,11 @@ export interface LogicalLine {
 
 export interface LexedDockerfile {
   readonly escape: EscapeCharacter;
-  readonly directives: ReadonlyMap<string, string>;
+  readonly directives: ReadonlyMap<string, { readonly value: string; readonly position: Position }>;
   readonly lines: readonly LogicalLine[];
   readonly problems: readonly ErrorPlace[];
-  readonly warnings: readonly ErrorPlace[];
+  /** Empty lines inside continued instructions. */
+  readonly emptyContinuations: readonly Position[];
 }
 
 const knownDirectives = ['syntax', 'escape', 'check'];
@@ -29,14 +30,14 @@ export function lexDockerfile(source: SourceFile): LexedDockerfile {
   const lexer = new Lexer(source);
   const lines: LogicalLine[] = [];
   for (let line = lexer.next(); line !== undefined; line = lexer.next()) lines.push(line);
-  return { escape: lexer.escape, directives: lexer.directives, lines, problems: lexer.problems, warnings: lexer.warnings };
+  return { escape: lexer.escape, directives: lexer.directives, lines, problems: lexer.problems, emptyContinuations: lexer.emptyContinuations };
 }
 
 class Lexer {
   escape: EscapeCharacter = '\\';
-  readonly directives = new Map<string, string>();
+  readonly directives = new Map<string, { value: string; position: Position }>();
   readonly problems: ErrorPlace[] = [];
-  readonly warnings: ErrorPlace[] = [];
+  readonly emptyContinuations: Position[] = [];
   readonly #source: SourceFile;
   #index = 0;
   #acceptsDirectives = true;
@@ -79,7 +80,7 @@ class Lexer {
     if (!knownDirectives.includes(name)) return false;
     const position = { line: this.#index, column: hashColumn };
     if (this.directives.has(name)) this.problems.push(this.#source.place(position, `the parser directive ${name} stands twice`));
-    this.directives.set(name, value);
+    this.directives.set(name, { value, position });
     if (name !== 'escape') return true;
     if (value === '\\' || value === '`') this.escape = value;
     else this.problems.push(this.#source.place(position, `the escape character is \\ or \`, not ${JSON.stringify(value)}`));
@@ -100,7 +101,7 @@ class Lexer {
       this.#index += 1;
       if (this.#isComment(line)) continue;
       if (line.trim() === '') {
-        if (this.#index < this.#source.lines.length) this.warnings.push(this.#source.place({ line: this.#index, column: 1 }, 'empty continuation line', 'NoEmptyContinuation'));
+        if (this.#index < this.#source.lines.length) this.emptyContinuations.push({ line: this.#index, column: 1 });
         continue;
       }
       ({ text, isContinued } = this.#splitContinuation(line));

@@ -1,8 +1,10 @@
 import { type ErrorPlace, isError } from '../../kernel/mod.ts';
+import { type CheckOptions, defaultCheckOptions, parseCheckOptions } from '../lint/check-options.ts';
 import type { ArgInstruction, FromInstruction, Instruction, StageInstruction } from './instruction.ts';
 import { InstructionLine } from './instruction-line.ts';
 import { instructionTable } from './instruction-table.ts';
 import { lexDockerfile, type LogicalLine } from './lexer.ts';
+import type { Position } from './located-text.ts';
 import { nearest } from './nearest.ts';
 import type { EscapeCharacter } from './shell-word.ts';
 import { SourceFile } from './source-file.ts';
@@ -19,7 +21,9 @@ export interface Dockerfile {
   /** ARG instructions before the first FROM. */
   readonly globalArgs: readonly ArgInstruction[];
   readonly stages: readonly Stage[];
-  readonly warnings: readonly ErrorPlace[];
+  readonly emptyContinuations: readonly Position[];
+  /** What `# check=` asks for. */
+  readonly checkOptions: CheckOptions;
 }
 
 /** Text to stages. Throws one `invalid` error with every problem found, each with file, line, column and the line shown. */
@@ -27,6 +31,9 @@ export function parseDockerfile(text: string, fileName: string): Dockerfile {
   const source = new SourceFile(fileName, text);
   const lexed = lexDockerfile(source);
   const problems: ErrorPlace[] = [...lexed.problems];
+  const check = lexed.directives.get('check');
+  const checkOptions = parseCheckOptions(check?.value.split(' ')[0] ?? '');
+  if (check !== undefined && 'message' in checkOptions) problems.push(source.place(check.position, checkOptions.message));
   const instructions = lexed.lines.flatMap((line) => parseLine(line, lexed.escape, source, problems) ?? []);
   const globalArgs: ArgInstruction[] = [];
   const stages: { index: number; from: FromInstruction; instructions: StageInstruction[] }[] = [];
@@ -39,7 +46,7 @@ export function parseDockerfile(text: string, fileName: string): Dockerfile {
   }
   if (stages.length === 0 && problems.length === 0) problems.push(source.place({ line: 1, column: 1 }, 'the Dockerfile has no FROM'));
   if (problems.length > 0) throw source.error(problems.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0)));
-  return { source, escape: lexed.escape, globalArgs, stages, warnings: lexed.warnings };
+  return { source, escape: lexed.escape, globalArgs, stages, emptyContinuations: lexed.emptyContinuations, checkOptions: 'message' in checkOptions ? defaultCheckOptions : checkOptions };
 }
 
 /** One instruction from text that is not in the file: a base image's ONBUILD trigger. Its problems are told with `fileName`. */

@@ -87,7 +87,6 @@ function check(mount: RunMount, fail: Fail): void {
   if (mount.isRequired && type !== 'secret' && type !== 'ssh') fail(`required is not for ${type} mounts`);
   if (mount.env !== undefined && type !== 'secret') fail(`env is not for ${type} mounts`);
   if (mount.from !== undefined && type !== 'bind' && type !== 'cache') fail(`from is not for ${type} mounts`);
-  if ((mount.target ?? '') === '' && type !== 'secret' && type !== 'ssh') fail(`a ${type} mount needs a target`);
   if (type === 'secret' && mount.id === undefined && mount.source === undefined && mount.target === undefined) fail('a secret mount needs an id or a target');
   if (type === 'secret' && mount.id !== undefined && mount.source !== undefined) fail('a secret mount has an id or a source, not both');
 }

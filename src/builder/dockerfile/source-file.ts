@@ -1,4 +1,4 @@
-import { type ErrorPlace, formatPlace, GantryError } from '../../kernel/mod.ts';
+import { type ErrorCode, type ErrorPlace, formatPlace, GantryError } from '../../kernel/mod.ts';
 import type { Position } from './located-text.ts';
 
 /** A named text whose problems are reported with the line shown and the column marked. */
@@ -17,11 +17,11 @@ export class SourceFile {
   }
 
   /** `invalid` (or another code) with the places, each shown with its line. */
-  error(places: readonly ErrorPlace[], code: 'invalid' | 'unsupported' | 'not-found' | 'internal' = 'invalid', cause?: unknown): GantryError {
+  error(places: readonly ErrorPlace[], code: ErrorCode = 'invalid', cause?: unknown): GantryError {
     return new GantryError(code, places.map((place) => this.#show(place)).join('\n'), { places, ...(cause === undefined ? {} : { cause }) });
   }
 
-  errorAt(position: Position, message: string, code: 'invalid' | 'unsupported' | 'not-found' | 'internal' = 'invalid', cause?: unknown): GantryError {
+  errorAt(position: Position, message: string, code: ErrorCode = 'invalid', cause?: unknown): GantryError {
     return this.error([this.place(position, message)], code, cause);
   }
 

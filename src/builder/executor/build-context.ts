@@ -15,12 +15,24 @@ export interface BuildContext {
   readonly dockerfileName: string;
 }
 
+/** The folder of a named context. */
+export interface NamedFolder { readonly folder: string; readonly ignore: IgnoreRules }
+
+/** The folder with its own `.dockerignore`. */
+export function openNamedFolder(folder: string, name: string): NamedFolder {
+  const rules = readInside(folder, '.dockerignore');
+  return { folder, ignore: rules === undefined ? IgnoreRules.none : parseIgnoreFile(rules, `.dockerignore of the context ${name}`) };
+}
+
+/** A Dockerfile that does not stand in the context, and the `<Dockerfile>.dockerignore` beside it. */
+export interface DockerfileText { readonly text: string; readonly ignoreText?: string }
+
 /** Reads Dockerfile and ignore file (`<Dockerfile>.dockerignore`, else `.dockerignore`) from inside the context folder. `not-found` names the file. */
-export function openBuildContext(folder: string, dockerfilePath: string): BuildContext {
-  const dockerfileText = readInside(folder, dockerfilePath);
+export function openBuildContext(folder: string, dockerfilePath: string, dockerfile?: DockerfileText): BuildContext {
+  const dockerfileText = dockerfile?.text ?? readInside(folder, dockerfilePath);
   if (dockerfileText === undefined) throw new GantryError('not-found', `the build context has no ${dockerfilePath}`);
   const own = `${dockerfilePath}.dockerignore`;
-  const ownRules = readInside(folder, own);
+  const ownRules = dockerfile === undefined ? readInside(folder, own) : dockerfile.ignoreText;
   const rules = ownRules ?? readInside(folder, '.dockerignore');
   return {
     folder,

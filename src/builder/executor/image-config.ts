@@ -35,10 +35,16 @@ export function imageConfig(plan: BuildPlan, stage: StagePlan, result: StageResu
     architecture: platform.architecture,
     os: platform.os,
     ...(platform.variant === undefined ? {} : { variant: platform.variant }),
-    config: { ...sorted(config), ...(Object.keys(labels).length === 0 ? {} : { Labels: sorted(labels) }) },
+    config: { ...sorted(withoutEmpty(config)), ...(Object.keys(labels).length === 0 ? {} : { Labels: sorted(labels) }) },
     rootfs: { type: 'layers', diff_ids: [...result.layers] },
     history: result.history.map((entry) => (entry.created === undefined ? { created, ...entry } : entry)),
   };
+}
+
+/** Fields that are empty say nothing, and are not written. */
+function withoutEmpty<T extends object>(value: T): T {
+  const isEmpty = (field: unknown): boolean => field === '' || (typeof field === 'object' && field !== null && Object.keys(field).length === 0);
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => !isEmpty(field))) as T;
 }
 
 /** The time, but not after `sourceDateEpoch`. */

@@ -7,11 +7,12 @@ import { pipeline } from 'node:stream/promises';
 import { GantryError } from '../../kernel/mod.ts';
 import type { RemoteFile } from '../plan/build-plan.ts';
 
-export interface FetchedFile {
-  /** The last part of the URL's path, as ADD names it. */
-  readonly name: string;
+/** What the server said of a file when it was fetched, and what the file was. */
+export interface RemoteNote {
   /** Hex SHA-256. */
   readonly digest: string;
+  readonly etag?: string;
+  readonly lastModified?: string;
 }
 
 /** The name ADD gives a remote file. */
@@ -20,11 +21,15 @@ export function remoteFileName(url: string): string {
   return base === '' || base === '/' ? '__unnamed__' : base;
 }
 
-/** Downloads to `path`. The time is the server's Last-Modified or the epoch. `unavailable` for an answer that is not 2xx, `invalid` for a wrong checksum. */
-export async function fetchRemoteFile(file: RemoteFile, path: string, signal: AbortSignal): Promise<FetchedFile> {
-  const response = await fetch(file.url, { signal }).catch((error: unknown) => {
+/**
+ * Downloads to `path`; undefined when the server says that the file is still the one of `known`. The time is the server's Last-Modified or the epoch.
+ * `unavailable` for an answer that is not 2xx, `invalid` for a wrong checksum.
+ */
+export async function fetchRemoteFile(file: RemoteFile, path: string, known: RemoteNote | undefined, signal: AbortSignal): Promise<RemoteNote | undefined> {
+  const response = await fetch(file.url, { signal, headers: conditions(known) }).catch((error: unknown) => {
     throw new GantryError('unavailable', `cannot fetch ${file.url}`, { cause: error });
   });
+  if (response.status === 304 && known !== undefined) return undefined;
   if (!response.ok || response.body === null) throw new GantryError('unavailable', `cannot fetch ${file.url}: the server answers ${response.status}`);
   const hash = createHash('sha256');
   const tee = new Transform({
@@ -38,8 +43,14 @@ export async function fetchRemoteFile(file: RemoteFile, path: string, signal: Ab
   if (file.checksum !== undefined && file.checksum !== `sha256:${digest}`) {
     throw new GantryError('invalid', `${file.url} has the digest sha256:${digest}, not ${file.checksum}`);
   }
-  const modified = Date.parse(response.headers.get('last-modified') ?? '');
+  const [etag, lastModified] = [response.headers.get('etag'), response.headers.get('last-modified')];
+  const modified = Date.parse(lastModified ?? '');
   const seconds = Number.isNaN(modified) ? 0 : modified / 1000;
   await utimes(path, seconds, seconds);
-  return { name: remoteFileName(file.url), digest };
+  return { digest, ...(etag === null ? {} : { etag }), ...(lastModified === null ? {} : { lastModified }) };
+}
+
+function conditions(known: RemoteNote | undefined): Record<string, string> {
+  if (known?.etag !== undefined) return { 'if-none-match': known.etag };
+  return known?.lastModified === undefined ? {} : { 'if-modified-since': known.lastModified };
 }

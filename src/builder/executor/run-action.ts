@@ -25,6 +25,7 @@ export async function runInputs(action: RunAction, services: RunServices, signal
     ['working directory', action.workingDir],
     ['user', action.user],
     ['network', action.network],
+    ...(action.isInsecure ? [['security', 'insecure'] satisfies [string, string]] : []),
     ...(action.script === undefined ? [] : [['script', action.script.content] satisfies [string, string]]),
     ...(await mountInputs(action.mounts, services, signal)),
   ];
@@ -46,6 +47,7 @@ export async function performRun(action: RunAction, tree: BuildTree, services: R
       workingDir: action.workingDir,
       user: action.user,
       network: action.network,
+      isPrivileged: action.isInsecure,
       mounts: mounts.map(({ mount }) => mount),
       output,
     },

@@ -1,9 +1,10 @@
 import type { Digest } from '../../api/mod.ts';
+import { GantryError } from '../../kernel/mod.ts';
 import type { OwnerRule } from '../files/content-digest.ts';
 import { IgnoreRules } from '../files/ignore-rules.ts';
 import type { FileSource } from '../plan/build-plan.ts';
 import type { BuildRuntime, BuildTree } from '../ports.ts';
-import type { BuildContext } from './build-context.ts';
+import type { BuildContext, NamedFolder } from './build-context.ts';
 
 /** A tree that files are taken from. */
 export interface SourceTree {
@@ -18,12 +19,15 @@ export interface SourceTree {
 export class SourceTrees implements AsyncDisposable {
   readonly #runtime: BuildRuntime;
   readonly #context: BuildContext;
+  /** Folders of named contexts. */
+  readonly #named: ReadonlyMap<string, NamedFolder>;
   readonly #layersOfStage: (stage: number) => Promise<readonly Digest[]>;
   readonly #trees = new Map<string, Promise<BuildTree>>();
 
-  constructor(runtime: BuildRuntime, context: BuildContext, layersOfStage: (stage: number) => Promise<readonly Digest[]>) {
+  constructor(runtime: BuildRuntime, context: BuildContext, named: ReadonlyMap<string, NamedFolder>, layersOfStage: (stage: number) => Promise<readonly Digest[]>) {
     this.#runtime = runtime;
     this.#context = context;
+    this.#named = named;
     this.#layersOfStage = layersOfStage;
   }
 
@@ -35,11 +39,18 @@ export class SourceTrees implements AsyncDisposable {
 
   async open(source: FileSource, signal: AbortSignal): Promise<SourceTree> {
     const layers = await this.layersOf(source);
-    if (layers === undefined) return { rootPath: this.#context.folder, ignore: this.#context.ignore, owners: 'root', layers };
+    if (layers === undefined) return { ...this.#folder(source), owners: 'root', layers };
     const key = layers.join();
     const tree = this.#trees.get(key) ?? this.#runtime.openTree(layers, signal);
     this.#trees.set(key, tree);
     return { rootPath: (await tree).rootPath, ignore: IgnoreRules.none, owners: 'kept', layers };
+  }
+
+  #folder(source: FileSource): { rootPath: string; ignore: IgnoreRules } {
+    if (source.kind !== 'context' || source.name === undefined) return { rootPath: this.#context.folder, ignore: this.#context.ignore };
+    const named = this.#named.get(source.name);
+    if (named === undefined) throw new GantryError('internal', `there is no context ${source.name}`);
+    return { rootPath: named.folder, ignore: named.ignore };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

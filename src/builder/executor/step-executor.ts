@@ -58,9 +58,9 @@ export async function executeStep(step: Step, action: FileAction, layers: readon
     return { record, isCached: false, missReason };
   } catch (error) {
     throwIfAborted(signal);
-    if (isError(error, 'invalid', 'not-found', 'unsupported') && error.places.length === 0) {
+    if (isError(error, 'invalid', 'not-found', 'unsupported', 'unavailable') && error.places.length === 0) {
       const places = [step.source.place(step.position, error.message)];
-      throw Object.assign(step.source.error(places, error.code === 'invalid' ? 'invalid' : error.code === 'unsupported' ? 'unsupported' : 'not-found', error), { details: error.details });
+      throw Object.assign(step.source.error(places, error.code, error), { details: error.details });
     }
     throw error;
   }

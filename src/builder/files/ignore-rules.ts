@@ -9,12 +9,15 @@ interface Rule {
 
 /** Which paths of a tree are left out: the last rule that matches a path or one of its folders decides. */
 export class IgnoreRules {
-  static readonly none = new IgnoreRules([]);
+  static readonly none = new IgnoreRules([], false);
   readonly #rules: readonly Rule[];
+  /** A rule leaves out whatever the root has. */
+  readonly ignoresEverything: boolean;
   readonly #hasExceptions: boolean;
 
-  constructor(rules: readonly Rule[]) {
+  constructor(rules: readonly Rule[], ignoresEverything: boolean) {
     this.#rules = rules;
+    this.ignoresEverything = ignoresEverything;
     this.#hasExceptions = rules.some(({ isException }) => isException);
   }
 
@@ -46,12 +49,14 @@ function matchesPathOrParent(expression: RegExp, path: string): boolean {
 
 /** Rules from patterns in order; `!` makes an exception. `where` names the pattern in errors. */
 export function compileIgnoreRules(patterns: readonly { text: string; where: string }[]): IgnoreRules {
+  let ignoresEverything = false;
   const rules = patterns.flatMap(({ text, where }): Rule[] => {
     const isException = text.startsWith('!');
     const pattern = (isException ? text.slice(1) : text).trim();
     if (pattern === '' && !isException) return [];
     if (pattern === '') throw new GantryError('invalid', `${where}: ! needs a pattern after it`);
     const cleaned = posix.normalize(pattern).replace(/^\/(?=.)/, '').replace(/(?<=.)\/$/, '');
+    ignoresEverything ||= !isException && ['*', '**', '**/*'].includes(cleaned);
     try {
       return [{ expression: toPathExpression(cleaned), isException }];
     } catch (error) {
@@ -59,7 +64,7 @@ export function compileIgnoreRules(patterns: readonly { text: string; where: str
       throw error;
     }
   });
-  return new IgnoreRules(rules);
+  return new IgnoreRules(rules, ignoresEverything);
 }
 
 /** A .dockerignore file: one pattern a line, `#` in the first column is a comment. */

@@ -3,11 +3,13 @@ import type { ErrorPlace } from '../../kernel/mod.ts';
 import type { Position } from '../dockerfile/located-text.ts';
 import type { RunMount } from '../dockerfile/run-mount.ts';
 import type { SourceFile } from '../dockerfile/source-file.ts';
+import type { GitSource } from './git-source.ts';
 import type { StageState } from './stage-state.ts';
 
 /** Where files come from: the build context, a stage, or an image. */
 export type FileSource =
-  | { readonly kind: 'context' }
+  /** Without a name the build context, else a named one. */
+  | { readonly kind: 'context'; readonly name?: string }
   | { readonly kind: 'stage'; readonly stage: number }
   | { readonly kind: 'image'; readonly reference: string; readonly layers: readonly Digest[] };
 
@@ -21,6 +23,7 @@ export interface RunAction {
   readonly user: string;
   readonly network: 'default' | 'none' | 'host';
   readonly mounts: readonly PlannedMount[];
+  readonly isInsecure: boolean;
   /** A script with a `#!` line, shown to the process at this path. */
   readonly script?: { readonly path: string; readonly content: string };
 }
@@ -37,6 +40,7 @@ export interface CopyAction {
   /** Paths below the source's root; may have wildcards. */
   readonly sources: readonly string[];
   readonly remoteFiles: readonly RemoteFile[];
+  readonly gitSources: readonly GitSource[];
   readonly inlineFiles: readonly { readonly name: string; readonly content: string }[];
   /** Absolute; ends with `/` when it must be a folder. */
   readonly destination: string;
@@ -47,7 +51,10 @@ export interface CopyAction {
   /** The layer does not depend on what is below it. */
   readonly isLink: boolean;
   readonly keepsParents: boolean;
+  /** Archives among the paths are unpacked. */
   readonly unpacks: boolean;
+  /** Archives among the remote files are unpacked. */
+  readonly unpacksRemote: boolean;
 }
 
 /** A file that ADD fetches. */

@@ -9,39 +9,47 @@ import type {
   ShellInstruction,
   SingleValueInstruction,
 } from '../dockerfile/instruction.ts';
+import { isSecretName } from '../lint/secret-names.ts';
 import { healthcheckText, plainList, quotedList } from './go-format.ts';
 import { resolveDestination } from './paths.ts';
 import { parsePortSpec } from './ports-spec.ts';
 import { isSignal } from './signals.ts';
 import { type ContainerConfig, type StageState, withVariable } from './stage-state.ts';
-import type { StepPlanner } from './step-planner.ts';
+import type { PlanningContext, StepPlanner } from './step-planner.ts';
 
 const withConfig = (state: StageState, change: Partial<ContainerConfig>): StageState => ({ ...state, config: { ...state.config, ...change } });
 
 /** ENV: names and values are expanded with the variables from before the instruction, so pairs of one line do not see each other. */
-export const planNameValues: StepPlanner<NameValuesInstruction> = (instruction, state, { expander }) => {
+export const planNameValues: StepPlanner<NameValuesInstruction> = (instruction, state, { expander, lint }) => {
+  const { keyword } = instruction;
+  if (instruction.isLegacyForm) lint('LegacyKeyValueFormat', instruction.position, `"${keyword} key=value" should be used instead of legacy "${keyword} key value" format`);
   const pairs = instruction.pairs.map(({ name, value }) => [expander.word(name), expander.word(value)] as const);
   const shown = pairs.map(([name, value]) => (instruction.isLegacyForm ? `${name} ${value}` : `${name}=${value}`)).join(' ');
   const createdBy = `${instruction.kind} ${shown}`;
   if (instruction.kind === 'LABEL') return { state: withConfig(state, { Labels: { ...state.config.Labels, ...Object.fromEntries(pairs) } }), createdBy };
   let env: readonly string[] = state.config.Env ?? [];
   const variables = new Map(state.variables);
-  for (const [name, value] of pairs) {
+  for (const [index, [name, value]] of pairs.entries()) {
+    if (isSecretName(name)) lint('SecretsUsedInArgOrEnv', instruction.pairs[index]?.name.position ?? instruction.position, `Do not use ARG or ENV instructions for sensitive data (ENV ${JSON.stringify(name)})`);
     env = withVariable(env, name, value);
     variables.set(name, value);
   }
   return { state: { ...withConfig(state, { Env: [...env] }), variables }, createdBy };
 };
 
+/** Arguments that steer the build and are no variables of commands. */
+const argsWithoutVariable = ['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_SCAN_STAGE'];
+
 /** ARG: a given value wins over the default, and the default over an ARG of the same name before FROM. */
-export const planArg: StepPlanner<ArgInstruction> = (instruction, state, { expander, buildArgs, globalArgs }) => {
+export const planArg: StepPlanner<ArgInstruction> = (instruction, state, { expander, buildArgs, globalArgs, lint }) => {
   const variables = new Map(state.variables);
   const args = new Map(state.args);
   const shown: string[] = [];
   for (const { name, value } of instruction.args) {
     const given = Object.hasOwn(buildArgs, name.text) ? buildArgs[name.text] : undefined;
     const actual = given ?? (value === undefined ? globalArgs.get(name.text) : expander.word(value));
-    if (actual !== undefined) variables.set(name.text, actual);
+    if (isSecretName(name.text)) lint('SecretsUsedInArgOrEnv', name.position, `Do not use ARG or ENV instructions for sensitive data (ARG ${JSON.stringify(name.text)})`);
+    if (actual !== undefined && !argsWithoutVariable.includes(name.text)) variables.set(name.text, actual);
     args.set(name.text, actual ?? '');
     shown.push(actual === undefined ? name.text : `${name.text}=${actual}`);
   }
@@ -49,10 +57,12 @@ export const planArg: StepPlanner<ArgInstruction> = (instruction, state, { expan
 };
 
 /** WORKDIR: relative to the one before. The folder is made, owned by the current user. */
-export const planWorkdir: StepPlanner<SingleValueInstruction> = (instruction, state, { expander }) => {
-  const path = resolveDestination(state.config.WorkingDir ?? '/', expander.word(instruction.value)).replace(/(?<=.)\/$/, '');
+export const planWorkdir: StepPlanner<SingleValueInstruction> = (instruction, state, { expander, lint }) => {
+  const word = expander.word(instruction.value);
+  if (!state.isWorkdirSet && !word.startsWith('/')) lint('WorkdirRelativePath', instruction.value.position, `Relative workdir ${JSON.stringify(word)} can have unexpected results if the base image changes`);
+  const path = resolveDestination(state.config.WorkingDir ?? '/', word).replace(/(?<=.)\/$/, '');
   return {
-    state: withConfig(state, { WorkingDir: path }),
+    state: { ...withConfig(state, { WorkingDir: path }), isWorkdirSet: true },
     createdBy: `WORKDIR ${path}`,
     ...(path === '/' ? {} : { action: { kind: 'folder', path, user: state.config.User ?? '' } as const }),
   };
@@ -75,16 +85,20 @@ export const planMaintainer: StepPlanner<SingleValueInstruction> = (instruction,
   createdBy: `MAINTAINER ${instruction.value.text}`,
 });
 
-export const planExpose: StepPlanner<ListInstruction> = (instruction, state, { expander }) => {
-  const ports = instruction.values.flatMap((value) =>
+export const planExpose: StepPlanner<ListInstruction> = (instruction, state, { expander, lint }) => {
+  // The words are sorted before they are expanded, and ranges are written out after that.
+  const words = instruction.values.toSorted((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
+  const ports = words.flatMap((value) =>
     expander.words(value).flatMap((word) => {
       const parsed = parsePortSpec(word);
-      return Array.isArray(parsed) ? parsed : expander.fail(value, parsed.message);
+      if ('message' in parsed) return expander.fail(value, parsed.message);
+      if (parsed.protocol !== parsed.protocol.toLowerCase()) lint('ExposeProtoCasing', value.position, `Defined protocol '${word}' in EXPOSE instruction should be lowercase`);
+      if (parsed.isMapping) lint('ExposeInvalidFormat', value.position, `EXPOSE instruction should not define an IP address or host-port mapping, found '${word}'`);
+      return parsed.ports;
     }),
   );
-  const sorted = ports.toSorted();
-  const ExposedPorts = { ...state.config.ExposedPorts, ...Object.fromEntries(sorted.map((port) => [port, {}])) };
-  return { state: withConfig(state, { ExposedPorts }), createdBy: `EXPOSE ${plainList(sorted)}` };
+  const ExposedPorts = { ...state.config.ExposedPorts, ...Object.fromEntries(ports.map((port) => [port, {}])) };
+  return { state: withConfig(state, { ExposedPorts }), createdBy: `EXPOSE ${plainList(ports)}` };
 };
 
 export const planVolume: StepPlanner<ListInstruction> = (instruction, state, { expander }) => {
@@ -97,22 +111,34 @@ export const planVolume: StepPlanner<ListInstruction> = (instruction, state, { e
 };
 
 /** ENTRYPOINT resets a CMD that came from the base, because it was written for another program. */
-export const planCommand: StepPlanner<CommandInstruction> = (instruction, state) => {
-  const args = withShell(instruction.command, state.config.Shell);
-  const createdBy = `${instruction.kind} ${quotedList(args)}`;
-  if (instruction.kind === 'CMD') return { state: { ...withConfig(state, { Cmd: args, ArgsEscaped: true }), isCommandSet: true }, createdBy };
+export const planCommand: StepPlanner<CommandInstruction> = (instruction, before, context) => {
+  const { command, kind } = instruction;
+  if (command.form === 'shell' && (before.config.Shell ?? []).length === 0) {
+    context.lint('JSONArgsRecommended', instruction.position, `JSON arguments recommended for ${instruction.keyword} to prevent unintended behavior related to OS signals`);
+  }
+  const state = once(instruction, before, context);
+  const args = withShell(command, state.config.Shell);
+  const createdBy = `${kind} ${quotedList(args)}`;
+  if (kind === 'CMD') return { state: withConfig(state, { Cmd: args, ArgsEscaped: true }), createdBy };
   const { Cmd, ...config } = state.config;
-  const kept = state.isCommandSet && Cmd !== undefined ? { Cmd } : {};
+  const kept = state.seen.has('CMD') && Cmd !== undefined ? { Cmd } : {};
   return { state: { ...state, config: { ...config, ...kept, Entrypoint: args } }, createdBy };
 };
+
+/** Notes the instruction; the one before it of the same kind has no effect, and is what is reported. */
+function once(instruction: CommandInstruction | HealthcheckInstruction, state: StageState, { lint, source }: PlanningContext): StageState {
+  const before = state.seen.get(instruction.kind);
+  if (before?.source === source) lint('MultipleInstructionsDisallowed', before.position, `Multiple ${instruction.keyword} instructions should not be used in the same stage because only the last one will be used`);
+  return { ...state, seen: new Map([...state.seen, [instruction.kind, { position: instruction.position, source }]]) };
+}
 
 export const planShell: StepPlanner<ShellInstruction> = (instruction, state) => ({
   state: withConfig(state, { Shell: [...instruction.shell] }),
   createdBy: `SHELL ${plainList(instruction.shell)}`,
 });
 
-export const planHealthcheck: StepPlanner<HealthcheckInstruction> = (instruction, state) => ({
-  state: withConfig(state, { Healthcheck: instruction.healthcheck }),
+export const planHealthcheck: StepPlanner<HealthcheckInstruction> = (instruction, state, context) => ({
+  state: withConfig(once(instruction, state, context), { Healthcheck: instruction.healthcheck }),
   createdBy: `HEALTHCHECK ${healthcheckText(instruction.healthcheck)}`,
 });
 

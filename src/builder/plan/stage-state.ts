@@ -1,6 +1,10 @@
 import type { ImageConfig } from '../../api/mod.ts';
+import type { Position } from '../dockerfile/located-text.ts';
+import type { SourceFile } from '../dockerfile/source-file.ts';
 
 export type ContainerConfig = NonNullable<ImageConfig['config']>;
+
+interface Seen { readonly position: Position; readonly source: SourceFile }
 
 /** What instructions change besides files: folded over a stage's instructions, never mutated. */
 export interface StageState {
@@ -10,8 +14,10 @@ export interface StageState {
   readonly variables: ReadonlyMap<string, string>;
   /** ARGs the stage has declared, for history and for what RUN sees. */
   readonly args: ReadonlyMap<string, string>;
-  /** CMD stands in this stage: ENTRYPOINT then does not reset it. */
-  readonly isCommandSet: boolean;
+  /** Where CMD, ENTRYPOINT and HEALTHCHECK last stood in this stage. CMD in the stage is not reset by ENTRYPOINT. */
+  readonly seen: ReadonlyMap<string, Seen>;
+  /** WORKDIR has stood in this stage or in one below it. */
+  readonly isWorkdirSet: boolean;
 }
 
 export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -26,7 +32,8 @@ export function initialState(base: ImageConfig | undefined): StageState {
     ...(base?.author === undefined ? {} : { author: base.author }),
     variables: new Map(Env.map(splitVariable)),
     args: new Map(),
-    isCommandSet: false,
+    seen: new Map(),
+    isWorkdirSet: false,
   };
 }
 

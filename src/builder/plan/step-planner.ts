@@ -1,7 +1,9 @@
-import type { ErrorPlace } from '../../kernel/mod.ts';
 import type { StageInstruction } from '../dockerfile/instruction.ts';
 import type { SourceFile } from '../dockerfile/source-file.ts';
+import type { IgnoreRules } from '../files/ignore-rules.ts';
+import type { ReportLint } from '../lint/linter.ts';
 import type { FileAction, FileSource } from './build-plan.ts';
+import type { Entitlement } from './entitlements.ts';
 import type { Expander } from './expander.ts';
 import type { StageState } from './stage-state.ts';
 
@@ -24,7 +26,10 @@ export interface PlanningContext {
   readonly network: 'default' | 'none' | 'host';
   /** Where `--from=name` leads, found before planning. */
   readonly sources: ReadonlyMap<string, FileSource>;
-  warn(place: ErrorPlace): void;
+  readonly allowed: ReadonlySet<Entitlement>;
+  readonly lint: ReportLint;
+  /** What COPY does not see of the build context. */
+  readonly ignore: IgnoreRules;
 }
 
 /** Plans one kind of instruction. Pure. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { baseEnv, cancelled, GantryError, pollUntil, randomHex, throwIfAborted } from '../../kernel/mod.ts';
 import { type BundleFacts, planBundle, serializeSpec } from '../bundle/bundle.ts';
-import { defaultCapabilities } from '../bundle/capabilities.ts';
+import { defaultCapabilities, planCapabilities } from '../bundle/capabilities.ts';
 import { planDevices } from '../bundle/devices.ts';
 import type { ResolvedMount } from '../bundle/mounts.ts';
 import { hostSeccompTarget, toOciSeccomp } from '../bundle/seccomp.ts';
@@ -27,6 +27,9 @@ export interface TreeParts {
   readonly cgroups: Cgroups;
   readonly networks: NetworkManager;
 }
+
+/** What containers have and no build needs: making packets by hand. */
+const needless = new Set(['CAP_NET_RAW']);
 
 /**
  * Writable file trees and the processes that a build runs in them. A process is a child of this program, without a monitor: a build
@@ -114,7 +117,9 @@ export class TreeManager implements Trees {
     cgroupPath: string,
   ): BundleFacts {
     const { host } = this.#parts;
-    const capabilities = defaultCapabilities.filter((name) => host.capabilities.has(name));
+    const isPrivileged = step.isPrivileged === true;
+    const wanted = isPrivileged ? planCapabilities({ isPrivileged, addCapabilities: [], dropCapabilities: [] }) : defaultCapabilities.filter((name) => !needless.has(name));
+    const capabilities = wanted.filter((name) => host.capabilities.has(name));
     const hostname = 'buildkitsandbox';
     writeFileSync(join(bundle, 'hosts'), formatHosts(network.endpoints.map(({ ipv4Address }) => ({ ip: ipv4Address, names: [hostname] })), []));
     writeFileSync(join(bundle, 'hostname'), `${hostname}\n`);
@@ -130,10 +135,10 @@ export class TreeManager implements Trees {
       hostname,
       user: resolveUser(step.user, [], readUserDatabases(paths.rootfs)),
       capabilities,
-      seccomp: toOciSeccomp(host.seccomp, hostSeccompTarget(capabilities, paths.rootfs)),
+      seccomp: isPrivileged ? undefined : toOciSeccomp(host.seccomp, hostSeccompTarget(capabilities, paths.rootfs)),
       rlimits: [],
       resources: {},
-      devices: planDevices([], false),
+      devices: planDevices([], isPrivileged),
 
       mounts: [...mounts, ...etcMounts(bundle, taken)],
       namespaces: { network: network.source, ipc: own, uts: own, pid: own, cgroup: own },
@@ -190,5 +195,5 @@ async function copy(source: Readable, target: Writable): Promise<void> {
 
 function treeSpec(runId: string, step: TreeProcess) {
   const spec = plainContainerSpec({ name: runId, image: { id: 'sha256:0', reference: '' }, args: step.args });
-  return { ...spec, env: step.env, workingDir: step.workingDir, user: step.user };
+  return { ...spec, env: step.env, workingDir: step.workingDir, user: step.user, security: { ...spec.security, isPrivileged: step.isPrivileged === true } };
 }

@@ -60,7 +60,7 @@ async function openRealBuild(environment = { certificateBundle: undefined as str
       const chunks: Buffer[] = [];
       const { Writable } = await import('node:stream');
       const output = new Writable({ write: (chunk: Buffer, _encoding, done) => (chunks.push(chunk), done()) });
-      const { exitCode } = await runtime.run(tree, { args, env: config.config?.Env ?? [], workingDir: config.config?.WorkingDir ?? '/', user: config.config?.User ?? '', network: 'none', mounts: [], output }, limit());
+      const { exitCode } = await runtime.run(tree, { args, env: config.config?.Env ?? [], workingDir: config.config?.WorkingDir ?? '/', user: config.config?.User ?? '', network: 'none', isPrivileged: false, mounts: [], output }, limit());
       assert.equal(exitCode, 0, Buffer.concat(chunks).toString());
       return Buffer.concat(chunks).toString();
     },

@@ -18,7 +18,7 @@ export function parseFrom(line: InstructionLine): FromInstruction {
   return {
     kind: 'FROM',
     base,
-    ...(name === undefined ? {} : { name: name.text.toLowerCase() }),
+    ...(name === undefined || as === undefined ? {} : { name: name.text.toLowerCase(), alias: { as, name } }),
     ...(platform === undefined ? {} : { platform }),
     ...line.base,
   };

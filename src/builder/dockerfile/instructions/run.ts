@@ -8,9 +8,7 @@ const networks = ['default', 'none', 'host'] as const;
 export function parseRun(line: InstructionLine): RunInstruction {
   line.allowFlags({ mount: 'values', network: 'value', security: 'value', device: 'values' });
   const security = line.flag('security');
-  if (security !== undefined && security.text !== 'sandbox') {
-    line.failAt(security.position, `--security=${security.text} is not supported: builds run with the default confinement (sandbox)`);
-  }
+  if (security !== undefined && !['sandbox', 'insecure'].includes(security.text)) line.failAt(security.position, `--security is sandbox or insecure, not ${JSON.stringify(security.text)}`);
   const [device] = line.flagValues('device');
   if (device !== undefined) line.failAt(device.position, '--device is not supported');
   const flag = line.flag('network');
@@ -20,5 +18,5 @@ export function parseRun(line: InstructionLine): RunInstruction {
   const mounts = line.flagValues('mount');
   // Variables are not known yet; what does not depend on them is checked now.
   for (const mount of mounts) parseRunMount(mount.text, undefined, (message) => line.failAt(mount.position, message));
-  return { kind: 'RUN', command: line.command(), heredocs: line.heredocs, mounts, ...(network === undefined ? {} : { network }), ...line.base };
+  return { kind: 'RUN', command: line.command(), heredocs: line.heredocs, mounts, ...(flag === undefined || network === undefined ? {} : { network, networkFlag: flag }), ...(security?.text === 'insecure' ? { insecureFlag: security } : {}), ...line.base };
 }
