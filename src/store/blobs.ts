@@ -3,7 +3,7 @@ import { GantryError } from '../kernel/mod.ts';
 
 /**
  * Content-addressed bytes. A blob is visible whole and verified, or not at all, whenever the machine stops.
- * Digests are `sha256:` and 64 hex digits; any other text is `invalid`. Implementations pass testing/blob-store-suite.ts.
+ * Digests are `sha256:` and 64 hex digits or `sha512:` and 128; any other text is `invalid`. Implementations pass testing/blob-store-suite.ts.
  */
 export interface BlobStore {
   stat(digest: string): Promise<BlobInfo | undefined>;
@@ -16,8 +16,8 @@ export interface BlobStore {
   /** False when there was none. Open readers go on to their end. */
   delete(digest: string): Promise<boolean>;
 
-  /** Begins an upload in parts, which outlives the process. Returns its id. */
-  createUpload(): Promise<string>;
+  /** Begins an upload in parts, which outlives the process. `algorithm` says how it will be committed: another one costs reading it again. Returns its id. */
+  createUpload(algorithm?: DigestAlgorithm): Promise<string>;
   /** Received bytes; undefined when there is no such upload. */
   uploadSize(id: string): Promise<number | undefined>;
   /**
@@ -42,14 +42,19 @@ export interface BlobExpectation { readonly digest?: string; readonly sizeBytes?
 
 export type BlobSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-const digestPattern = /^sha256:([0-9a-f]{64})$/;
+/** Digest algorithms of the OCI image spec, descriptor.md, "Registered Algorithms". */
+export const digestAlgorithms = ['sha256', 'sha512'] as const;
+export type DigestAlgorithm = (typeof digestAlgorithms)[number];
+
+const digestPattern = /^(?:(sha256):([0-9a-f]{64})|(sha512):([0-9a-f]{128}))$/;
 const uploadIdPattern = /^[0-9a-f]{32}$/;
 
-/** The 64 hex digits of a digest, or `invalid`: what makes digests safe as file names. */
-export function blobHexOf(digest: string): string {
-  const hex = digestPattern.exec(digest)?.[1];
-  if (hex === undefined) throw new GantryError('invalid', `invalid digest ${JSON.stringify(digest.slice(0, 100))}: only sha256 is supported`);
-  return hex;
+/** Algorithm and hex digits of a digest, or `invalid`: what makes digests safe as file names. */
+export function parseBlobDigest(digest: string): { readonly algorithm: DigestAlgorithm; readonly hex: string } {
+  const [, , sha256, , sha512] = digestPattern.exec(digest) ?? [];
+  if (sha256 !== undefined) return { algorithm: 'sha256', hex: sha256 };
+  if (sha512 !== undefined) return { algorithm: 'sha512', hex: sha512 };
+  throw new GantryError('invalid', `invalid digest ${JSON.stringify(digest.slice(0, 100))}: sha256 and sha512 are supported`);
 }
 
 /** Whether the text can be an upload's id; ids from outside become file names. */

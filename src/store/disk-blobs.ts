@@ -4,16 +4,19 @@ import { type FileHandle, mkdir, open, opendir, rename, rm, stat } from 'node:fs
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { cancelled, errnoOf, GantryError, randomHex, syncFolder, throwIfAborted } from '../kernel/mod.ts';
-import { type BlobExpectation, blobHexOf, type BlobInfo, type BlobRange, type BlobSource, type BlobStore, isUploadId } from './blobs.ts';
+import { type BlobExpectation, type BlobInfo, type BlobRange, type BlobSource, type BlobStore, type DigestAlgorithm, digestAlgorithms, isUploadId, parseBlobDigest } from './blobs.ts';
+
+/** The hash of an upload's first bytes. */
+interface HashState { readonly algorithm: DigestAlgorithm; readonly hash: Hash; sizeBytes: number }
 
 /**
- * Blobs as files: `sha256/ab/abcd…` and unfinished ones in `uploads/`. Bytes are hashed as they arrive, synced, then renamed.
+ * Blobs as files: `sha256/ab/abcd…`, `sha512/…`, and unfinished ones in `uploads/`. Bytes are hashed as they arrive, synced, then renamed.
  * Uploads survive a restart: their hash is computed again from the file.
  */
 export class DiskBlobStore implements BlobStore {
   readonly #folder: string;
   /** Hash states of uploads that this process received from their first byte on. */
-  readonly #hashes = new Map<string, { hash: Hash; sizeBytes: number }>();
+  readonly #hashes = new Map<string, HashState>();
   readonly #busy = new Set<string>();
 
   private constructor(folder: string) {
@@ -21,7 +24,7 @@ export class DiskBlobStore implements BlobStore {
   }
 
   static async open(folder: string): Promise<DiskBlobStore> {
-    await mkdir(join(folder, 'sha256'), { recursive: true });
+    for (const algorithm of digestAlgorithms) await mkdir(join(folder, algorithm), { recursive: true });
     await mkdir(join(folder, 'uploads'), { recursive: true });
     return new DiskBlobStore(folder);
   }
@@ -48,8 +51,7 @@ export class DiskBlobStore implements BlobStore {
   }
 
   async write(source: BlobSource, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo> {
-    if (expected.digest !== undefined) blobHexOf(expected.digest);
-    const id = await this.createUpload();
+    const id = await this.createUpload(algorithmOf(expected));
     try {
       await this.appendUpload(id, 0, source, signal);
       return await this.commitUpload(id, expected, signal);
@@ -60,10 +62,12 @@ export class DiskBlobStore implements BlobStore {
   }
 
   async *list(): AsyncIterable<BlobInfo> {
-    for await (const shard of await opendir(join(this.#folder, 'sha256'))) {
-      for await (const entry of await opendir(join(this.#folder, 'sha256', shard.name))) {
-        const found = await statFile(join(this.#folder, 'sha256', shard.name, entry.name));
-        if (found !== undefined) yield { digest: `sha256:${entry.name}`, ...found };
+    for (const algorithm of digestAlgorithms) {
+      for await (const shard of await opendir(join(this.#folder, algorithm))) {
+        for await (const entry of await opendir(join(this.#folder, algorithm, shard.name))) {
+          const found = await statFile(join(this.#folder, algorithm, shard.name, entry.name));
+          if (found !== undefined) yield { digest: `${algorithm}:${entry.name}`, ...found };
+        }
       }
     }
   }
@@ -72,10 +76,10 @@ export class DiskBlobStore implements BlobStore {
     return removeFile(this.pathOf(digest));
   }
 
-  async createUpload(): Promise<string> {
+  async createUpload(algorithm: DigestAlgorithm = 'sha256'): Promise<string> {
     const id = randomHex(16);
     await (await open(this.#uploadPath(id), 'wx', 0o600)).close();
-    this.#hashes.set(id, { hash: createHash('sha256'), sizeBytes: 0 });
+    this.#hashes.set(id, newState(algorithm));
     return id;
   }
 
@@ -86,7 +90,7 @@ export class DiskBlobStore implements BlobStore {
   async appendUpload(id: string, offset: number, source: BlobSource, signal: AbortSignal): Promise<number> {
     return this.#exclusively(id, async () => {
       await using file = await this.#openUpload(id);
-      const state = await this.#hashState(id, file);
+      const state = await this.#hashState(id, file, this.#hashes.get(id)?.algorithm ?? 'sha256');
       if (offset !== state.sizeBytes) {
         throw new GantryError('precondition-failed', `the upload has ${state.sizeBytes} bytes, not ${offset}`, { details: { sizeBytes: state.sizeBytes } });
       }
@@ -112,7 +116,7 @@ export class DiskBlobStore implements BlobStore {
       await rename(this.#uploadPath(id), path);
       this.#hashes.delete(id);
       await syncFolder(dirname(path));
-      await syncFolder(join(this.#folder, 'sha256'));
+      await syncFolder(join(path, '../..'));
       return info;
     });
   }
@@ -131,8 +135,8 @@ export class DiskBlobStore implements BlobStore {
 
   /** Where the blob is or would be. For tools that can use a file where it lies; never write there. */
   pathOf(digest: string): string {
-    const hex = blobHexOf(digest);
-    return join(this.#folder, 'sha256', hex.slice(0, 2), hex);
+    const { algorithm, hex } = parseBlobDigest(digest);
+    return join(this.#folder, algorithm, hex.slice(0, 2), hex);
   }
 
   #uploadPath(id: string): string {
@@ -155,12 +159,12 @@ export class DiskBlobStore implements BlobStore {
     return file;
   }
 
-  /** The state in memory when it matches the file (a write may have failed half-way), otherwise hashed again. */
-  async #hashState(id: string, file: FileHandle): Promise<{ hash: Hash; sizeBytes: number }> {
+  /** The state in memory when it matches the file (a write may have failed half-way) and the algorithm, otherwise hashed again. */
+  async #hashState(id: string, file: FileHandle, algorithm: DigestAlgorithm): Promise<HashState> {
     const { size } = await file.stat();
     const kept = this.#hashes.get(id);
-    if (kept?.sizeBytes === size) return kept;
-    const state = { hash: createHash('sha256'), sizeBytes: 0 };
+    if (kept?.sizeBytes === size && kept.algorithm === algorithm) return kept;
+    const state = newState(algorithm);
     if (size > 0) {
       for await (const chunk of createReadStream(this.#uploadPath(id), { end: size - 1, highWaterMark: readChunkBytes })) {
         state.hash.update(chunk as Buffer);
@@ -173,9 +177,9 @@ export class DiskBlobStore implements BlobStore {
 
   async #verify(id: string, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo> {
     await using file = await this.#openUpload(id);
-    const { hash, sizeBytes } = await this.#hashState(id, file);
+    const { algorithm, hash, sizeBytes } = await this.#hashState(id, file, algorithmOf(expected));
     if (signal.aborted) throw cancelled(signal);
-    const digest = `sha256:${hash.copy().digest('hex')}`;
+    const digest = `${algorithm}:${hash.copy().digest('hex')}`;
     const problem =
       expected.sizeBytes !== undefined && expected.sizeBytes !== sizeBytes
         ? `the content has ${sizeBytes} bytes, not ${expected.sizeBytes}`
@@ -197,6 +201,14 @@ export class DiskBlobStore implements BlobStore {
 }
 
 const readChunkBytes = 256 * 1024;
+
+function newState(algorithm: DigestAlgorithm): HashState {
+  return { algorithm, hash: createHash(algorithm), sizeBytes: 0 };
+}
+
+function algorithmOf({ digest }: BlobExpectation): DigestAlgorithm {
+  return digest === undefined ? 'sha256' : parseBlobDigest(digest).algorithm;
+}
 
 async function writeAll(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < chunk.byteLength; ) {

@@ -3,27 +3,32 @@ import { GantryError, parseWith } from '../../kernel/mod.ts';
 import { type Digest, type ImageConfig, type ImageIndex, type ImageManifest, mediaTypes } from './types.ts';
 
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hex digits').transform((text) => text as Digest);
+const anyDigest = z.string().regex(/^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/, 'must be sha256: and 64 hex digits or sha512: and 128').transform((text) => text as Digest);
 const annotations = z.record(z.string(), z.string());
 const platform = z.looseObject({ architecture: z.string(), os: z.string(), variant: z.string().optional(), 'os.version': z.string().optional() });
-const descriptor = z.looseObject({
-  mediaType: z.string().min(1),
-  digest,
-  size: z.int().nonnegative(),
-  urls: z.array(z.string()).optional(),
-  annotations: annotations.nullish().transform((value) => value ?? undefined),
-  platform: platform.optional(),
-  artifactType: z.string().optional(),
-  data: z.string().optional(),
-});
-const common = {
-  schemaVersion: z.literal(2),
-  mediaType: z.string().optional(),
-  artifactType: z.string().optional(),
-  subject: descriptor.nullish().transform((value) => value ?? undefined),
-  annotations: annotations.nullish().transform((value) => value ?? undefined),
-};
-const manifest = z.looseObject({ ...common, config: descriptor, layers: z.array(descriptor) });
-const index = z.looseObject({ ...common, manifests: z.array(descriptor) });
+
+function documentsWith(digestSchema: typeof digest) {
+  const descriptor = z.looseObject({
+    mediaType: z.string().min(1),
+    digest: digestSchema,
+    size: z.int().nonnegative(),
+    urls: z.array(z.string()).optional(),
+    annotations: annotations.nullish().transform((value) => value ?? undefined),
+    platform: platform.optional(),
+    artifactType: z.string().optional(),
+    data: z.string().optional(),
+  });
+  const common = {
+    schemaVersion: z.literal(2),
+    mediaType: z.string().optional(),
+    artifactType: z.string().optional(),
+    subject: descriptor.nullish().transform((value) => value ?? undefined),
+    annotations: annotations.nullish().transform((value) => value ?? undefined),
+  };
+  return { manifest: z.looseObject({ ...common, config: descriptor, layers: z.array(descriptor) }), index: z.looseObject({ ...common, manifests: z.array(descriptor) }) };
+}
+
+const documents = { sha256: documentsWith(digest), any: documentsWith(anyDigest) };
 
 const strings = z.array(z.string());
 const orAbsent = <S extends z.ZodType>(schema: S) => schema.nullish().transform((value) => value ?? undefined);
@@ -62,13 +67,17 @@ const kinds: Readonly<Record<string, ParsedManifest['kind']>> = {
   [mediaTypes.dockerManifestList]: 'index',
 };
 
-/** Parses a manifest or index of the media type. `unsupported` for other types; `invalid` when the body does not fit its type. */
-export function parseManifest(bytes: Uint8Array, mediaType: string, what: string): ParsedManifest {
+/**
+ * Parses a manifest or index of the media type. `unsupported` for other types; `invalid` when the body does not fit its type.
+ * `digests`: whether descriptors may also have sha512, which a registry stores and an engine does not run.
+ */
+export function parseManifest(bytes: Uint8Array, mediaType: string, what: string, digests: 'sha256' | 'any' = 'sha256'): ParsedManifest {
   const kind = kinds[mediaType];
   if (kind === undefined) throw new GantryError('unsupported', `${what}: the media type ${JSON.stringify(mediaType)} is not supported`);
   const body = parseJson(bytes, what);
   const stated = typeof body === 'object' && body !== null && 'mediaType' in body ? body.mediaType : undefined;
   if (stated !== undefined && stated !== mediaType) throw new GantryError('invalid', `${what}: the document says its type is ${JSON.stringify(stated)}, not ${mediaType}`);
+  const { manifest, index } = documents[digests];
   return kind === 'manifest' ? { kind, manifest: parseWith(manifest, body, what) } : { kind, index: parseWith(index, body, what) };
 }
 

@@ -1,4 +1,4 @@
-/** `sha256:` and 64 hex digits (OCI image spec, descriptor.md, "Digests"). */
+/** `sha256:` and 64 hex digits; in a registry also `sha512:` and 128 (OCI image spec, descriptor.md, "Digests"). */
 export type Digest = string & { readonly brand: 'Digest' };
 
 export interface Platform {

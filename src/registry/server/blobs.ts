@@ -1,7 +1,8 @@
 import { pipeline } from 'node:stream/promises';
 import { isError, type Logger } from '../../kernel/mod.ts';
-import type { BlobStore } from '../../store/mod.ts';
+import { type BlobStore, type DigestAlgorithm, digestAlgorithms, parseBlobDigest } from '../../store/mod.ts';
 import { answer, type Exchange } from './http.ts';
+import { refuseWhenNamed } from './manifests.ts';
 import { parseContentRange, parseRange } from './ranges.ts';
 import { registryError } from './registry-error.ts';
 import type { Repositories } from './repositories.ts';
@@ -43,9 +44,13 @@ export async function serveBlob({ blobs, repositories, sweeping }: BlobHandlers,
   else await pipeline(source, response, { signal: exchange.signal });
 }
 
-/** DELETE of a blob: the repository forgets it; its bytes go with the next collection. */
-export async function deleteBlob({ repositories }: BlobHandlers, exchange: Exchange, repository: string, digest: string): Promise<void> {
-  if (!(await repositories.removeBlob(repository, digest))) throw blobUnknown(digest);
+/** DELETE of a blob, unless a manifest names it: the repository forgets it; its bytes go with the next collection. */
+export async function deleteBlob({ repositories, sweeping }: BlobHandlers, exchange: Exchange, repository: string, digest: string): Promise<void> {
+  const isRemoved = await sweeping.remove(async () => {
+    await refuseWhenNamed(repositories, repository, digest);
+    return repositories.removeBlob(repository, digest);
+  });
+  if (!isRemoved) throw blobUnknown(digest);
   answer(exchange, 202, {});
 }
 
@@ -58,8 +63,7 @@ export async function beginUpload(handlers: BlobHandlers, exchange: Exchange, re
     return created(exchange, repository, mount);
   }
   const digest = query.get('digest');
-  if (digest !== null) checkedDigest(digest);
-  const id = await blobs.createUpload();
+  const id = await blobs.createUpload(digest === null ? askedAlgorithm(query) : parseBlobDigest(checkedDigest(digest)).algorithm);
   await repositories.addUpload(repository, id);
   if (digest === null) return accepted(exchange, repository, id, 0);
   try {
@@ -101,17 +105,28 @@ export async function cancelUpload(handlers: BlobHandlers, exchange: Exchange, r
   answer(exchange, 204, {});
 }
 
+/** Without `from`, any repository that the client may pull from will do ("Mounting a blob from another repository"). */
 async function mountBlob(
   { blobs, repositories, sweeping }: BlobHandlers, repository: string, digest: string, from: string | null, canPull: (repository: string) => Promise<boolean>,
 ): Promise<boolean> {
-  if (from === null) return false;
-  const source = checkedRepository(from);
-  if (!(await canPull(source))) return false;
+  const candidates = from === null ? await repositories.listAll() : [checkedRepository(from)];
   return sweeping.hold(async () => {
-    if (!(await repositories.hasBlob(source, digest)) || (await blobs.stat(digest)) === undefined) return false;
-    await repositories.addBlob(repository, digest);
-    return true;
+    if ((await blobs.stat(digest)) === undefined) return false;
+    for (const source of candidates) {
+      if (!(await repositories.hasBlob(source, digest)) || !(await canPull(source))) continue;
+      await repositories.addBlob(repository, digest);
+      return true;
+    }
+    return false;
   });
+}
+
+/** `digest-algorithm` of a POST ("Pushing a blob in chunks"): what the closing PUT will have. */
+function askedAlgorithm(query: URLSearchParams): DigestAlgorithm {
+  const asked = query.get('digest-algorithm') ?? 'sha256';
+  const known = digestAlgorithms.find((algorithm) => algorithm === asked);
+  if (known === undefined) throw registryError('invalid', 'DIGEST_INVALID', `the digest algorithm ${JSON.stringify(asked.slice(0, 50))} is not supported; ${digestAlgorithms.join(' and ')} are`);
+  return known;
 }
 
 async function receive({ blobs }: BlobHandlers, { request, signal }: Exchange, id: string, offset: number): Promise<number> {

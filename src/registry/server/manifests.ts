@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { type Descriptor, type Digest, mediaTypes, type ParsedManifest, parseManifest } from '../../api/mod.ts';
 import { isError } from '../../kernel/mod.ts';
-import { type BlobStore, readBlob } from '../../store/mod.ts';
+import { type BlobStore, parseBlobDigest, readBlob } from '../../store/mod.ts';
 import { answer, answerJson, type Exchange, readBody } from './http.ts';
 import { registryError } from './registry-error.ts';
 import type { ManifestRecord, Repositories } from './repositories.ts';
-import { checkedDigest, type ManifestReference } from './routes.ts';
+import { checkedDigest, checkedTag, type ManifestReference } from './routes.ts';
 import type { Sweeping } from './sweeping.ts';
 
 export interface ManifestHandlers {
@@ -39,41 +39,90 @@ export async function serveManifest({ blobs, repositories, sweeping, maxManifest
 /** PUT ("Pushing Manifests"): valid JSON of its type whose digest fits, and which names only what the repository has. */
 export async function putManifest(handlers: ManifestHandlers, exchange: Exchange, repository: string, reference: ManifestReference): Promise<void> {
   const { blobs, repositories, sweeping } = handlers;
+  const tags = tagsOf(exchange, reference);
   const bytes = await readBody(exchange, handlers.maxManifestBytes);
-  const mediaType = exchange.request.headers['content-type']?.split(';')[0]?.trim() ?? '';
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  const { algorithm } = 'digest' in reference ? parseBlobDigest(reference.digest) : { algorithm: 'sha256' };
+  const digest = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
   if ('digest' in reference && reference.digest !== digest) throw registryError('invalid', 'DIGEST_INVALID', `the manifest's digest is ${digest}`);
+  const mediaType = exchange.request.headers['content-type']?.split(';')[0]?.trim() ?? statedTypeOf(bytes);
   const manifest = parse(bytes, mediaType);
   const record = describe(manifest, mediaType, bytes.length);
   await sweeping.hold(async () => {
     await checkReferences(handlers, repository, manifest);
     await blobs.write([bytes], { digest }, exchange.signal);
     await repositories.putManifest(repository, digest, record);
-    if ('tag' in reference) await repositories.setTag(repository, reference.tag, digest);
+    for (const tag of tags) await repositories.setTag(repository, tag, digest);
   });
   const subject: Record<string, string> = record.subject === undefined ? {} : { 'oci-subject': record.subject };
-  answer(exchange, 201, { location: `/v2/${repository}/manifests/${digest}`, 'docker-content-digest': digest, ...subject });
+  const tagged: Record<string, string> = 'tag' in reference || tags.length === 0 ? {} : { 'oci-tag': tags.join(', ') };
+  answer(exchange, 201, { location: `/v2/${repository}/manifests/${digest}`, 'docker-content-digest': digest, ...subject, ...tagged });
 }
 
-/** DELETE ("Deleting tags", "Deleting Manifests"): a tag, or a manifest with all its tags. */
-export async function deleteManifest({ repositories }: ManifestHandlers, exchange: Exchange, repository: string, reference: ManifestReference): Promise<void> {
-  const isRemoved = 'tag' in reference ? await repositories.removeTag(repository, reference.tag) : await repositories.removeManifest(repository, reference.digest);
+const maxTagsOfAPush = 100;
+
+/** The tag of the path, or those of the query when it has a digest. */
+function tagsOf({ query }: Exchange, reference: ManifestReference): string[] {
+  if ('tag' in reference) return [reference.tag];
+  const tags = [...new Set(query.getAll('tag').map(checkedTag))];
+  if (tags.length > maxTagsOfAPush) throw registryError('invalid', 'TAG_INVALID', `a push takes at most ${maxTagsOfAPush} tags`);
+  return tags;
+}
+
+/** For clients that do not say what they send: the type that the document has. */
+function statedTypeOf(bytes: Buffer): string {
+  try {
+    const parsed: unknown = JSON.parse(bytes.toString());
+    return typeof parsed === 'object' && parsed !== null && 'mediaType' in parsed && typeof parsed.mediaType === 'string' ? parsed.mediaType : '';
+  } catch {
+    return '';
+  }
+}
+
+/** DELETE ("Deleting tags", "Deleting Manifests"): a tag, or a manifest with all its tags, unless an index lists it. */
+export async function deleteManifest({ repositories, sweeping }: ManifestHandlers, exchange: Exchange, repository: string, reference: ManifestReference): Promise<void> {
+  const isRemoved = await sweeping.remove(async () => {
+    if ('tag' in reference) return repositories.removeTag(repository, reference.tag);
+    await refuseWhenNamed(repositories, repository, reference.digest);
+    return repositories.removeManifest(repository, reference.digest);
+  });
   if (!isRemoved) throw manifestUnknown(repository, reference);
   answer(exchange, 202, {});
 }
 
-/** GET of the referrers of a digest ("Listing Referrers"): an index, empty when there are none. */
-export async function listReferrers({ repositories }: ManifestHandlers, exchange: Exchange, repository: string, digest: string): Promise<void> {
+/** What a manifest of the repository names cannot be deleted before it: nobody shall pull an image in part. */
+export async function refuseWhenNamed(repositories: Repositories, repository: string, digest: string): Promise<void> {
+  for await (const other of repositories.manifests(repository)) {
+    const isNaming = other !== digest && (await repositories.manifest(repository, other))?.references.includes(digest) === true;
+    if (isNaming) throw registryError('unsupported', 'UNSUPPORTED', `${digest} cannot be deleted: the manifest ${other} names it; delete that first`, { namedBy: other });
+  }
+}
+
+/** GET of the referrers of a digest ("Listing Referrers"): an index, empty when there are none, in pages that are no larger than a manifest may be. */
+export async function listReferrers({ repositories, maxManifestBytes }: ManifestHandlers, exchange: Exchange, repository: string, digest: string): Promise<void> {
   const artifactType = exchange.query.get('artifactType');
-  const all = await repositories.referrers(repository, checkedDigest(digest));
-  const manifests = artifactType === null ? all : all.filter((descriptor) => descriptor.artifactType === artifactType);
-  const headers = { 'content-type': mediaTypes.ociIndex, ...(artifactType === null ? {} : { 'oci-filters-applied': 'artifactType' }) };
+  const last = exchange.query.get('last') ?? '';
+  const all = (await repositories.referrers(repository, checkedDigest(digest))).filter((descriptor) => descriptor.digest > last);
+  const wanted = artifactType === null ? all : all.filter((descriptor) => descriptor.artifactType === artifactType);
+  const manifests: Descriptor[] = [];
+  for (let sizeBytes = 200, index = 0; index < wanted.length; index += 1) {
+    const descriptor = wanted[index] as Descriptor;
+    sizeBytes += Buffer.byteLength(JSON.stringify(descriptor)) + 1;
+    if (sizeBytes > maxManifestBytes && manifests.length > 0) break;
+    manifests.push(descriptor);
+  }
+  const filter = artifactType === null ? '' : `artifactType=${encodeURIComponent(artifactType)}&`;
+  const next = `</v2/${repository}/referrers/${digest}?${filter}last=${manifests.at(-1)?.digest ?? ''}>; rel="next"`;
+  const headers = {
+    'content-type': mediaTypes.ociIndex,
+    ...(artifactType === null ? {} : { 'oci-filters-applied': 'artifactType' }),
+    ...(manifests.length < wanted.length ? { link: next } : {}),
+  };
   answerJson(exchange, { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests }, headers);
 }
 
 function parse(bytes: Buffer, mediaType: string): ParsedManifest {
   try {
-    return parseManifest(bytes, mediaType, 'manifest');
+    return parseManifest(bytes, mediaType, 'manifest', 'any');
   } catch (error) {
     if (!isError(error, 'invalid', 'unsupported')) throw error;
     throw registryError('invalid', 'MANIFEST_INVALID', error.message);

@@ -200,7 +200,7 @@ export class Repositories {
 
   async *#digests(folder: string): AsyncIterable<string> {
     try {
-      for await (const { name } of await opendir(folder)) if (/^[0-9a-f]{64}$/.test(name)) yield `sha256:${name}`;
+      for await (const { name } of await opendir(folder)) if (digestNamePattern.test(name)) yield `${name.length === 64 ? 'sha256' : 'sha512'}:${name}`;
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error;
     }
@@ -222,8 +222,11 @@ async function modifiedAt(path: string): Promise<number> {
   }
 }
 
+/** The length tells the algorithm. */
+const digestNamePattern = /^(?:[0-9a-f]{64}|[0-9a-f]{128})$/;
+
 function hex(digest: string): string {
-  return digest.slice('sha256:'.length);
+  return digest.slice(digest.indexOf(':') + 1);
 }
 
 async function names(folder: string): Promise<string[]> {

@@ -17,7 +17,7 @@ export type ManifestReference = { readonly tag: string } | { readonly digest: st
 const component = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
 const namePattern = new RegExp(`^${component}(?:/${component})*$`);
 const tagPattern = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
-const digestPattern = /^sha256:[0-9a-f]{64}$/;
+const digestPattern = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 
 /** Undefined when the path is none of the registry's. `invalid` with NAME_INVALID, DIGEST_INVALID or TAG_INVALID for malformed parts. */
 export function parseRoute(path: string): RegistryRoute | undefined {
@@ -41,9 +41,9 @@ export function parseRoute(path: string): RegistryRoute | undefined {
   return undefined;
 }
 
-/** A digest from outside, or DIGEST_INVALID. Only sha256 is supported. */
+/** A digest from outside, or DIGEST_INVALID. */
 export function checkedDigest(text: string): string {
-  if (!digestPattern.test(text)) throw registryError('invalid', 'DIGEST_INVALID', `invalid digest ${JSON.stringify(text.slice(0, 100))}: only sha256 is supported`);
+  if (!digestPattern.test(text)) throw registryError('invalid', 'DIGEST_INVALID', `invalid digest ${JSON.stringify(text.slice(0, 100))}: sha256 and sha512 are supported`);
   return text;
 }
 
@@ -53,8 +53,13 @@ export function checkedRepository(name: string): string {
   return name;
 }
 
+/** A tag from outside, or TAG_INVALID. */
+export function checkedTag(text: string): string {
+  if (!tagPattern.test(text)) throw registryError('invalid', 'TAG_INVALID', `invalid tag ${JSON.stringify(text.slice(0, 200))}`);
+  return text;
+}
+
 function parseReference(text: string): ManifestReference {
   if (text.includes(':')) return { digest: checkedDigest(text) };
-  if (!tagPattern.test(text)) throw registryError('invalid', 'TAG_INVALID', `invalid tag ${JSON.stringify(text.slice(0, 200))}`);
-  return { tag: text };
+  return { tag: checkedTag(text) };
 }

@@ -19,8 +19,9 @@ export class Sweeping {
     }
   }
 
-  /** Runs work that removes a blob after having found no reference. One caller at a time. */
+  /** Runs work that removes something after having found no reference. Callers take turns. */
   async remove<T>(removal: () => Promise<T>): Promise<T> {
+    while (this.#removal !== undefined) await this.#removal;
     const running = this.#whenIdle().then(removal);
     this.#removal = running.catch(() => undefined);
     try {

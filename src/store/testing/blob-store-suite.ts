@@ -79,12 +79,31 @@ export function testBlobStore(name: string, open: () => Promise<BlobStoreFixture
     await assert.rejects(blobs.read(digestOf(Buffer.from('none'))), code('not-found'));
   });
 
-  test(`${name}: digests that are no sha256 are refused`, async () => {
+  test(`${name}: digests of no known algorithm or length are refused`, async () => {
     await using fixture = await open();
     for (const digest of ['', 'sha256:', `sha256:${'A'.repeat(64)}`, 'sha512:00', '../../etc/passwd', `sha256:${'0'.repeat(63)}/`]) {
       await assert.rejects(fixture.blobs.stat(digest), code('invalid'));
       await assert.rejects(fixture.blobs.delete(digest), code('invalid'));
     }
+  });
+
+  test(`${name}: a blob is stored under its sha512 too, also when the upload did not know it`, async () => {
+    await using fixture = await open();
+    const { blobs } = fixture;
+    const digest = `sha512:${createHash('sha512').update(hello).digest('hex')}`;
+    await blobs.write([hello], {}, signal);
+    assert.equal((await blobs.write([hello], { digest }, signal)).digest, digest);
+    assert.deepEqual((await all((await fixture.reopen()).list())).map((info) => info.digest).toSorted(), [helloDigest, digest]);
+    assert.equal(await textOf(blobs, digest, { start: 7 }), 'blob');
+    assert.equal(await blobs.delete(digest), true);
+    for (const algorithm of [undefined, 'sha512'] as const) {
+      const id = await blobs.createUpload(algorithm);
+      await blobs.appendUpload(id, 0, [hello.subarray(0, 4)], signal);
+      await blobs.appendUpload(id, 4, [hello.subarray(4)], signal);
+      assert.equal((await blobs.commitUpload(id, { digest }, signal)).digest, digest);
+    }
+    await assert.rejects(blobs.write([hello.subarray(1)], { digest }, signal), code('invalid'));
+    assert.equal(await textOf(blobs, helloDigest), 'hello, blob');
   });
 
   test(`${name}: delete() removes a blob while readers go on`, async () => {
