@@ -10,6 +10,7 @@ import { benchIdle } from './idle.ts';
 import { benchImageBuild } from './image-build.ts';
 import { benchPodStart } from './pod-start.ts';
 import { benchPush } from './push.ts';
+import { benchRegistry } from './registry.ts';
 
 const benchmarks: Readonly<Record<string, (instance: Instance, signal: AbortSignal) => Promise<void>>> = {
   idle: benchIdle,
@@ -18,6 +19,7 @@ const benchmarks: Readonly<Record<string, (instance: Instance, signal: AbortSign
   build: benchImageBuild,
   pod: benchPodStart,
   push: benchPush,
+  registry: benchRegistry,
 };
 
 const stop = new AbortController();
