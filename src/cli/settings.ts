@@ -21,6 +21,8 @@ export interface SettingFlags {
   gitRoot?: string;
   registryMirror?: string[];
   insecureRegistry?: string[];
+  registryAuthFile?: string;
+  registryCertificates?: string;
   certificateBundle?: string;
   httpProxy?: string;
   httpsProxy?: string;
@@ -30,13 +32,13 @@ export interface SettingFlags {
 
 /** The flags that were given, checked like the configuration file. `invalid` names the setting. */
 export async function settingsOf(flags: SettingFlags): Promise<Settings> {
-  const { dockerListen, dockerGroup, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel } = flags;
+  const { dockerListen, dockerGroup, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, registryAuthFile, registryCertificates, certificateBundle, httpProxy, httpsProxy, logLevel } = flags;
   const given = {
     apiPort: port(flags.apiPort),
     httpPort: port(flags.httpPort),
     registryPort: port(flags.registryPort),
     agentPort: port(flags.agentPort),
-    ...{ dockerListen, dockerGroup, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, certificateBundle, httpProxy, httpsProxy, logLevel },
+    ...{ dockerListen, dockerGroup, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, registryAuthFile, registryCertificates, certificateBundle, httpProxy, httpsProxy, logLevel },
     dockerTls: dockerTls(flags),
     noProxy: flags.noProxyFor,
     insecureRegistries: flags.insecureRegistry,

@@ -4,16 +4,26 @@ import type { Descriptor, Digest, ImageReference } from '../api/mod.ts';
 /** What the engine needs of a registry client to pull and push. */
 export interface RegistryClient {
   /** The manifest or index bytes the reference names. `not-found`, `unauthenticated`, `forbidden`, `unavailable`. */
-  fetchManifest(reference: ImageReference, credentials: Credentials | undefined, signal: AbortSignal): Promise<FetchedManifest>;
+  fetchManifest(reference: ImageReference, credentials: AskingCredentials, signal: AbortSignal): Promise<FetchedManifest>;
   /** The blob's bytes from `offset` on; the caller verifies the digest. */
-  fetchBlob(reference: ImageReference, descriptor: Descriptor, offset: number, credentials: Credentials | undefined, signal: AbortSignal): Promise<Readable>;
-  hasBlob(reference: ImageReference, digest: Digest, credentials: Credentials | undefined, signal: AbortSignal): Promise<boolean>;
-  /** Uploads a blob; `open` may be called again on a retry. */
-  pushBlob(reference: ImageReference, descriptor: Descriptor, open: () => Readable, credentials: Credentials | undefined, signal: AbortSignal): Promise<void>;
-  pushManifest(reference: ImageReference, mediaType: string, bytes: Uint8Array, credentials: Credentials | undefined, signal: AbortSignal): Promise<Digest>;
+  fetchBlob(reference: ImageReference, descriptor: Descriptor, offset: number, credentials: AskingCredentials, signal: AbortSignal): Promise<Readable>;
+  hasBlob(reference: ImageReference, digest: Digest, credentials: AskingCredentials, signal: AbortSignal): Promise<boolean>;
+  /** Uploads a blob; `open` may be called again on a retry. Resolves to the repository it was mounted from, when nothing had to be sent. */
+  pushBlob(reference: ImageReference, descriptor: Descriptor, open: () => Readable, credentials: AskingCredentials, signal: AbortSignal): Promise<string | undefined>;
+  pushManifest(reference: ImageReference, mediaType: string, bytes: Uint8Array, credentials: AskingCredentials, signal: AbortSignal): Promise<Digest>;
 }
 
-export interface Credentials { username: string; password: string }
+export interface Credentials {
+  username: string;
+  password: string;
+  /** A refresh token for the registry's token server, instead of the password. */
+  identityToken?: string;
+  /** A token that the registry itself takes. */
+  registryToken?: string;
+}
+
+/** Who asks: given credentials, `none` for nobody, or undefined for what the engine itself is configured with. */
+export type AskingCredentials = Credentials | 'none' | undefined;
 
 export interface FetchedManifest { mediaType: string; digest: Digest; bytes: Uint8Array }
 

@@ -8,7 +8,14 @@ export interface RegistryAuthorizer {
   isAllowed(user: string | undefined, repository: string, verb: RegistryVerb, signal: AbortSignal): Promise<boolean>;
 }
 
-export interface RegistryCredentials { readonly username: string; readonly password: string }
+export interface RegistryCredentials {
+  readonly username: string;
+  readonly password: string;
+  /** A refresh token that the registry's token server takes instead of the password (distribution spec, "OAuth2"). */
+  readonly identityToken?: string;
+  /** A token that the registry itself takes. */
+  readonly registryToken?: string;
+}
 
 /** Scope actions of the distribution spec's token authentication. */
 export type RegistryVerb = 'pull' | 'push' | 'delete';

@@ -10,7 +10,7 @@ import { openNftables } from '../host/mod.ts';
 import { aborted, type Logger, readTextIfExists, runServices, type Service } from '../kernel/mod.ts';
 import { bootstrapStoreOf } from './adapters/bootstrap-store.ts';
 import { createContainerRuntime } from './adapters/container-runtime.ts';
-import { openEngineRegistryClient } from './adapters/registry-client.ts';
+import { openEngineRegistryClient, registryClientOptions } from './adapters/registry-client.ts';
 import { AgentSocket } from './agent-socket.ts';
 import { openBuildServices } from './build-services.ts';
 import { containerNetworks } from './container-networks.ts';
@@ -29,7 +29,7 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   await using parts = new AsyncDisposableStack();
   const certificateBundle = certificateBundleOf(settings);
   const certificateAuthorities = certificateBundle === undefined ? undefined : await readFile(certificateBundle, 'utf8');
-  const registry = parts.use(openEngineRegistryClient({ mirrors: settings.registryMirrors, plainHttp: settings.insecureRegistries, certificateAuthorities, proxy: { http: settings.httpProxy, https: settings.httpsProxy, noProxy: settings.noProxy } }));
+  const registry = parts.use(openEngineRegistryClient(registryClientOptions(settings, certificateAuthorities)));
   const images = parts.use(await openImageStore({ folder: join(paths.engine, 'images'), registry, log }));
   const networks = containerNetworks(record.containerCidr);
   const engine = parts.use(await openEngine({ instanceId: id, rootFolder: paths.engine, runFolder: join(paths.runDir, 'e'), images, podCidr: record.podCidr, ...networks, publishAddress: '127.0.0.1', log }, signal));

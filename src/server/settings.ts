@@ -48,8 +48,12 @@ export const settingsSchema = z.strictObject({
   gitRoot: z.string().min(1).optional(),
   /** Registry host → base URLs that are asked first, in order. */
   registryMirrors: z.record(host, z.array(httpUrl).min(1)).optional(),
-  /** Registries that are spoken to by plain HTTP. */
-  insecureRegistries: z.array(host).optional(),
+  /** Hosts or networks of registries whose certificate is not checked and that may speak plain HTTP. Loopback always may. */
+  insecureRegistries: z.array(z.union([host, z.union([z.cidrv4(), z.cidrv6()])], 'must be a host, host:port or a network such as 10.0.0.0/8')).optional(),
+  /** A docker `config.json` (auths, credHelpers, credsStore) with credentials for the pulls of pods and builds that bring none. */
+  registryAuthFile: z.string().min(1).optional(),
+  /** A folder with a folder HOST[:PORT] for each registry: `*.crt` authorities, `*.cert` and `*.key` the client's pair. Default /etc/docker/certs.d. */
+  registryCertificates: z.string().min(1).optional(),
   /**
    * A PEM bundle that builds and jobs trust besides their own, for networks that inspect TLS. Default: the machine's own
    * (/etc/ssl/certs/ca-certificates.crt) when it has one. `none`: nothing is added.

@@ -17,8 +17,8 @@ export function parseRegistryAuth(header: string | string[] | undefined): Creden
 }
 
 function credentialsOf({ username, password, auth, identitytoken, registrytoken }: z.output<typeof schema>): Credentials | undefined {
-  if (identitytoken != null && identitytoken !== '') throw new GantryError('unsupported', 'X-Registry-Auth: identity tokens are not supported; log in with a password or access token');
-  if (registrytoken != null && registrytoken !== '') throw new GantryError('unsupported', 'X-Registry-Auth: registry tokens are not supported; log in with a password or access token');
+  if (registrytoken != null && registrytoken !== '') return { username: username ?? '', password: '', registryToken: registrytoken };
+  if (identitytoken != null && identitytoken !== '') return { username: username ?? '', password: '', identityToken: identitytoken };
   if (username != null && username !== '' && password != null) return { username, password };
   const [, user, secret] = /^([^:]+):(.*)$/s.exec(Buffer.from(auth ?? '', 'base64').toString()) ?? [];
   return user === undefined || secret === undefined ? undefined : { username: user, password: secret };

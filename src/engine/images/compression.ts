@@ -8,12 +8,16 @@ export type Decompressor = 'none' | 'gzip' | 'zstd';
 
 const chunkSize = 256 * 1024;
 
-/** How a layer of the media type is compressed. `unsupported` for what is no layer we can unpack. */
-export function decompressorOf(mediaType: string): Decompressor {
-  if (mediaType === mediaTypes.ociLayerGzip || mediaType === mediaTypes.dockerLayerGzip) return 'gzip';
-  if (mediaType === mediaTypes.ociLayerZstd) return 'zstd';
-  if (mediaType === mediaTypes.ociLayer) return 'none';
-  throw new GantryError('unsupported', `layers of type ${JSON.stringify(mediaType)} are not supported`);
+const layerTypes: readonly string[] = [
+  ...[mediaTypes.ociLayer, mediaTypes.ociLayerGzip, mediaTypes.ociLayerZstd],
+  ...[mediaTypes.dockerLayer, mediaTypes.dockerLayerGzip, mediaTypes.dockerLayerZstd],
+];
+
+/** Throws `unsupported` for what is no layer we can unpack. How it is compressed its first bytes tell: registries hold wrong types. */
+export function checkLayerType(mediaType: string, what: string): void {
+  if (layerTypes.includes(mediaType)) return;
+  const isForeign = /\.foreign\.|\.nondistributable\./.test(mediaType);
+  throw new GantryError('unsupported', `${what}: ${isForeign ? 'foreign layers, which are kept outside the registry,' : 'layers of this type'} are not supported (${mediaType})`);
 }
 
 /** The whole stream and how it is compressed, by its first bytes: for archives of which nobody says. */

@@ -10,9 +10,14 @@ export class Limiter {
     this.#limit = limit;
   }
 
+  /** Further work would have to wait. */
+  get isFull(): boolean {
+    return this.#running >= this.#limit;
+  }
+
   async run<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     throwIfAborted(signal);
-    if (this.#running >= this.#limit) await this.#turn(signal);
+    if (this.isFull) await this.#turn(signal);
     else this.#running += 1;
     try {
       return await work();

@@ -143,7 +143,7 @@ class LocalImageStore implements ImageStore {
     const local = options.policy === 'missing' ? this.find(formatImageReference(parsed)) : undefined;
     if (local !== undefined) return local;
     const before = this.find(formatImageReference(parsed))?.id;
-    const pulled = await this.#puller.pull(parsed, { ...options, platform: options.platform ?? this.#platform }, signal);
+    const pulled = await this.#puller.pull(parsed, { ...options, platform: options.platform ?? this.#platform, isPlatformNamed: options.platform !== undefined }, signal);
     using _ = pulled.held;
     const { named } = pulled;
     const id = await this.#add(pulled, {

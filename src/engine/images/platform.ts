@@ -22,21 +22,39 @@ export function formatPlatform({ os, architecture, variant }: Platform): string 
   return [os, architecture, variant].filter((part) => part !== undefined && part !== '').join('/');
 }
 
-/** The manifest of the index for the platform (OCI image-index.md). `not-found` lists what there is. */
+/** The manifest of the index for the platform (OCI image-index.md): of its variant, or the newest older variant. `not-found` lists what there is. */
 export function selectManifest(index: ImageIndex, platform: Platform, what: string): Descriptor {
   const images = index.manifests.filter(({ mediaType }) => mediaType === mediaTypes.ociManifest || mediaType === mediaTypes.dockerManifest);
-  const fitting = images.filter((descriptor) => descriptor.platform?.os === platform.os && descriptor.platform.architecture === platform.architecture);
-  const exact = fitting.find((descriptor) => normalVariant(descriptor.platform) === normalVariant(platform));
-  const chosen = exact ?? (platform.variant === undefined ? fitting[0] : undefined);
-  if (chosen !== undefined) return chosen;
+  const ranked = images.flatMap((descriptor) => {
+    const rank = descriptor.platform === undefined ? undefined : variantRank(platform, descriptor.platform);
+    return rank === undefined ? [] : [{ descriptor, rank }];
+  });
+  const best = ranked.toSorted((a, b) => a.rank - b.rank)[0];
+  if (best !== undefined) return best.descriptor;
   const [only] = images;
   if (images.length === 1 && only !== undefined && only.platform === undefined) return only;
   const known = images.flatMap((descriptor) => (descriptor.platform === undefined || descriptor.platform.os === 'unknown' ? [] : [formatPlatform(descriptor.platform)]));
-  throw new GantryError('not-found', `${what} has no image for ${formatPlatform(platform)}; it has ${known.join(', ') || 'none with a platform'}`);
+  throw new GantryError('not-found', `no matching manifest for ${formatPlatform(platform)} in ${what}; it has ${known.join(', ') || 'none with a platform'}`);
 }
 
-/** arm64 is v8 and arm is v7 where nothing is said. */
-function normalVariant(platform: Platform | undefined): string {
-  if (platform?.variant !== undefined && platform.variant !== '') return platform.variant;
-  return ({ arm64: 'v8', arm: 'v7' } as Record<string, string>)[platform?.architecture ?? ''] ?? '';
+/** Throws `not-found` when an image of one platform is not for the one that was asked. */
+export function checkPlatform(image: Platform, asked: Platform, what: string): void {
+  if (variantRank(asked, image) !== undefined) return;
+  throw new GantryError('not-found', `image with reference ${what} was found but its platform (${formatPlatform(image)}) does not match the specified platform (${formatPlatform(asked)})`);
+}
+
+/** 0 for an exact fit, more for older variants that the platform also runs; undefined when it does not run it. */
+function variantRank(asked: Platform, offered: Platform): number | undefined {
+  if (asked.os !== offered.os || asked.architecture !== offered.architecture) return undefined;
+  const [wanted, has] = [variantLevel(asked), variantLevel(offered)];
+  if (wanted === undefined || has === undefined) return wanted === has && asked.variant === offered.variant ? 0 : undefined;
+  return has > wanted ? undefined : wanted - has;
+}
+
+/** The number of a variant such as `v7`. arm64 is v8, arm v7 and amd64 v1 where nothing is said. */
+function variantLevel({ architecture, variant }: Platform): number | undefined {
+  const defaults: Readonly<Record<string, number>> = { arm64: 8, arm: 7, amd64: 1 };
+  if (variant === undefined || variant === '') return defaults[architecture];
+  const [, level] = /^v?(\d+)(?:\.\d+)?$/.exec(variant) ?? [];
+  return level === undefined ? undefined : Number(level);
 }

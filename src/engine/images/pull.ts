@@ -1,13 +1,15 @@
 import {
   type Descriptor, type Digest, formatImageReference, type ImageConfig, type ImageManifest, type ImageReference, mediaTypes, parseImageConfig, parseManifest, type Platform,
 } from '../../api/mod.ts';
-import { GantryError, isError, retry, throwIfAborted, toGantryError } from '../../kernel/mod.ts';
+import { backoffMs, GantryError, isError, systemClock, throwIfAborted, toGantryError } from '../../kernel/mod.ts';
 import { type BlobStore, readBlob } from '../../store/mod.ts';
-import type { Credentials, RegistryClient } from '../ports.ts';
-import { decompressed, decompressorOf } from './compression.ts';
+import type { AskingCredentials, RegistryClient } from '../ports.ts';
+import { checkLayerType, decompressed, sniffed } from './compression.ts';
 import type { Layers } from './layers.ts';
 import { Limiter } from './limiter.ts';
-import { selectManifest } from './platform.ts';
+import { manifestType } from './manifest-type.ts';
+import { PartialDownloads } from './partial-downloads.ts';
+import { checkPlatform, selectManifest } from './platform.ts';
 import type { TransferProgress } from './types.ts';
 
 export interface PulledImage {
@@ -27,11 +29,20 @@ export interface ImagePullerParts {
   readonly hold: (layers: readonly Digest[]) => Disposable;
 }
 
-interface PullRequest { readonly credentials?: Credentials; readonly platform: Platform; readonly progress?: (event: TransferProgress) => void }
+interface PullRequest {
+  readonly credentials?: AskingCredentials;
+  readonly platform: Platform;
+  /** The caller named the platform: an image for another one is an error. */
+  readonly isPlatformNamed: boolean;
+  readonly progress?: (event: TransferProgress) => void;
+}
 
 const maxConfigBytes = 8 << 20;
 /** Downloads at once, of all pulls together. */
 const parallelDownloads = 3;
+/** A download that fails this often without a byte in between is given up. */
+const maxFailures = 5;
+const retryBackoff = { initialMs: 200, factor: 2, maxMs: 5000, jitter: 0.2 };
 /** Unpacking is bound by the processor. */
 const parallelUnpacks = 2;
 
@@ -40,22 +51,23 @@ export class ImagePuller {
   readonly #parts: ImagePullerParts;
   readonly #downloads = new Limiter(parallelDownloads);
   readonly #unpacks = new Limiter(parallelUnpacks);
-  /** Unfinished uploads by blob: a broken download goes on where it stopped, also in a later pull. */
-  readonly #partial = new Map<Digest, string>();
+  readonly #partial: PartialDownloads;
   readonly #running = new Map<Digest, Promise<void>>();
 
   constructor(parts: ImagePullerParts) {
     this.#parts = parts;
+    this.#partial = new PartialDownloads(parts.blobs);
   }
 
   async pull(reference: ImageReference, request: PullRequest, signal: AbortSignal): Promise<PulledImage> {
     const { registry } = this.#parts;
     const what = formatImageReference(reference);
-    request.progress?.({ id: reference.tag ?? reference.digest ?? '', status: `Pulling from ${reference.repository}` });
+    request.progress?.({ id: reference.digest ?? reference.tag ?? '', status: `Pulling from ${reference.repository}` });
     const fetched = await registry.fetchManifest(reference, request.credentials, signal);
     const { manifest, bytes } = await this.#resolve(reference, fetched, request, what, signal);
     const config = await this.#config(reference, manifest, request, signal);
     const parsed = parseImageConfig(config, `configuration of ${what}`);
+    if (request.isPlatformNamed) checkPlatform(parsed, request.platform, what);
     const layers = pairLayers(manifest, parsed, what);
     const held = this.#parts.hold(parsed.rootfs.diff_ids);
     try {
@@ -72,12 +84,12 @@ export class ImagePuller {
   async #resolve(
     reference: ImageReference, fetched: { mediaType: string; bytes: Uint8Array }, request: PullRequest, what: string, signal: AbortSignal,
   ): Promise<{ manifest: ImageManifest; bytes: Buffer }> {
-    const parsed = parseManifest(fetched.bytes, fetched.mediaType, `manifest of ${what}`);
+    const parsed = parseManifest(fetched.bytes, manifestType(fetched, what), `manifest of ${what}`);
     if (parsed.kind === 'manifest') return { manifest: parsed.manifest, bytes: Buffer.from(fetched.bytes) };
     const descriptor = selectManifest(parsed.index, request.platform, what);
     const { tag: _, ...repository } = reference;
     const inner = await this.#parts.registry.fetchManifest({ ...repository, digest: descriptor.digest }, request.credentials, signal);
-    const manifest = parseManifest(inner.bytes, inner.mediaType, `manifest of ${what}`);
+    const manifest = parseManifest(inner.bytes, manifestType(inner, what), `manifest of ${what}`);
     if (manifest.kind !== 'manifest') throw new GantryError('unsupported', `${what}: an index within an index is not supported`);
     return { manifest: manifest.manifest, bytes: Buffer.from(inner.bytes) };
   }
@@ -98,10 +110,10 @@ export class ImagePuller {
   async #layer(reference: ImageReference, layer: PairedLayer, request: PullRequest, signal: AbortSignal): Promise<void> {
     const { blobs, layers } = this.#parts;
     const id = shortId(layer.blob.digest);
-    for (;;) {
+    for (let hasWaited = false; ; hasWaited = true) {
       throwIfAborted(signal);
       if (layers.get(layer.diffId) !== undefined) {
-        request.progress?.({ id, status: 'Already exists' });
+        request.progress?.({ id, status: hasWaited ? 'Pull complete' : 'Already exists' });
         return;
       }
       const running = this.#running.get(layer.diffId);
@@ -120,39 +132,52 @@ export class ImagePuller {
   async #fetchAndUnpack(reference: ImageReference, { blob, diffId }: PairedLayer, request: PullRequest, signal: AbortSignal): Promise<void> {
     const { blobs, layers } = this.#parts;
     const id = shortId(blob.digest);
-    const decompressor = decompressorOf(blob.mediaType);
+    if (this.#downloads.isFull) request.progress?.({ id, status: 'Waiting' });
     await this.#downloads.run(() => this.#download(reference, blob, request, signal), signal);
     request.progress?.({ id, status: 'Download complete' });
     await this.#unpacks.run(async () => {
-      request.progress?.({ id, status: 'Extracting', current: 0, total: blob.size });
-      const source = await blobs.read(blob.digest);
-      await layers.unpack(decompressed(source, decompressor), { layer: blob.digest, expected: diffId }, signal);
+      const source = counted(await blobs.read(blob.digest), blob, 0, 'Extracting', request);
+      await layers.unpack(decompressed(...(await sniffed(source))), { layer: blob.digest, expected: diffId }, signal);
     }, signal);
   }
 
-  /** Into the blob store; tries again where a connection broke. */
+  /** Into the blob store. A broken connection is opened again where it stopped, as long as something arrives between failures. */
   async #download(reference: ImageReference, blob: Descriptor, request: PullRequest, signal: AbortSignal): Promise<void> {
-    const { blobs, registry } = this.#parts;
-    if ((await blobs.stat(blob.digest)) !== undefined) return;
-    await retry(
-      async () => {
-        const upload = this.#partial.get(blob.digest) ?? (await blobs.createUpload());
-        this.#partial.set(blob.digest, upload);
-        const offset = (await blobs.uploadSize(upload)) ?? 0;
-        const body = offset < blob.size ? await registry.fetchBlob(reference, blob, offset, request.credentials, signal) : [];
+    if ((await this.#parts.blobs.stat(blob.digest)) !== undefined) return;
+    try {
+      for (let [reached, failures] = [0, 0]; ; ) {
+        const upload = await this.#partial.take(blob.digest);
         try {
-          await blobs.appendUpload(upload, offset, counted(body, blob, offset, request), signal);
+          return await this.#downloadRest(reference, blob, upload, request, signal);
         } catch (error) {
-          throw signal.aborted || isError(error) ? error : new GantryError('unavailable', `the download of ${blob.digest} broke off`, { cause: error });
+          if (signal.aborted || !isError(error, 'unavailable', 'timeout')) throw error;
+          const size = (await this.#parts.blobs.uploadSize(upload)) ?? 0;
+          failures = size > reached ? 1 : failures + 1;
+          reached = Math.max(size, reached);
+          if (failures >= maxFailures) throw error;
+          const waitMs = Math.max(backoffMs(retryBackoff, failures - 1), error.retryAfterMs ?? 0);
+          request.progress?.({ id: shortId(blob.digest), status: `Retrying in ${Math.ceil(waitMs / 1000)} seconds` });
+          await systemClock.sleep(waitMs, signal);
         }
-        if (((await blobs.uploadSize(upload)) ?? 0) < blob.size) throw new GantryError('unavailable', `the download of ${blob.digest} ended early`);
-        this.#partial.delete(blob.digest);
-        request.progress?.({ id: shortId(blob.digest), status: 'Verifying Checksum' });
-        await blobs.commitUpload(upload, { digest: blob.digest, sizeBytes: blob.size }, signal);
-      },
-      { attempts: 5, backoff: { initialMs: 200, factor: 2, maxMs: 5000, jitter: 0.2 }, isRetryable: (error) => isError(error, 'unavailable', 'timeout') },
-      signal,
-    );
+      }
+    } finally {
+      this.#partial.leave(blob.digest);
+    }
+  }
+
+  async #downloadRest(reference: ImageReference, blob: Descriptor, upload: string, request: PullRequest, signal: AbortSignal): Promise<void> {
+    const { blobs, registry } = this.#parts;
+    const offset = (await blobs.uploadSize(upload)) ?? 0;
+    const body = offset < blob.size ? await registry.fetchBlob(reference, blob, offset, request.credentials, signal) : [];
+    try {
+      await blobs.appendUpload(upload, offset, counted(body, blob, offset, 'Downloading', request), signal);
+    } catch (error) {
+      throw signal.aborted || isError(error) ? error : new GantryError('unavailable', `the download of ${blob.digest} broke off`, { cause: error });
+    }
+    if (((await blobs.uploadSize(upload)) ?? 0) < blob.size) throw new GantryError('unavailable', `the download of ${blob.digest} ended early`);
+    request.progress?.({ id: shortId(blob.digest), status: 'Verifying Checksum' });
+    this.#partial.done(blob.digest);
+    await blobs.commitUpload(upload, { digest: blob.digest, sizeBytes: blob.size }, signal);
   }
 }
 
@@ -161,19 +186,20 @@ interface PairedLayer { readonly blob: Descriptor; readonly diffId: Digest }
 function pairLayers(manifest: ImageManifest, config: ImageConfig, what: string): PairedLayer[] {
   const diffIds = config.rootfs.diff_ids;
   if (diffIds.length !== manifest.layers.length) throw new GantryError('invalid', `${what}: the manifest has ${manifest.layers.length} layers, the configuration ${diffIds.length}`);
+  for (const { mediaType } of manifest.layers) checkLayerType(mediaType, what);
   return manifest.layers.map((blob, index) => ({ blob, diffId: diffIds[index] as Digest }));
 }
 
-async function* counted(body: AsyncIterable<Uint8Array> | Uint8Array[], blob: Descriptor, offset: number, request: PullRequest): AsyncGenerator<Uint8Array> {
+async function* counted(body: AsyncIterable<Uint8Array> | Uint8Array[], blob: Descriptor, offset: number, status: 'Downloading' | 'Extracting', request: PullRequest): AsyncGenerator<Uint8Array> {
   let current = offset;
-  let shown = performance.now();
+  let shown = 0;
   for await (const chunk of body) {
     current += chunk.byteLength;
     if (current > blob.size) throw new GantryError('invalid', `the registry sent more than the ${blob.size} bytes of ${blob.digest}`);
     yield chunk;
     if (performance.now() - shown < 100) continue;
     shown = performance.now();
-    request.progress?.({ id: shortId(blob.digest), status: 'Downloading', current, total: blob.size });
+    request.progress?.({ id: shortId(blob.digest), status, current, total: blob.size });
   }
 }
 

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { type Descriptor, type Digest, type ImageConfig, type ImageManifest, type ImageReference, mediaTypes, parseManifest } from '../../api/mod.ts';
 import { GantryError, isError, retry } from '../../kernel/mod.ts';
 import { type BlobStore, readBlob } from '../../store/mod.ts';
-import type { Credentials, RegistryClient } from '../ports.ts';
+import type { AskingCredentials, RegistryClient } from '../ports.ts';
 import { gzipped } from './compression.ts';
 import type { Layers } from './layers.ts';
 import { Limiter } from './limiter.ts';
@@ -12,7 +12,7 @@ import type { TransferProgress } from './types.ts';
 
 export interface ImagePusherParts { readonly registry: RegistryClient; readonly blobs: BlobStore; readonly layers: Layers }
 
-interface PushRequest { readonly credentials?: Credentials; readonly progress?: (event: TransferProgress) => void }
+interface PushRequest { readonly credentials?: AskingCredentials; readonly progress?: (event: TransferProgress) => void }
 
 const maxDocumentBytes = 8 << 20;
 const parallelUploads = 3;
@@ -39,12 +39,18 @@ export class ImagePusher {
     for (const diffId of diffIds) request.progress?.({ id: shortId(diffId), status: 'Preparing' });
     const config = await readBlob(blobs, image.id, maxDocumentBytes);
     const kept = await this.#keptManifest(image.manifest);
-    const layers = await Promise.all(diffIds.map((diffId, index) => this.#uploads.run(() => this.#pushLayer(target, diffId, kept?.manifest.layers[index], request, signal), signal)));
+    const layers = await Promise.all(diffIds.map((diffId, index) => this.#queued(diffId, request).run(() => this.#pushLayer(target, diffId, kept?.manifest.layers[index], request, signal), signal)));
     const manifest = kept ?? (await this.#newManifest(image.id, config.length, layers));
     await this.#send(target, { ...manifest.manifest.config }, request, signal);
     const digest = await registry.pushManifest(target, manifest.mediaType, manifest.bytes, request.credentials, signal);
     request.progress?.({ status: `${target.tag ?? ''}: digest: ${digest} size: ${manifest.bytes.length}` });
     return { digest, config, manifest: manifest.bytes };
+  }
+
+  /** The limiter of uploads; a layer that has to wait for its turn says so. */
+  #queued(diffId: Digest, request: PushRequest): Limiter {
+    if (this.#uploads.isFull) request.progress?.({ id: shortId(diffId), status: 'Waiting' });
+    return this.#uploads;
   }
 
   /** The manifest of the last pull or push, if each blob it names is here. */
@@ -76,24 +82,25 @@ export class ImagePusher {
 
   async #pushLayer(target: ImageReference, diffId: Digest, kept: Descriptor | undefined, request: PushRequest, signal: AbortSignal): Promise<Descriptor> {
     const blob = kept ?? (await this.#compressed(diffId, signal));
-    const isNew = await this.#send(target, blob, { ...request, progress: (event) => request.progress?.({ ...event, id: shortId(diffId) }) }, signal);
-    request.progress?.({ id: shortId(diffId), status: isNew ? 'Pushed' : 'Layer already exists' });
+    const sent = await this.#send(target, blob, { ...request, progress: (event) => request.progress?.({ ...event, id: shortId(diffId) }) }, signal);
+    const status = { known: 'Layer already exists', sent: 'Pushed', mounted: `Mounted from ${sent.from ?? ''}` }[sent.how];
+    request.progress?.({ id: shortId(diffId), status });
     return blob;
   }
 
-  /** False when the registry had it. */
-  async #send(target: ImageReference, blob: Descriptor, request: PushRequest, signal: AbortSignal): Promise<boolean> {
+  /** How the blob came to be at the registry: it was there, was mounted from another repository, or was sent. */
+  async #send(target: ImageReference, blob: Descriptor, request: PushRequest, signal: AbortSignal): Promise<{ how: 'known' | 'mounted' | 'sent'; from?: string }> {
     const { blobs, registry } = this.#parts;
-    if (await registry.hasBlob(target, blob.digest, request.credentials, signal)) return false;
-    await retry(
+    if (await registry.hasBlob(target, blob.digest, request.credentials, signal)) return { how: 'known' };
+    const from = await retry(
       async () => {
         const open = (): Readable => Readable.from(counted(() => blobs.read(blob.digest), blob, request), { objectMode: false });
-        await registry.pushBlob(target, blob, open, request.credentials, signal);
+        return registry.pushBlob(target, blob, open, request.credentials, signal);
       },
       { attempts: 4, backoff: { initialMs: 200, factor: 2, maxMs: 5000, jitter: 0.2 }, isRetryable: (error) => isError(error, 'unavailable', 'timeout') },
       signal,
     );
-    return true;
+    return from === undefined ? { how: 'sent' } : { how: 'mounted', from };
   }
 
   /** A compressed form of the layer: the one it was pulled as, or a gzip made now. Two pushes share the work. */

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Digest, ImageConfig, Platform } from '../../api/mod.ts';
-import type { Credentials } from '../ports.ts';
+import type { AskingCredentials } from '../ports.ts';
 
 /**
  * Images of one engine: content (manifests, configurations, compressed layers), unpacked layers, and names.
@@ -87,14 +87,14 @@ export interface Layer { readonly diffId: Digest; readonly sizeBytes: number }
 export interface PullOptions {
   /** `missing`: a local image of that name will do; `always`: the registry is asked. */
   readonly policy: 'missing' | 'always';
-  readonly credentials?: Credentials;
-  /** Default: the machine's. */
+  readonly credentials?: AskingCredentials;
+  /** Default: the machine's. An image that is for one platform only must be for this one when it is named. */
   readonly platform?: Platform;
   readonly progress?: (event: TransferProgress) => void;
 }
 
 export interface PushOptions {
-  readonly credentials?: Credentials;
+  readonly credentials?: AskingCredentials;
   readonly progress?: (event: TransferProgress) => void;
 }
 

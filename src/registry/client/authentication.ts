@@ -7,14 +7,16 @@ import { parseChallenges } from './challenge.ts';
 
 const tokenSchema = z.looseObject({ token: z.string().optional(), access_token: z.string().optional(), expires_in: z.number().optional() });
 
-/** Sends a request with no body and gives the answer's text. */
-export type Fetch = (url: string, headers: Record<string, string>, signal: AbortSignal) => Promise<{ status: number; headers: Dispatcher.ResponseData['headers']; text: string }>;
+/** Sends a request, a POST when there is a form, and gives the answer's text. `isInsecure`: the certificate is not checked. */
+export type Fetch = (request: { url: string; headers: Record<string, string>; form?: URLSearchParams; isInsecure: boolean }, signal: AbortSignal) => Promise<{ status: number; headers: Dispatcher.ResponseData['headers']; text: string }>;
 
 export interface AuthenticationScope {
   /** Scheme, host and port of the registry that is asked. */
   readonly origin: string;
   readonly repository: string;
   readonly actions: 'pull' | 'pull,push';
+  /** Of the registry; its own token server is treated alike. */
+  readonly isInsecure: boolean;
 }
 
 /**
@@ -31,19 +33,22 @@ export class Authentication {
 
   /** What was right the last time. */
   kept(scope: AuthenticationScope, credentials: RegistryCredentials | undefined): string | undefined {
+    if (credentials?.registryToken !== undefined) return `Bearer ${credentials.registryToken}`;
     const found = this.#kept.get(keyOf(scope, credentials));
     return found !== undefined && found.expiresAtMs > Date.now() ? found.header : undefined;
   }
 
   /** Answers a challenge. Undefined when it cannot be: no credentials, or a scheme that is not known. */
   async answer(challengeHeader: string, scope: AuthenticationScope, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<string | undefined> {
+    // A token that was given is all there is to show.
+    if (credentials?.registryToken !== undefined) return undefined;
     const challenges = parseChallenges(challengeHeader);
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
     if (bearer !== undefined) {
       const { token, lifetimeMs } = await this.#token(bearer.parameters, scope, credentials, signal);
       return this.#keep(scope, credentials, `Bearer ${token}`, lifetimeMs);
     }
-    if (credentials === undefined || !challenges.some(({ scheme }) => scheme === 'basic')) return undefined;
+    if (credentials === undefined || credentials.identityToken !== undefined || !challenges.some(({ scheme }) => scheme === 'basic')) return undefined;
     return this.#keep(scope, credentials, basic(credentials), 60 * 60_000);
   }
 
@@ -64,10 +69,8 @@ export class Authentication {
     if (realm === null || !['http:', 'https:'].includes(realm.protocol)) throw new GantryError('unsupported', `${scope.origin} names no token server in its challenge`);
     // A password must not leave a TLS registry over a connection that anybody can read.
     if (realm.protocol === 'http:' && scope.origin.startsWith('https:')) throw new GantryError('forbidden', `${scope.origin} wants the password sent to ${realm.origin} without TLS`);
-    const service = parameters.get('service');
-    if (service !== undefined) realm.searchParams.set('service', service);
-    realm.searchParams.set('scope', `repository:${scope.repository}:${scope.actions}`);
-    const { status, text } = await this.#fetch(realm.href, credentials === undefined ? {} : { authorization: basic(credentials) }, signal);
+    const isInsecure = scope.isInsecure && new URL(scope.origin).host === realm.host;
+    const { status, text } = await this.#fetch({ ...tokenRequest(realm, parameters.get('service'), scope, credentials), isInsecure }, signal);
     if (status !== 200) throw answerError(`token for ${scope.repository} from ${realm.origin}`, status, text, undefined);
     const answer = parseWith(tokenSchema, JSON.parse(text), `answer of ${realm.origin}`);
     const token = answer.token ?? answer.access_token;
@@ -77,8 +80,18 @@ export class Authentication {
   }
 }
 
+/** A GET with the password, or for an identity token a POST of OAuth2's `refresh_token` grant (distribution spec, "OAuth2"). */
+function tokenRequest(realm: URL, service: string | undefined, scope: AuthenticationScope, credentials: RegistryCredentials | undefined): { url: string; headers: Record<string, string>; form?: URLSearchParams } {
+  const asked = { ...(service === undefined ? {} : { service }), scope: `repository:${scope.repository}:${scope.actions}` };
+  if (credentials?.identityToken !== undefined) {
+    return { url: realm.href, headers: {}, form: new URLSearchParams({ grant_type: 'refresh_token', client_id: 'gantry', refresh_token: credentials.identityToken, ...asked }) };
+  }
+  for (const [name, value] of Object.entries(asked)) realm.searchParams.set(name, value);
+  return { url: realm.href, headers: credentials === undefined ? {} : { authorization: basic(credentials) } };
+}
+
 function keyOf({ origin, repository, actions }: AuthenticationScope, credentials: RegistryCredentials | undefined): string {
-  return JSON.stringify([origin, repository, actions, credentials?.username, credentials?.password]);
+  return JSON.stringify([origin, repository, actions, credentials?.username, credentials?.password, credentials?.identityToken]);
 }
 
 function basic({ username, password }: RegistryCredentials): string {

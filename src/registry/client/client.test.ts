@@ -10,7 +10,7 @@ import { isError } from '../../kernel/mod.ts';
 import { openTestRegistry } from '../testing/test-registry.ts';
 import { parseChallenges } from './challenge.ts';
 import { openRegistryClient } from './client.ts';
-import { endpointsOf, type RegistryHostsConfig } from './hosts.ts';
+import { RegistryHosts, type RegistryHostsConfig } from './hosts.ts';
 
 const signal = new AbortController().signal;
 const digestOf = (bytes: Uint8Array): Digest => `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
@@ -74,7 +74,7 @@ for (const scheme of ['basic', 'token'] as const) {
         isAllowed: async (user, repository, verb) => user === 'admin' || (user === 'reader' && verb === 'pull') || repository === 'open',
       },
     });
-    await using client = openRegistryClient({ credentials: (host) => (host === registry.host ? { username: 'admin', password: 'right' } : undefined) });
+    await using client = openRegistryClient({ credentials: async (host) => (host === registry.host ? { username: 'admin', password: 'right' } : undefined) });
     await using stranger = openRegistryClient();
     const reference = parseImageReference(`${registry.host}/app:1`);
     await pushTestImage(client, reference, randomBytes(1000));
@@ -97,7 +97,7 @@ test('RegistryHttpClient asks mirrors first, without credentials, and falls back
     response.writeHead(404).end();
   });
   const mirrors = { 'registry.invalid': [`http://127.0.0.1:1/`, `http://${empty.host}/base/`, upstream.url] };
-  await using client = openRegistryClient({ mirrors, credentials: () => ({ username: 'u', password: 'p' }) });
+  await using client = openRegistryClient({ mirrors, credentials: async () => ({ username: 'u', password: 'p' }) });
   const pulled = await client.fetchManifest(parseImageReference('registry.invalid/library/app:1'), { username: 'u', password: 'p' }, signal);
   assert.deepEqual([pulled.digest, asked], [digest, ['/base/v2/library/app/manifests/1 nobody']]);
 });
@@ -139,20 +139,36 @@ test('RegistryHttpClient reports what goes wrong as errors of this program', asy
   await assert.rejects(client.fetchManifest(parseImageReference(`${broken.host}/x:1`), undefined, AbortSignal.abort()), code('cancelled'));
 });
 
-test('endpointsOf() chooses scheme, host and mirrors', () => {
+test('RegistryHosts chooses scheme, host and mirrors', async () => {
+  const [checked, open] = ['checked', 'insecure'];
   const cases: [host: string, config: RegistryHostsConfig, purpose: 'pull' | 'push', origins: string[]][] = [
-    ['docker.io', {}, 'pull', ['https://registry-1.docker.io']],
-    ['registry.example', {}, 'pull', ['https://registry.example']],
-    ['127.0.0.1:5000', {}, 'push', ['http://127.0.0.1:5000']],
-    ['localhost:5000', {}, 'push', ['http://localhost:5000']],
-    ['127.0.0.1:5000', { tls: ['127.0.0.1:5000'] }, 'push', ['https://127.0.0.1:5000']],
-    ['10.0.0.5:5000', { plainHttp: ['10.0.0.5:5000'] }, 'push', ['http://10.0.0.5:5000']],
-    ['reg.lan:8080', { plainHttp: ['reg.lan'] }, 'push', ['http://reg.lan:8080']],
-    ['docker.io', { mirrors: { 'docker.io': ['https://m.example/a/'] } }, 'pull', ['https://m.example/a', 'https://registry-1.docker.io']],
-    ['docker.io', { mirrors: { 'docker.io': ['https://m.example'] } }, 'push', ['https://registry-1.docker.io']],
+    ['docker.io', {}, 'pull', [`https://registry-1.docker.io ${checked}`]],
+    ['registry.example', {}, 'pull', [`https://registry.example ${checked}`]],
+    ['127.0.0.1:5000', {}, 'push', [`https://127.0.0.1:5000 ${open}`]],
+    ['[::1]:5000', {}, 'push', [`https://[::1]:5000 ${open}`]],
+    ['localhost:5000', {}, 'push', [`https://localhost:5000 ${open}`]],
+    ['127.0.0.1:5000', { tls: ['127.0.0.1:5000'] }, 'push', [`https://127.0.0.1:5000 ${checked}`]],
+    ['10.0.0.5:5000', { insecure: ['10.0.0.5:5000'] }, 'push', [`https://10.0.0.5:5000 ${open}`]],
+    ['10.0.0.5:5001', { insecure: ['10.0.0.5:5000'] }, 'push', [`https://10.0.0.5:5001 ${checked}`]],
+    ['reg.lan:8080', { insecure: ['reg.lan'] }, 'push', [`https://reg.lan:8080 ${open}`]],
+    ['reg.lan:8080', { insecure: ['10.0.0.0/8'] }, 'push', [`https://reg.lan:8080 ${open}`]],
+    ['other.lan', { insecure: ['10.0.0.0/8'] }, 'push', [`https://other.lan ${checked}`]],
+    ['unknown.lan', { insecure: ['10.0.0.0/8'] }, 'push', [`https://unknown.lan ${checked}`]],
+    ['10.9.8.7', { insecure: ['10.0.0.0/8'] }, 'push', [`https://10.9.8.7 ${open}`]],
+    ['11.9.8.7', { insecure: ['10.0.0.0/8'] }, 'push', [`https://11.9.8.7 ${checked}`]],
+    ['[fd00::5]:5000', { insecure: ['fd00::/8'] }, 'push', [`https://[fd00::5]:5000 ${open}`]],
+    ['docker.io', { mirrors: { 'docker.io': ['https://m.example/a/'] } }, 'pull', [`https://m.example/a ${checked}`, `https://registry-1.docker.io ${checked}`]],
+    ['docker.io', { mirrors: { 'docker.io': ['https://m.example'] }, insecure: ['m.example'] }, 'pull', [`https://m.example ${open}`, `https://registry-1.docker.io ${checked}`]],
+    ['docker.io', { mirrors: { 'docker.io': ['https://m.example'] } }, 'push', [`https://registry-1.docker.io ${checked}`]],
   ];
-  for (const [host, config, purpose, origins] of cases) assert.deepEqual(endpointsOf(host, config, purpose).map(({ origin }) => origin), origins, host);
+  const names: Record<string, string> = { 'reg.lan': '10.1.2.3', 'other.lan': '192.0.2.1' };
+  const lookup = async (name: string): Promise<string[]> => (names[name] === undefined ? Promise.reject(new Error('no such name')) : [names[name]]);
+  for (const [host, config, purpose, expected] of cases) {
+    const endpoints = await new RegistryHosts(config).endpointsOf(host, purpose, lookup);
+    assert.deepEqual(endpoints.map(({ origin, isInsecure }) => `${origin} ${isInsecure ? open : checked}`), expected, `${host} ${JSON.stringify(config)}`);
+  }
   assert.throws(() => openRegistryClient({ mirrors: { 'docker.io': ['ftp://x'] } }), code('invalid'));
+  for (const network of ['10.0.0.0/33', 'a/8', '10.0.0/8', '10.0.0.0/']) assert.throws(() => openRegistryClient({ insecure: [network] }), code('invalid'), network);
 });
 
 test('parseChallenges() reads the schemes and their parameters', () => {

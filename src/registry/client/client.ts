@@ -1,20 +1,22 @@
 import { createHash } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
 import { Readable } from 'node:stream';
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import type { Dispatcher } from 'undici';
 import { type Descriptor, type Digest, formatImageReference, type ImageReference, mediaTypes } from '../../api/mod.ts';
 import { GantryError, isError, throwIfAborted } from '../../kernel/mod.ts';
 import type { RegistryCredentials } from '../ports.ts';
 import { answerError, connectionError } from './answers.ts';
 import { Authentication, type AuthenticationScope } from './authentication.ts';
-import { type Endpoint, endpointsOf, type RegistryHostsConfig } from './hosts.ts';
+import { type ConnectionOptions, Connections } from './connections.ts';
+import { type Endpoint, RegistryHosts, type RegistryHostsConfig } from './hosts.ts';
 
-export interface RegistryClientOptions extends RegistryHostsConfig {
-  /** Used when a call brings no credentials. */
-  readonly credentials?: (host: string) => RegistryCredentials | undefined;
-  /** PEM certificates to trust besides the built-in ones. */
-  readonly certificateAuthorities?: string;
-  readonly proxy?: { readonly http?: string; readonly https?: string; readonly noProxy?: string };
+export interface RegistryClientOptions extends RegistryHostsConfig, ConnectionOptions {
+  /** Asked when a call brings no credentials. */
+  readonly credentials?: (host: string, signal: AbortSignal) => Promise<RegistryCredentials | undefined>;
 }
+
+/** Who asks: given credentials, `none` for nobody, or undefined for the client's own where it has some. */
+export type AskingCredentials = RegistryCredentials | 'none' | undefined;
 
 /** The manifest or index that a reference names, as its bytes came. */
 export interface FetchedDocument { readonly mediaType: string; readonly digest: Digest; readonly bytes: Uint8Array }
@@ -39,26 +41,30 @@ interface Call {
 /** A client of any OCI registry. Disposing closes its connections. */
 export class RegistryHttpClient implements AsyncDisposable {
   readonly #options: RegistryClientOptions;
-  readonly #dispatcher: Dispatcher;
+  readonly #hosts: RegistryHosts;
+  readonly #connections: Connections;
   readonly #authentication: Authentication;
   /** Where a blob was seen: another repository of the registry can mount it. */
   readonly #knownBlobs = new Map<string, string>();
 
   constructor(options: RegistryClientOptions) {
     this.#options = options;
-    this.#dispatcher = openDispatcher(options);
-    this.#authentication = new Authentication(async (url, headers, signal) => {
-      const { statusCode, headers: answered, body } = await this.#send({ url, method: 'GET', headers }, signal);
+    this.#hosts = new RegistryHosts(options);
+    this.#connections = new Connections(options);
+    this.#authentication = new Authentication(async ({ url, headers, form, isInsecure }, signal) => {
+      const posted = form === undefined ? {} : { body: Buffer.from(form.toString()) };
+      const allHeaders = form === undefined ? headers : { ...headers, 'content-type': 'application/x-www-form-urlencoded' };
+      const { statusCode, headers: answered, body } = await this.#send({ url, method: form === undefined ? 'GET' : 'POST', headers: allHeaders, ...posted, isInsecure }, signal);
       return { status: statusCode, headers: answered, text: await limitedText(body, 1 << 20) };
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#dispatcher.close();
+    await this.#connections[Symbol.asyncDispose]();
   }
 
   /** The manifest or index, its digest checked when the reference has one. */
-  async fetchManifest(reference: ImageReference, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<FetchedDocument> {
+  async fetchManifest(reference: ImageReference, credentials: AskingCredentials, signal: AbortSignal): Promise<FetchedDocument> {
     const what = formatImageReference(reference);
     const name = reference.digest ?? reference.tag ?? 'latest';
     const call: Call = { method: 'GET', path: `/v2/${reference.repository}/manifests/${name}`, headers: { accept: accepted }, ok: [200] };
@@ -70,7 +76,7 @@ export class RegistryHttpClient implements AsyncDisposable {
   }
 
   /** The blob from `offset` on, also when the registry does not do ranges. Not verified. */
-  async fetchBlob(reference: ImageReference, descriptor: Descriptor, offset: number, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<Readable> {
+  async fetchBlob(reference: ImageReference, descriptor: Descriptor, offset: number, credentials: AskingCredentials, signal: AbortSignal): Promise<Readable> {
     const what = `blob ${descriptor.digest} of ${reference.host}/${reference.repository}`;
     const headers: Record<string, string> = offset === 0 ? {} : { range: `bytes=${offset}-` };
     const call: Call = { method: 'GET', path: blobPath(reference, descriptor.digest), headers, ok: [200, 206] };
@@ -80,17 +86,17 @@ export class RegistryHttpClient implements AsyncDisposable {
     return Readable.from(contentFrom(body, skip, what), { objectMode: false, highWaterMark: 1 << 20 });
   }
 
-  async hasBlob(reference: ImageReference, digest: Digest, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<boolean> {
+  async hasBlob(reference: ImageReference, digest: Digest, credentials: AskingCredentials, signal: AbortSignal): Promise<boolean> {
     const call: Call = { method: 'HEAD', path: blobPath(reference, digest), ok: [200, 404] };
-    const { statusCode, body } = await this.#call(originOf(reference, this.#options), reference, call, 'pull,push', credentials, `blob ${digest} of ${reference.host}/${reference.repository}`, signal);
+    const { statusCode, body } = await this.#call(await this.#endpointOf(reference, signal), reference, call, 'pull,push', credentials, `blob ${digest} of ${reference.host}/${reference.repository}`, signal);
     await body.dump();
     if (statusCode === 200) this.#remember(reference, digest);
     return statusCode === 200;
   }
 
-  /** Mounts the blob from a repository it was seen in, else uploads it in one request. */
-  async pushBlob(reference: ImageReference, descriptor: Descriptor, open: () => Readable, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<void> {
-    const endpoint = originOf(reference, this.#options);
+  /** Mounts the blob from a repository it was seen in, else uploads it in one request. Resolves to the repository it was mounted from. */
+  async pushBlob(reference: ImageReference, descriptor: Descriptor, open: () => Readable, credentials: AskingCredentials, signal: AbortSignal): Promise<string | undefined> {
+    const endpoint = await this.#endpointOf(reference, signal);
     const what = `push of blob ${descriptor.digest} to ${reference.host}/${reference.repository}`;
     const from = this.#knownBlobs.get(`${reference.host} ${descriptor.digest}`);
     const mount = from === undefined || from === reference.repository ? '' : `?mount=${descriptor.digest}&from=${encodeURIComponent(from)}`;
@@ -105,36 +111,37 @@ export class RegistryHttpClient implements AsyncDisposable {
       await body.dump();
     }
     this.#remember(reference, descriptor.digest);
+    return begun.statusCode === 201 ? from : undefined;
   }
 
-  async pushManifest(reference: ImageReference, mediaType: string, bytes: Uint8Array, credentials: RegistryCredentials | undefined, signal: AbortSignal): Promise<Digest> {
+  async pushManifest(reference: ImageReference, mediaType: string, bytes: Uint8Array, credentials: AskingCredentials, signal: AbortSignal): Promise<Digest> {
     const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest;
     const call: Call = { method: 'PUT', path: `/v2/${reference.repository}/manifests/${reference.tag ?? digest}`, headers: { 'content-type': mediaType }, body: () => bytes, ok: [201, 202] };
-    const { body } = await this.#call(originOf(reference, this.#options), reference, call, 'pull,push', credentials, `push of ${formatImageReference(reference)}`, signal);
+    const { body } = await this.#call(await this.#endpointOf(reference, signal), reference, call, 'pull,push', credentials, `push of ${formatImageReference(reference)}`, signal);
     await body.dump();
     return digest;
   }
 
   /** Asks mirrors first; the registry itself decides what cannot be had. */
-  async #pull(reference: ImageReference, call: Call, credentials: RegistryCredentials | undefined, what: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    const endpoints = endpointsOf(reference.host, this.#options, 'pull');
+  async #pull(reference: ImageReference, call: Call, credentials: AskingCredentials, what: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const endpoints = await this.#hosts.endpointsOf(reference.host, 'pull', addressesOf);
     for (const endpoint of endpoints.slice(0, -1)) {
       try {
-        return await this.#call(endpoint, reference, call, 'pull', undefined, what, signal);
+        return await this.#call(await this.#connections.resolve(endpoint, signal), reference, call, 'pull', undefined, what, signal);
       } catch (error) {
         throwIfAborted(signal);
         if (!isError(error, 'not-found', 'unavailable', 'unauthenticated', 'forbidden', 'invalid', 'timeout')) throw error;
       }
     }
-    return this.#call(endpoints.at(-1) as Endpoint, reference, call, 'pull', credentials, what, signal);
+    return this.#call(await this.#connections.resolve(endpoints.at(-1) as Endpoint, signal), reference, call, 'pull', credentials, what, signal);
   }
 
   /** One request, with one more try after a challenge. */
   async #call(
-    endpoint: Endpoint, reference: ImageReference, call: Call, actions: AuthenticationScope['actions'], given: RegistryCredentials | undefined, what: string, signal: AbortSignal,
+    endpoint: Endpoint, reference: ImageReference, call: Call, actions: AuthenticationScope['actions'], given: AskingCredentials, what: string, signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    const credentials = endpoint.isMirror ? undefined : (given ?? this.#options.credentials?.(reference.host));
-    const scope: AuthenticationScope = { origin: endpoint.origin, repository: reference.repository, actions };
+    const credentials = endpoint.isMirror || given === 'none' ? undefined : (given ?? (await this.#options.credentials?.(reference.host, signal)));
+    const scope: AuthenticationScope = { origin: endpoint.origin, repository: reference.repository, actions, isInsecure: endpoint.isInsecure };
     let response = await this.#request(endpoint, call, this.#authentication.kept(scope, credentials), what, signal);
     const challenge = headerOf(response.headers, 'www-authenticate');
     if (response.statusCode === 401 && challenge !== undefined) {
@@ -159,7 +166,7 @@ export class RegistryHttpClient implements AsyncDisposable {
       const headers = { ...call.headers, ...(isOwn && authorization !== undefined ? { authorization } : {}) };
       const body = call.body?.();
       try {
-        const response = await this.#send({ url: url.href, method: call.method, headers, ...(body === undefined ? {} : { body }) }, signal);
+        const response = await this.#send({ url: url.href, method: call.method, headers, ...(body === undefined ? {} : { body }), isInsecure: endpoint.isInsecure && isOwn }, signal);
         const location = headerOf(response.headers, 'location');
         const isRedirect = [301, 302, 303, 307, 308].includes(response.statusCode) && location !== undefined && (call.method === 'GET' || call.method === 'HEAD');
         if (!isRedirect) return response;
@@ -168,14 +175,21 @@ export class RegistryHttpClient implements AsyncDisposable {
         url = new URL(location, url);
       } catch (error) {
         throwIfAborted(signal);
+        if (!isError(error)) this.#connections.forget(endpoint);
         throw connectionError(what, error);
       }
     }
   }
 
-  #send(request: { url: string; method: Call['method']; headers: Record<string, string>; body?: Readable | Uint8Array }, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    const { origin, pathname, search } = new URL(request.url);
-    return this.#dispatcher.request({ origin, path: `${pathname}${search}`, method: request.method, headers: request.headers, body: request.body ?? null, signal });
+  async #endpointOf(reference: ImageReference, signal: AbortSignal): Promise<Endpoint> {
+    const [endpoint] = await this.#hosts.endpointsOf(reference.host, 'push', addressesOf);
+    return this.#connections.resolve(endpoint as Endpoint, signal);
+  }
+
+  async #send(request: { url: string; method: Call['method']; headers: Record<string, string>; body?: Readable | Uint8Array; isInsecure: boolean }, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const url = new URL(request.url);
+    const pool = await this.#connections.poolFor(url, request.isInsecure);
+    return pool.request({ origin: url.origin, path: `${url.pathname}${url.search}`, method: request.method, headers: request.headers, body: request.body ?? null, signal });
   }
 
   #remember(reference: ImageReference, digest: Digest): void {
@@ -188,23 +202,11 @@ export class RegistryHttpClient implements AsyncDisposable {
 
 /** Opens a client; nothing is sent yet. `invalid` when the configuration is. */
 export function openRegistryClient(options: RegistryClientOptions = {}): RegistryHttpClient {
-  for (const host of Object.keys(options.mirrors ?? {})) endpointsOf(host, options, 'pull');
   return new RegistryHttpClient(options);
 }
 
-function openDispatcher({ certificateAuthorities, proxy }: RegistryClientOptions): Dispatcher {
-  // A transfer may take any time; one in which nothing moves for a minute is broken.
-  const timeouts = { headersTimeout: 60_000, bodyTimeout: 60_000 };
-  const connect = { timeout: 15_000, ...(certificateAuthorities === undefined ? {} : { ca: certificateAuthorities }) };
-  if (proxy === undefined) return new Agent({ ...timeouts, connect });
-  return new EnvHttpProxyAgent({
-    ...timeouts, connect, httpProxy: proxy.http ?? '', httpsProxy: proxy.https ?? '', noProxy: ['localhost', '127.0.0.1', '::1', proxy.noProxy ?? ''].filter((name) => name !== '').join(','),
-    ...(certificateAuthorities === undefined ? {} : { requestTls: { ca: certificateAuthorities } }),
-  });
-}
-
-function originOf(reference: ImageReference, config: RegistryHostsConfig): Endpoint {
-  return endpointsOf(reference.host, config, 'push')[0] as Endpoint;
+async function addressesOf(name: string): Promise<string[]> {
+  return (await lookup(name, { all: true })).map(({ address }) => address);
 }
 
 function blobPath(reference: ImageReference, digest: Digest): string {

@@ -48,11 +48,12 @@ async function createImage(call: Call, services: DockerServices, query: { fromIm
   if (query.fromImage === undefined) throw new GantryError('invalid', 'fromImage names the image');
   if (query.repo !== undefined) throw new GantryError('invalid', 'repo belongs to fromSrc');
   const reference = joinTag(query.fromImage, query.tag);
-  const credentials = parseRegistryAuth(call.request.headers['x-registry-auth']);
+  // The engine's own credentials are for its own pulls: a client brings its own, or has none.
+  const credentials = parseRegistryAuth(call.request.headers['x-registry-auth']) ?? 'none';
   parseImageReference(reference);
   const platform = query.platform === undefined ? undefined : parsePlatform(query.platform);
   await transfer(call, async (progress) => {
-    const image = await services.images.pull(reference, { policy: 'always', progress, ...(credentials === undefined ? {} : { credentials }), ...(platform === undefined ? {} : { platform }) }, call.signal);
+    const image = await services.images.pull(reference, { policy: 'always', progress, credentials, ...(platform === undefined ? {} : { platform }) }, call.signal);
     publish(services, 'pull', familiarImageReference(parseImageReference(reference)), image.config.config?.Labels ?? {});
   });
 }
@@ -65,10 +66,11 @@ function joinTag(name: string, tag: string | undefined): string {
 async function pushImage(call: Call, services: DockerServices, query: { tag: string | undefined }): Promise<void> {
   const name = call.params['name'] ?? '';
   const reference = formatImageReference(parseImageReference(joinTag(name, query.tag)));
-  const credentials = parseRegistryAuth(call.request.headers['x-registry-auth']);
+  // The engine's own credentials are for its own pulls: a client brings its own, or has none.
+  const credentials = parseRegistryAuth(call.request.headers['x-registry-auth']) ?? 'none';
   if (services.images.find(reference) === undefined) throw new GantryError('not-found', `An image does not exist locally with the tag: ${name}`);
   await transfer(call, async (progress, write) => {
-    const digest = await services.images.push(reference, { progress, ...(credentials === undefined ? {} : { credentials }) }, call.signal);
+    const digest = await services.images.push(reference, { progress, credentials }, call.signal);
     write({ progressDetail: {}, aux: { Tag: parseImageReference(reference).tag ?? '', Digest: digest, Size: 0 } });
     publish(services, 'push', familiarImageReference(parseImageReference(reference)), {});
   });
