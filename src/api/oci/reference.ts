@@ -31,8 +31,10 @@ export function parseImageReference(text: string): ImageReference {
   const tag = hasTag ? named.slice(colon + 1) : undefined;
   if (tag !== undefined && !tagPattern.test(tag)) fail('the tag has characters that are not allowed');
   const { host, repository } = splitHost(hasTag ? named.slice(0, colon) : named);
-  if (!hostPattern.test(host)) fail('the registry host is malformed');
+  // An address or port that does not exist passes the grammar, but no URL can be made of it.
+  if (!hostPattern.test(host) || !URL.canParse(`https://${host}`)) fail('the registry host is malformed');
   if (repository === '' || !repository.split('/').every((part) => pathComponent.test(part))) fail('repository names are lower-case letters, digits and separators');
+  if (host === defaultRegistryHost && /^library\/[0-9a-f]{64}$/.test(repository)) fail('64 hex digits are an image id, not a name');
   if (repository.length > 255) fail('the repository name is longer than 255 characters');
   return {
     host,
@@ -44,10 +46,17 @@ export function parseImageReference(text: string): ImageReference {
 
 function splitHost(name: string): { host: string; repository: string } {
   const slash = name.indexOf('/');
+  const [host, path] = hasHost(name) ? [name.slice(0, slash), name.slice(slash + 1)] : [defaultRegistryHost, name];
+  // The hub has two names, and its images of one word are in `library`.
+  const isHub = host === defaultRegistryHost || host === 'index.docker.io';
+  if (!isHub) return { host, repository: path };
+  return { host: defaultRegistryHost, repository: path === '' || path.includes('/') ? path : `library/${path}` };
+}
+
+function hasHost(name: string): boolean {
+  const slash = name.indexOf('/');
   const first = slash < 0 ? '' : name.slice(0, slash);
-  const isHost = first === 'localhost' || /[.:[]/.test(first) || first !== first.toLowerCase();
-  if (isHost) return { host: first, repository: name.slice(slash + 1) };
-  return { host: defaultRegistryHost, repository: slash < 0 ? `library/${name}` : name };
+  return first === 'localhost' || /[.:[]/.test(first) || first !== first.toLowerCase();
 }
 
 /** The full name, for example `docker.io/library/node:24-slim`. */
@@ -58,7 +67,10 @@ export function formatImageReference(reference: ImageReference): string {
 /** The name as people write it: without the default host and `library/`. */
 export function familiarImageReference(reference: ImageReference): string {
   if (reference.host !== defaultRegistryHost) return formatImageReference(reference);
-  return `${reference.repository.replace(/^library\//, '')}${suffix(reference)}`;
+  const short = reference.repository.replace(/^library\/(?=[^/]+$)/, '');
+  // Without the host, `localhost/x` would be another registry's; a name must mean what it meant.
+  const isClear = !hasHost(short) && (short !== reference.repository || short.includes('/'));
+  return isClear ? `${short}${suffix(reference)}` : formatImageReference(reference);
 }
 
 function suffix({ tag, digest }: ImageReference): string {
