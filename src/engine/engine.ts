@@ -25,7 +25,7 @@ export interface Engine extends AsyncDisposable {
   readonly events: Events;
   /** Compares the machine with what the engine knows of it. With `isRepaired` what is too much is removed and what is missing is made. */
   examine(isRepaired: boolean, signal: AbortSignal): Promise<EngineFinding[]>;
-  /** Stops all containers and removes everything of this instance from the machine, data included. The engine is unusable afterwards. */
+  /** Stops all containers and removes everything of this instance from the machine, data included. The engine is unusable afterwards. `conflict` when it is closed. */
   purge(signal: AbortSignal): Promise<void>;
 }
 

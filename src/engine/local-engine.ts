@@ -70,6 +70,8 @@ export class LocalEngine implements Engine {
   }
 
   async purge(signal: AbortSignal): Promise<void> {
+    // A closed engine knows no longer what runs.
+    if (this.#parts.resources.disposed) throw new GantryError('conflict', 'the engine is closed');
     const { index, lifecycle, sandboxes, paths, cgroups, nftables, instanceId } = this.#parts;
     await Promise.allSettled(index.all().map((entry) => lifecycle.remove(entry, { force: true, removeVolumes: true }, signal)));
     for (const { id } of sandboxes.list()) await sandboxes.remove(id);

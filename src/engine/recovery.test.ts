@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { deleteTable, identifyProcess, LinkTable, mount, openNftables, readMounts, tablesWithPrefix, unmountBelow } from '../host/mod.ts';
 import { rootNeeds } from '../host/testing/root.ts';
-import { pollUntil } from '../kernel/mod.ts';
+import { isError, pollUntil } from '../kernel/mod.ts';
 import { Cgroups } from './cgroups/cgroups.ts';
 import { readCgroupLayout } from './cgroups/layout.ts';
 import { EnginePaths } from './paths.ts';
@@ -76,16 +76,23 @@ test('a container outlives the engine, which takes it up again with its ports an
 
 test('an exit while no engine looked is found with its code and its restart policy', { skip }, async () => {
   await using opened = await openTestEngine();
-  const once = await opened.engine.containers.create(busyboxSpec('usleep 100000; exit 8'), signal);
-  const again = await opened.engine.containers.create(busyboxSpec('test -e /tmp/x && sleep 60; touch /tmp/x; usleep 100000; exit 9', { restart: { name: 'always' } }), signal);
+  // Both wait for a file that appears only when no engine looks any more.
+  const gate = join(opened.options.rootFolder, 'gate');
+  mkdirSync(gate);
+  const mounts = [{ type: 'bind' as const, source: gate, target: '/gate', isReadOnly: true, propagation: 'rprivate' as const, isRecursive: true, createSource: false }];
+  const atGate = 'until test -e /gate/open; do usleep 5000; done';
+  const once = await opened.engine.containers.create(busyboxSpec(`${atGate}; exit 8`, { mounts }), signal);
+  const again = await opened.engine.containers.create(busyboxSpec(`test -e /tmp/x && sleep 60; touch /tmp/x; ${atGate}; exit 9`, { mounts, restart: { name: 'always' } }), signal);
   await Promise.all([once, again].map(({ id }) => opened.engine.containers.start(id, signal)));
   await opened.engine[Symbol.asyncDispose]();
+  await assert.rejects(opened.engine.purge(signal), (error) => isError(error, 'conflict'));
+  writeFileSync(join(gate, 'open'), '');
   const exits = join(opened.options.runFolder, 'exits');
-  await pollUntil('both exits', () => readdirSync(exits).filter((name) => name.length === 64).length === 2 || undefined, { timeoutMs: 5000 }, signal);
+  await pollUntil('both exits', () => readdirSync(exits).filter((name) => name.length === 64).length === 2 || undefined, { timeoutMs: 30_000 }, signal);
   const engine = await opened.reopen();
   const { status } = engine.containers.get(once.id);
   assert.deepEqual([status.state, status.exitCode, status.endpoints], ['exited', 8, []]);
-  await pollUntil('the restart', () => engine.containers.get(again.id).status.state === 'running' || undefined, { timeoutMs: 5000 }, signal);
+  await pollUntil('the restart', () => engine.containers.get(again.id).status.state === 'running' || undefined, { timeoutMs: 30_000 }, signal);
   assert.equal(engine.containers.get(again.id).status.restartCount, 1);
 });
 
@@ -103,7 +110,7 @@ test('when its monitor is killed a container is ended and reported, whether an e
   const exit = await opened.engine.containers.wait(watched.id, 'not-running', signal);
   assert.equal(exit.exitCode, 137);
   assert.match(exit.error ?? '', /monitor/);
-  await pollUntil('the process to end', () => identifyProcess(pid ?? 0) === undefined || undefined, { timeoutMs: 5000 }, signal);
+  await pollUntil('the process to end', () => identifyProcess(pid ?? 0) === undefined || undefined, { timeoutMs: 30_000 }, signal);
 
   const unwatched = await opened.engine.containers.create(busyboxSpec('sleep 60'), signal);
   await opened.engine.containers.start(unwatched.id, signal);
@@ -136,7 +143,7 @@ test('after a reboot everything is known, pods keep their address, and policies 
   const engine = await opened.reopen();
   const stateOf = (id: string) => [engine.containers.get(id).status.state, engine.containers.get(id).status.exitCode];
   assert.deepEqual([plain, stopped, created, pod].map(stateOf), [['exited', 255], ['exited', 137], ['created', undefined], ['exited', 255]]);
-  await pollUntil('the restart', () => engine.containers.get(always).status.state === 'running' || undefined, { timeoutMs: 5000 }, signal);
+  await pollUntil('the restart', () => engine.containers.get(always).status.state === 'running' || undefined, { timeoutMs: 30_000 }, signal);
   assert.deepEqual(engine.sandboxes.list(), [sandbox]);
   const inside = await runToEnd(engine, inPod(sandbox.id, 'ip -4 addr show eth0 | grep -o "inet [0-9.]*"; hostname'), signal);
   assert.equal(inside.stdout, `inet ${sandbox.endpoint?.ipv4Address ?? ''}\npod\n`);
@@ -196,7 +203,7 @@ test('purge() leaves nothing on the machine', { skip }, async () => {
   for (const [kind, items] of Object.entries(found)) assert.ok(items.length > 0, `the search for ${kind} finds what is there`);
   await opened[Symbol.asyncDispose]();
   // The kernel takes veth pairs away a moment after their namespace.
-  await pollUntil('the last interface', () => debrisNow().links.length === 0 || undefined, { timeoutMs: 5000 }, signal);
+  await pollUntil('the last interface', () => debrisNow().links.length === 0 || undefined, { timeoutMs: 30_000 }, signal);
   assert.deepEqual(debrisNow(), { mounts: [], links: [], tables: [], cgroups: [], slices: [] });
   assert.deepEqual(readMounts().filter(({ target }) => target.includes(options.instanceId)), []);
   using nftables = openNftables();

@@ -88,6 +88,13 @@ for (const [name, open] of [['libnftables', openNftables], ['the nft program', o
   });
 }
 
+test('openNftables() refuses to be used after it was closed, and closes once', { skip }, () => {
+  const nftables = openNftables();
+  nftables[Symbol.dispose]();
+  nftables[Symbol.dispose]();
+  assert.throws(() => nftables.list('list tables'), (error) => isError(error, 'internal'));
+});
+
 test('mountOverlay() merges layers, and shortens lists that do not fit a page', { skip }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'gantry-host-'));
   const make = (name: string): string => {

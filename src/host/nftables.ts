@@ -61,7 +61,8 @@ function bind(library: LibraryHandle) {
 
 class NftLibrary implements Nftables {
   readonly #library: Library;
-  readonly #context: unknown;
+  /** Undefined after disposal: the library would write to memory that it has given back. */
+  #context: unknown;
 
   constructor(library: Library) {
     this.#library = library;
@@ -80,6 +81,7 @@ class NftLibrary implements Nftables {
   }
 
   #run(script: string, flags: number): string {
+    if (this.#context === undefined) throw new GantryError('internal', 'nftables: used after it was closed');
     this.#library.setFlags(this.#context, flags);
     const result: number = this.#library.run(this.#context, script);
     const output: string = this.#library.output(this.#context) ?? '';
@@ -89,7 +91,9 @@ class NftLibrary implements Nftables {
   }
 
   [Symbol.dispose](): void {
+    if (this.#context === undefined) return;
     this.#library.free(this.#context);
+    this.#context = undefined;
   }
 }
 
