@@ -41,6 +41,7 @@ Exit codes: ${exitCodeHelp()}`);
   addRunCommands(program);
   addReleaseCommands(program);
   addImageCommands(program);
+  addDockerCommands(program);
   return program;
 }
 
@@ -144,6 +145,33 @@ function addImageCommands(program: Command): void {
   jsonOption(dataDirOption(image.command('list')))
     .description('List images')
     .action(async (options) => (await import('./commands/image.ts')).listImages(options));
+}
+
+function addDockerCommands(program: Command): void {
+  const scope = program.command('docker').description('The Docker API').command('scope').description('Docker sockets for CI jobs and other tenants: limited by policy, removed with all they made');
+  const repeatable = (value: string, previous: string[] = []): string[] => [...previous, value];
+  jsonOption(dataDirOption(scope.command('create')))
+    .argument('<name>', 'name of the endpoint: lower-case letters, digits, dashes')
+    .description('Open a limited Docker socket and print its DOCKER_HOST: eval "$(gantry docker scope create job-1)"')
+    .option('--lifetime <time>', 'when it and all it made is removed, as 30m or 2h (default: 1h, at most 7d)')
+    .option('--memory <bytes>', 'of all its containers together, as 512m or 2g (default: 2g)')
+    .option('--cpus <number>', 'of all its containers together (default: 1)')
+    .option('--pids <number>', 'processes of all its containers together (default: 2048)')
+    .option('--containers <number>', 'how many containers (default: 32)')
+    .option('--image <pattern>', "images of the host that it may use, by short name, * for any characters; may be repeated", repeatable)
+    .option('--label <name=value>', 'label of everything it makes; may be repeated', repeatable)
+    .addOption(new Option('--publish <where>', 'where ports may be published (default: loopback)').choices(['none', 'loopback', 'any']))
+    .option('--no-pull', 'no images from registries')
+    .option('--group <gid>', 'group that may use the socket besides root')
+    .option('--policy <file>', 'the whole policy as JSON; flags win')
+    .action(async (name, options) => (await import('./commands/docker-scope.ts')).createScope(name, options));
+  jsonOption(dataDirOption(scope.command('list')))
+    .description('List limited Docker sockets')
+    .action(async (options) => (await import('./commands/docker-scope.ts')).listScopes(options));
+  dataDirOption(scope.command('remove'))
+    .argument('<name>', 'name of the endpoint')
+    .description('Close it and remove everything that was made through it')
+    .action(async (name, options) => (await import('./commands/docker-scope.ts')).removeScope(name, options));
 }
 
 function dataDirOption(command: Command): Command {

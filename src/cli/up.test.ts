@@ -101,6 +101,10 @@ test('gantry up runs two instances side by side; killed processes come back, con
         throw error;
       }
     }, { timeoutMs: 30_000 }, signal);
+  const scope = await first.run(['docker', 'scope', 'create', 'job', '--image', 'busybox*', '--memory', '512m', '--lifetime', '1h']);
+  assert.equal(scope.stdout, `export DOCKER_HOST=unix:///run/gantry-${one.instanceId}/scopes/job.sock\n`);
+  assert.match((await first.run(['docker', 'scope', 'create', 'job'], [exitCodes['already-exists']])).stderr, /already/);
+  assert.match((await first.run(['docker', 'scope', 'create', 'other', '--cpus', 'x'], [exitCodes.invalid])).stderr, /cpus/);
   await client.create(resources.pods, pod, signal);
   const before = await containerId();
 
@@ -116,6 +120,10 @@ test('gantry up runs two instances side by side; killed processes come back, con
   assert.equal((await first.status()).instanceId, instanceId);
   await pollUntil('the node to be ready', async () => ((await first.status()).nodes[0]?.isReady === true ? true : undefined), { timeoutMs: 30_000 }, signal);
   assert.equal(await containerId(), before);
+  const scopes = JSON.parse((await first.run(['docker', 'scope', 'list', '--json'])).stdout) as { name: string; policy: { total: { memoryBytes: number } } }[];
+  assert.deepEqual(scopes.map(({ name, policy }) => [name, policy.total.memoryBytes]), [['job', 512 * 2 ** 20]]);
+  await first.run(['docker', 'scope', 'remove', 'job']);
+  assert.equal((await first.run(['docker', 'scope', 'list', '--json'])).stdout.trim(), '[]');
   const refused = await first.run(['up', '--detach'], [exitCodes.conflict]);
   assert.match(refused.stderr, /supervisor is already running/);
 

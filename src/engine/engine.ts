@@ -162,7 +162,7 @@ export interface Networks {
 
 export interface Volumes {
   /** Returns the existing one when the name is taken. */
-  create(request: { name?: string; labels: Record<string, string>; options: Record<string, string> }, signal: AbortSignal): Promise<VolumeRecord>;
+  create(request: { name?: string; labels: Record<string, string>; options: Record<string, string>; scopeId?: string }, signal: AbortSignal): Promise<VolumeRecord>;
   get(name: string): VolumeRecord;
   list(): readonly VolumeRecord[];
   /** `conflict` while a container uses it. */

@@ -4,6 +4,7 @@
  */
 export { defaultLogOptions, plainContainerSpec } from './containers/plain-spec.ts';
 export { type DockerApi, type DockerApiOptions, type DockerListener, type DockerTls, type ListeningDockerApi, openDockerApi } from './docker/docker-api.ts';
+export { type OpenScope, openScopedSockets, type ScopedSockets, type ScopedSocketsOptions } from './docker/scoped-sockets.ts';
 export type * from './engine.ts';
 export { ImageCollector, type ImageCollectorOptions } from './images/image-collector.ts';
 export { openImageStore, type ImageStoreOptions } from './images/local-image-store.ts';
@@ -11,4 +12,6 @@ export { formatPlatform, hostPlatform, parsePlatform } from './images/platform.t
 export * from './images/types.ts';
 export { type EngineOptions, openEngine } from './open-engine.ts';
 export type * from './ports.ts';
+export type { ScopePolicy, ScopeRequest } from './scopes/policy.ts';
+export { scopeRequestSchema } from './scopes/policy.ts';
 export type * from './types.ts';

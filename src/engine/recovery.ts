@@ -57,18 +57,19 @@ export function wantedOf(index: ContainerIndex, sandboxes: SandboxManager, netwo
   const shortIds = [...index.all(), ...sandboxes.list()].map(({ id }) => id.slice(0, 16));
   const folders = ['c', 's'].flatMap((kind) => shortIds.map((id) => `${paths.run}/${kind}/${id}`));
   const pins = shortIds.flatMap((id) => ['net', 'ipc', 'uts'].map((kind) => `${paths.namespaces}/${kind}-${id}`));
+  const scopePaths = index.all().flatMap(({ spec }) => (spec.scope === undefined ? [] : [cgroups.scopePath(spec.scope.id)]));
   const podPaths = sandboxes.list().map(({ id }) => sandboxes.partsOf(id).cgroupPath);
   return {
     mounts: new Set([...folders, ...pins]),
     links: new Set(networks.list().map(({ bridgeName }) => bridgeName)),
     tables: new Set([networks.tableName]),
-    cgroups: new Set([...podPaths, ...index.all().map((entry) => cgroupOf(entry, sandboxes, cgroups))]),
+    cgroups: new Set([...podPaths, ...scopePaths, ...index.all().map((entry) => cgroupOf(entry, sandboxes, cgroups))]),
     isVeth: (name) => name.startsWith(`g${instanceId.slice(0, 6)}v`),
   };
 }
 
 function cgroupOf({ spec, id }: ContainerEntry, sandboxes: SandboxManager, cgroups: Cgroups): string {
-  return spec.owner.kind === 'pod' ? `${sandboxes.partsOf(spec.owner.sandboxId).cgroupPath}/${id}` : cgroups.pathOf('user', id);
+  return spec.owner.kind === 'pod' ? `${sandboxes.partsOf(spec.owner.sandboxId).cgroupPath}/${id}` : cgroups.containerPath(id, spec.scope?.id);
 }
 
 /** Removes what belongs to no container and no pod: of builds, of removals that a crash cut short, of records that are gone. */

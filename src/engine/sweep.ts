@@ -43,13 +43,13 @@ function isBelow(path: string, folder: string): boolean {
   return path === folder || path.startsWith(`${folder}/`);
 }
 
-/** Containers' and pods' cgroups: two levels below the root for users' containers, three for pods'. */
+/** Containers' and pods' cgroups: two levels below the root for users' containers, three for those of pods and scopes. */
 function cgroupLeaves(cgroups: Cgroups): string[] {
   const root = cgroups.rootPath;
   return cgroups.children(root).flatMap((slice) =>
     cgroups.children(`${root}/${slice}`).flatMap((name) => {
       const path = `${root}/${slice}/${name}`;
-      return name.startsWith('pod') ? [path, ...cgroups.children(path).map((child) => `${path}/${child}`)] : [path];
+      return /^(pod|scope-)/.test(name) ? [path, ...cgroups.children(path).map((child) => `${path}/${child}`)] : [path];
     }),
   );
 }

@@ -19,6 +19,8 @@ export interface ContainerSpec {
   /** Unique among the engine's containers. */
   name: string;
   owner: ContainerOwner;
+  /** Made through a scoped endpoint: its id, and the limits that the kernel keeps for all its containers together. Never from a client. */
+  scope?: { id: string; memoryLimitBytes: number; cpuQuotaMicros: number; pidsLimit: number };
   image: { id: Digest; reference: string };
   /** The final argv. Never empty. */
   args: string[];
@@ -223,6 +225,8 @@ export interface NetworkSpec {
   isInternal: boolean;
   labels: Record<string, string>;
   options: Record<string, string>;
+  /** Made through a scoped endpoint. */
+  scopeId?: string;
 }
 
 /** `default`: Docker's `bridge`; `pod`: the pods' network; `user`: made by a client. */
@@ -244,6 +248,8 @@ export interface VolumeRecord {
   readonly options: Record<string, string>;
   /** Made for one container without a name; removed with it when asked. */
   readonly isAnonymous: boolean;
+  /** Made through a scoped endpoint. */
+  readonly scopeId?: string;
 }
 
 /** A pod's shared namespaces and cgroup. No process keeps it open: the namespaces are pinned by bind mounts. */

@@ -1,16 +1,19 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { OpenScope, ScopedSockets, ScopeRequest } from '../engine/mod.ts';
 import { formatError, GantryError, type Logger, toGantryError } from '../kernel/mod.ts';
 
 /** What can be asked of the agent on its own socket. */
 export interface AgentCommands {
   /** Makes a base image; resolves to its id. `not-found` for a name without a recipe. */
   bootstrapImage(name: string, progress: (line: string) => void, signal: AbortSignal): Promise<string>;
+  /** Docker sockets for those who are not root. */
+  readonly scopes: Pick<ScopedSockets, 'open' | 'list' | 'close'>;
 }
 
 /**
- * The agent's own unix socket (mode 0600), for what neither the Docker nor the Kubernetes API has.
- * `POST /images/bootstrap?name=` answers lines of JSON: `{"progress":…}`, then `{"result":…}` or `{"error":{"code","message"}}`.
+ * The agent's own unix socket (mode 0600), for what neither the Docker nor the Kubernetes API has. `GET`, `POST` and `DELETE /scopes` list, open
+ * and close scoped Docker sockets. `POST /images/bootstrap?name=` answers lines of JSON: `{"progress":…}`, then `{"result":…}` or `{"error":{"code","message"}}`.
  */
 export class AgentSocket implements AsyncDisposable {
   readonly #server: Server;
@@ -41,6 +44,7 @@ export class AgentSocket implements AsyncDisposable {
 async function serve(commands: AgentCommands, request: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://agent');
   const name = url.searchParams.get('name');
+  if (url.pathname === '/scopes') return serveScopes(commands.scopes, request, response, name ?? '');
   if (request.method !== 'POST' || url.pathname !== '/images/bootstrap' || name === null) {
     response.writeHead(404, { 'content-type': 'application/json' }).end(JSON.stringify({ message: 'there is nothing here' }));
     return;
@@ -57,4 +61,38 @@ async function serve(commands: AgentCommands, request: IncomingMessage, response
     say({ error: { code, message: formatError(error) } });
   }
   response.end();
+}
+
+const maxRequestBytes = 1 << 20;
+
+/** Lists, opens (the body is the request) or closes scoped sockets. Errors are `{"code","message"}`. */
+async function serveScopes(scopes: AgentCommands['scopes'], request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
+  // An opening or closing that has begun goes to its end.
+  const { signal } = new AbortController();
+  const answer = (status: number, value: unknown): void => void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+  try {
+    if (request.method === 'GET') return answer(200, scopes.list() satisfies OpenScope[]);
+    if (request.method === 'POST') return answer(201, await scopes.open(await readRequest(request), signal));
+    if (request.method !== 'DELETE') return answer(405, { code: 'unsupported', message: `${request.method ?? ''} is not supported` });
+    await scopes.close(name, signal);
+    answer(200, {});
+  } catch (error) {
+    answer(400, { code: toGantryError(error).code, message: formatError(error) });
+  }
+}
+
+/** The schema of the scopes is the judge of what it is. */
+async function readRequest(request: IncomingMessage): Promise<ScopeRequest> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    size += (chunk as Buffer).length;
+    if (size > maxRequestBytes) throw new GantryError('exhausted', 'the request is too large');
+    chunks.push(chunk as Buffer);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString()) as ScopeRequest;
+  } catch (error) {
+    throw new GantryError('invalid', 'the request is not JSON', { cause: error });
+  }
 }

@@ -5,7 +5,7 @@ import { Informers, openKubeClient } from '../client/mod.ts';
 import { DnsServer, parseResolvConf } from '../cluster/dns/mod.ts';
 import { type ExtraRoute, NodeAgent } from '../cluster/node/mod.ts';
 import { ServiceProxy } from '../cluster/proxy/mod.ts';
-import { type Engine, ImageCollector, openDockerApi, openEngine, openImageStore } from '../engine/mod.ts';
+import { type Engine, ImageCollector, openDockerApi, openEngine, openImageStore, openScopedSockets } from '../engine/mod.ts';
 import { openNftables } from '../host/mod.ts';
 import { aborted, type Logger, readTextIfExists, runServices, type Service } from '../kernel/mod.ts';
 import { bootstrapStoreOf } from './adapters/bootstrap-store.ts';
@@ -34,7 +34,8 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   const networks = containerNetworks(record.containerCidr);
   const engine = parts.use(await openEngine({ instanceId: id, rootFolder: paths.engine, runFolder: join(paths.runDir, 'e'), images, podCidr: record.podCidr, ...networks, publishAddress: '127.0.0.1', log }, signal));
   const environment = { certificateBundle, proxyVariables: proxyVariables(settings) };
-  const commands = { bootstrapImage: (name: string, progress: (line: string) => void, stop: AbortSignal) => bootstrapImage(name, bootstrapStoreOf(images), { cacheFolder: bootstrapCache, environment }, progress, stop) };
+  const scopes = parts.use(await openScopedSockets({ engine, images, folder: join(paths.engine, 'scopes'), socketFolder: paths.scopeSockets, version, log }));
+  const commands = { scopes, bootstrapImage: (name: string, progress: (line: string) => void, stop: AbortSignal) => bootstrapImage(name, bootstrapStoreOf(images), { cacheFolder: bootstrapCache, environment }, progress, stop) };
   parts.use(await AgentSocket.open(paths.agentSocket, commands, log));
   const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: credentials.pki.ca.cert, clientCert: credentials.pki.agent.cert, clientKey: credentials.pki.agent.key, userAgent: 'gantry-agent' }));
   const informers = new Informers(client, log);

@@ -9,6 +9,7 @@ import type { InstanceLocation } from './location.ts';
 import type { ServerProcessOptions } from './roles.ts';
 import type { Settings } from './settings.ts';
 
+export type { OpenScope } from '../engine/mod.ts';
 export type { ChildCommand } from './child-process.ts';
 export * from './endpoints.ts';
 export type { Instance } from './instance.ts';

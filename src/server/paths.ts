@@ -21,6 +21,8 @@ export interface InstancePaths {
   readonly node: string;
   readonly log: string;
   readonly dockerSocket: string;
+  /** Sockets of the Docker API that are limited by policy. */
+  readonly scopeSockets: string;
   /** The agent's own socket, for what neither the Docker nor the Kubernetes API has: image bootstrap. */
   readonly agentSocket: string;
 }
@@ -45,6 +47,7 @@ export function instancePaths(dataDir: string, runDir: string): InstancePaths {
     node: join(dataDir, 'node'),
     log: join(dataDir, 'log'),
     dockerSocket: join(runDir, 'docker.sock'),
+    scopeSockets: join(runDir, 'scopes'),
     agentSocket: join(runDir, 'agent.sock'),
   };
 }

@@ -9,26 +9,29 @@ export type Slice = 'application' | 'user' | 'job';
 /** cgroup v1 shares of the slices; 1024 is what the rest of the machine has. */
 const sliceShares: Readonly<Record<Slice, number>> = { application: 4096, user: 1024, job: 256 };
 
-export interface CgroupLimits { cpuShares?: number; cpuQuotaMicros?: number; memoryLimitBytes?: number }
+export interface CgroupLimits { cpuShares?: number; cpuQuotaMicros?: number; memoryLimitBytes?: number; pidsLimit?: number }
 
 /** One write of a limit: file below the cgroup, in the tree of the controller. */
 export interface LimitWrite { controller: Controller; file: string; value: string }
 
 /** The writes that put limits on a cgroup of ours (a slice or a pod). Pure. */
 export function planLimits(version: 1 | 2, limits: CgroupLimits): LimitWrite[] {
-  const { cpuShares, cpuQuotaMicros, memoryLimitBytes } = limits;
+  const { cpuShares, cpuQuotaMicros, memoryLimitBytes, pidsLimit } = limits;
+  const pids = pidsLimit === undefined ? [] : [{ controller: 'pids' as const, file: 'pids.max', value: String(pidsLimit) }];
   const periodMicros = 100_000;
   if (version === 1) {
     return [
       ...(cpuShares === undefined ? [] : [{ controller: 'cpu' as const, file: 'cpu.shares', value: String(cpuShares) }]),
       ...(cpuQuotaMicros === undefined ? [] : [{ controller: 'cpu' as const, file: 'cpu.cfs_quota_us', value: String(cpuQuotaMicros) }]),
       ...(memoryLimitBytes === undefined ? [] : [{ controller: 'memory' as const, file: 'memory.limit_in_bytes', value: String(memoryLimitBytes) }]),
+      ...pids,
     ];
   }
   return [
     ...(cpuShares === undefined ? [] : [{ controller: 'cpu' as const, file: 'cpu.weight', value: String(sharesToWeight(cpuShares)) }]),
     ...(cpuQuotaMicros === undefined ? [] : [{ controller: 'cpu' as const, file: 'cpu.max', value: `${cpuQuotaMicros} ${periodMicros}` }]),
     ...(memoryLimitBytes === undefined ? [] : [{ controller: 'memory' as const, file: 'memory.max', value: String(memoryLimitBytes) }]),
+    ...pids,
   ];
 }
 
@@ -37,7 +40,7 @@ export function sharesToWeight(shares: number): number {
   return 1 + Math.floor(((Math.min(Math.max(shares, 2), 262_144) - 2) * 9999) / 262_142);
 }
 
-/** The cgroups of one instance: `gantry-<id>/<slice>[/pod…]/<container>`. Only below that root is anything made or removed. */
+/** The cgroups of one instance: `gantry-<id>/<slice>[/pod…|/scope-…]/<container>`. Only below that root is anything made or removed. */
 export class Cgroups {
   readonly layout: CgroupLayout;
   readonly #root: string;
@@ -50,6 +53,15 @@ export class Cgroups {
   /** Path below each tree, with a leading slash, as config.json wants it. */
   pathOf(slice: Slice, ...names: string[]): string {
     return `/${[this.#root, slice, ...names].join('/')}`;
+  }
+
+  /** The cgroup of a container that belongs to no pod; those of a scope are below one of the scope's. */
+  containerPath(id: string, scopeId: string | undefined): string {
+    return scopeId === undefined ? this.pathOf('user', id) : `${this.scopePath(scopeId)}/${id}`;
+  }
+
+  scopePath(scopeId: string): string {
+    return this.pathOf('user', `scope-${scopeId}`);
   }
 
   /** Makes the slices with their weights. Idempotent. */

@@ -331,6 +331,7 @@ export class ContainerLifecycle {
     await store.remove(entry.id);
     entry.isRemoved = true;
     index.remove(entry);
+    this.#removeScopeCgroup(entry.spec.scope?.id);
     entry.notify();
     this.#publish(entry, 'destroy');
     if (removeVolumes) await this.#removeAnonymousVolumes(entry, volumes);
@@ -342,6 +343,13 @@ export class ContainerLifecycle {
       const volume = volumes.list().find((candidate) => candidate.name === name);
       if (volume?.isAnonymous === true && !this.isVolumeUsed(name)) await volumes.remove(name);
     }
+  }
+
+  /** With the last container of a scope goes the cgroup over them. */
+  #removeScopeCgroup(scopeId: string | undefined): void {
+    const { index, cgroups } = this.#parts;
+    if (scopeId === undefined || index.all().some(({ spec }) => spec.scope?.id === scopeId)) return;
+    cgroups.remove(cgroups.scopePath(scopeId));
   }
 
   isVolumeUsed(name: string): boolean {

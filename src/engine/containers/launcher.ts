@@ -69,6 +69,7 @@ export class Launcher {
     let ports: PortBinding[] = [];
     try {
       mkdirSync(paths.run, { recursive: true, mode: 0o700 });
+      if (spec.scope !== undefined) this.#parts.cgroups.createParent(this.#parts.cgroups.scopePath(spec.scope.id), spec.scope);
       await this.mountRootfs(entry, signal);
       const sandbox = spec.owner.kind === 'pod' ? this.#parts.peers.sandbox(spec.owner.sandboxId) : undefined;
       const network = this.#connect(entry, sandbox);
@@ -104,7 +105,7 @@ export class Launcher {
   cgroupPath(entry: ContainerEntry): string {
     const { owner } = entry.spec;
     if (owner.kind === 'pod') return `${this.#parts.peers.sandbox(owner.sandboxId).cgroupPath}/${entry.id}`;
-    return this.#parts.cgroups.pathOf('user', entry.id);
+    return this.#parts.cgroups.containerPath(entry.id, entry.spec.scope?.id);
   }
 
   /** Whether the kernel ended a process of this run for want of memory. Asked before `cleanUp`. */

@@ -12,6 +12,7 @@ import { formatApiVersion, maxApiVersion, splitVersion } from './api-version.ts'
 import type { Call, DockerServices } from './call.ts';
 import { errorAnswer } from './docker-error.ts';
 import { ExecTable } from './exec-table.ts';
+import type { Route } from './route.ts';
 import { Router } from './router.ts';
 import { dockerRoutes } from './routes.ts';
 
@@ -25,6 +26,8 @@ export interface DockerApiOptions {
   /** Of this program. */
   readonly version: string;
   readonly log: Logger;
+  /** For clients that are not root's own: throws for end points that are not theirs, and what went wrong inside is not told. */
+  readonly admit?: (route: Route) => void;
 }
 
 export type DockerListener =
@@ -57,11 +60,13 @@ class DockerApiServer implements DockerApi {
   readonly #services: DockerServices;
   readonly #router = new Router(dockerRoutes);
   readonly #log: Logger;
+  readonly #admit: DockerApiOptions['admit'];
 
   constructor(options: DockerApiOptions) {
     const { engine, images, builder, version, log } = options;
     this.#services = { engine, images, builder, execs: new ExecTable(), log, temporaryFolder: options.temporaryFolder, version };
     this.#log = log;
+    this.#admit = options.admit;
   }
 
   async listen(listener: DockerListener): Promise<ListeningDockerApi> {
@@ -111,6 +116,7 @@ class DockerApiServer implements DockerApi {
       response.setHeader('allow', found.allowed.join(', '));
       throw new GantryError('unsupported', `${method} ${path} is not supported`);
     }
+    this.#admit?.(found.route);
     const isTaken = upgraded !== undefined && found.route.isHijacked;
     await found.route.handle({ request, response, upgraded: isTaken ? upgraded : undefined, apiVersion: version, params: found.params, signal, body }, this.#services);
     // A client that asked for an upgrade where there is none gets a plain answer, and the connection ends with it.
@@ -125,7 +131,7 @@ class DockerApiServer implements DockerApi {
       return;
     }
     if (isError(error, 'cancelled') && upgraded?.socket.destroyed === true) return;
-    const { status, body } = errorAnswer(error);
+    const { status, body } = errorAnswer(this.#admit !== undefined && error.code === 'internal' ? new GantryError('internal', 'the engine failed') : error);
     response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...(upgraded === undefined ? {} : { connection: 'close' }) });
     // A client reads the answer only after it has sent its body: closing now would give it a broken pipe instead.
     request.resume();

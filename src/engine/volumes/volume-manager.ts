@@ -38,7 +38,7 @@ export class VolumeManager {
     return volume;
   }
 
-  async create(request: { name?: string; labels: Record<string, string>; options: Record<string, string> }): Promise<VolumeRecord> {
+  async create(request: { name?: string; labels: Record<string, string>; options: Record<string, string>; scopeId?: string }): Promise<VolumeRecord> {
     const name = request.name === undefined || request.name === '' ? randomHex(32) : request.name;
     const existing = this.#volumes.get(name);
     if (existing !== undefined) return existing;
@@ -46,7 +46,7 @@ export class VolumeManager {
     const unsupported = Object.keys(request.options)[0];
     if (unsupported !== undefined) throw new GantryError('unsupported', `volume option ${unsupported} is not supported by the local driver`);
     const mountpoint = join(this.#folder, name, 'data');
-    const volume: VolumeRecord = { name, mountpoint, createdAt: new Date().toISOString(), labels: request.labels, options: request.options, isAnonymous: request.name === undefined || request.name === '' };
+    const volume: VolumeRecord = { name, mountpoint, createdAt: new Date().toISOString(), labels: request.labels, options: request.options, isAnonymous: request.name === undefined || request.name === '', ...(request.scopeId === undefined ? {} : { scopeId: request.scopeId }) };
     this.#volumes.set(name, volume);
     await mkdir(mountpoint, { recursive: true, mode: 0o755 });
     await writeFileAtomic(join(this.#folder, name, 'volume.json'), JSON.stringify(volume));
