@@ -1,6 +1,7 @@
 import { formatApiVersion, maxApiVersion, minApiVersion } from '../src/engine/docker/api-version.ts';
 import { createContainerSchema, hostConfigSchema, refusedContainerConfig, refusedHostConfig } from '../src/engine/docker/requests/create-container.ts';
 import { dockerRoutes } from '../src/engine/docker/routes.ts';
+import { scopedRoutes } from '../src/engine/docker/scoped-routes.ts';
 
 /** Fields that are read but not for every value. */
 const hostConfigNotes: Readonly<Record<string, string>> = {
@@ -35,6 +36,13 @@ export function dockerTables(): string {
     '', '## HostConfig', '', row('field', 'read', ''), '|---|---|---|', ...host,
     '', '## Configuration of a container', '', row('field', 'read', ''), '|---|---|---|', ...config, '',
   ].join('\n');
+}
+
+/** The table of docs/scoped-endpoints.md: what each end point does at a socket that is limited by policy. */
+export function scopedTable(): string {
+  const ways = ['own', 'open', 'refused'] as const;
+  const routesOf = (way: string): string => Object.entries(scopedRoutes).filter(([, behaviour]) => behaviour === way).map(([name]) => `\`${name.replaceAll('...', '')}\``).join(', ');
+  return [row('', 'end points'), '|---|---|', ...ways.map((way) => row(`\`${way}\``, routesOf(way)))].join('\n');
 }
 
 function fields(shape: object, notes: Readonly<Record<string, string>>, refused: Readonly<Record<string, string>>): string[] {

@@ -6,14 +6,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatError } from '../src/kernel/mod.ts';
 import { layers } from '../test/layers.ts';
-import { dockerTables } from './generate-docker-page.ts';
+import { dockerTables, scopedTable } from './generate-docker-page.ts';
 import { generateKubernetes } from './generate-kubernetes.ts';
 
 const root = join(import.meta.dirname, '..');
 const isCheck = process.argv.includes('--check');
 
 try {
-  const files = [...(await generateKubernetes()), architecturePage(), dockerPage()];
+  const files = [...(await generateKubernetes()), architecturePage(), dockerPage(), scopedPage()];
   const stale = files.filter(({ path, text }) => readFileSync(join(root, path), 'utf8') !== text);
   for (const { path, text } of stale) {
     console.log(`${isCheck ? 'not current' : 'written'}: ${path}`);
@@ -43,6 +43,16 @@ function dockerPage(): { path: string; text: string } {
   const text = readFileSync(join(root, path), 'utf8').replace(
     /(<!-- generated:docker -->\n)[\s\S]*(<!-- \/generated:docker -->)/,
     (_, begin: string, end: string) => `${begin}${dockerTables()}\n${end}`,
+  );
+  return { path, text };
+}
+
+/** docs/scoped-endpoints.md with the behaviour of every end point. */
+function scopedPage(): { path: string; text: string } {
+  const path = 'docs/scoped-endpoints.md';
+  const text = readFileSync(join(root, path), 'utf8').replace(
+    /(<!-- generated:scoped -->\n)[\s\S]*(<!-- \/generated:scoped -->)/,
+    (_, begin: string, end: string) => `${begin}${scopedTable()}\n${end}`,
   );
   return { path, text };
 }

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { errnoOf, errorCodes, GantryError } from '../../kernel/mod.ts';
 import type { OpenScope } from '../../server/mod.ts';
-import { formatTable, print, printJson, shellQuote } from '../output.ts';
+import { formatTable, print, printJson } from '../output.ts';
+import { shellQuote } from './env.ts';
 import { type InstanceOptions, openInstanceOf } from '../session.ts';
 
 export interface CreateScopeOptions extends InstanceOptions {

@@ -6,12 +6,12 @@ import type { Scope } from './scope.ts';
 export interface RuleContext {
   readonly scope: Scope;
   /** Whether the container is the scope's own. */
-  ownsContainer(id: string): boolean;
-  ownsVolume(name: string): boolean;
+  readonly ownsContainer: (id: string) => boolean;
+  readonly ownsVolume: (name: string) => boolean;
   /** The id of the scope's own network of that id or name; `not-found` otherwise. */
-  networkId(idOrName: string): string;
+  readonly networkId: (idOrName: string) => string;
   /** Whether the image may be used. */
-  seesImage(id: string): boolean;
+  readonly seesImage: (id: string) => boolean;
 }
 
 /** Either nothing of the field can harm, or the rule tells what the container gets instead, or throws. */

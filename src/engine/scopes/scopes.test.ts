@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { formatImageReference, parseImageReference } from '../../api/mod.ts';
 import { isError } from '../../kernel/mod.ts';
 import { dockerRoutes } from '../docker/routes.ts';
