@@ -20,7 +20,7 @@ export const layers: readonly Layer[] = [
   { folder: 'builder', imports: ['kernel', 'host', 'wire', 'api', 'client'], packages: ['zod'] },
   { folder: 'registry', imports: ['kernel', 'wire', 'api', 'store'], packages: ['undici', 'zod'] },
   { folder: 'engine', imports: ['kernel', 'host', 'wire', 'api', 'store'], packages: ['zod'] },
-  { folder: 'cluster/apiserver', imports: ['kernel', 'wire', 'api', 'store'], packages: ['yaml', 'js-yaml', 'ws', 'zod'] },
+  { folder: 'cluster/apiserver', imports: ['kernel', 'wire', 'api', 'store'], packages: ['yaml', 'js-yaml', 'ws', 'zod', '@marcbachmann/cel-js'] },
   { folder: 'cluster/controllers', imports: ['kernel', 'api', 'client'], packages: [] },
   { folder: 'cluster/scheduler', imports: ['kernel', 'api', 'client'], packages: [] },
   { folder: 'cluster/node', imports: ['kernel', 'host', 'wire', 'api', 'client'], packages: ['ws', 'zod'] },

@@ -47,11 +47,10 @@ function combinedOf({ allOf = [], anyOf = [], oneOf = [], not }: ApiSchema, meta
 export function compilePattern(pattern: string): RegExp {
   const isCaseless = pattern.startsWith('(?i)');
   const text = isCaseless ? pattern.slice(4) : pattern;
-  try {
-    return new RegExp(text, isCaseless ? 'iu' : 'u');
-  } catch {
-    return new RegExp(text, isCaseless ? 'i' : '');
-  }
+  const flags = isCaseless ? 'i' : '';
+  // Only what needs the Unicode mode gets it: V8's linear engine, which bounds the others, does not have it.
+  const needsUnicode = /\\[pP]\{|[^\0-\uffff]/u.test(text);
+  return new RegExp(text, needsUnicode ? `${flags}u` : flags);
 }
 
 function addObjectFields(properties: Map<string, SchemaNode>, metadata: SchemaNode): void {

@@ -30,6 +30,7 @@ import type { Machine } from './operations/machine.ts';
 import type { MetricsSource, NodeDialer } from './ports.ts';
 import { reviewResources } from './reviews/review-resources.ts';
 import { Router } from './router.ts';
+import { boundPatterns } from './validation/bounded-patterns.ts';
 
 export interface ApiServerOptions {
   /** Not closed by the server. */
@@ -77,6 +78,7 @@ export class ApiServer implements AsyncDisposable {
 
   /** Reads the store, creates what every cluster has, and listens. `unavailable` when the port is taken. */
   static async open(options: ApiServerOptions): Promise<ApiServer> {
+    boundPatterns();
     await using cleanup = new AsyncDisposableStack();
     const objects = cleanup.use(await ObjectCache.open(options.store));
     const schemas = BuiltinSchemas.load();

@@ -3,7 +3,10 @@ import { ageSince } from '../kinds/age.ts';
 import { ageColumn, nameColumn } from '../kinds/columns.ts';
 import { allVerbs } from '../kinds/define.ts';
 import type { ApiObject, Column, Kind, Strategy } from '../kinds/kind.ts';
+import { FieldErrors } from '../validation/field-errors.ts';
 import { validateValue } from '../validation/schema-values.ts';
+import { compileRules } from './cel/compile-rules.ts';
+import { runRules } from './cel/run-rules.ts';
 
 /** The kinds a definition serves: one for each served version, all over the same objects. */
 export function customKinds(definition: k8s.CustomResourceDefinition, metadata: SchemaNode): Kind[] {
@@ -48,13 +51,19 @@ export function customSchema(version: k8s.CustomResourceDefinitionVersion): ApiS
 }
 
 function customStrategy(node: SchemaNode): Strategy {
+  const rules = compileRules(node, '', new FieldErrors());
   const properties = [...(node.properties ?? [])].filter(([name]) => name !== 'metadata' && name !== 'apiVersion' && name !== 'kind');
   // Metadata has its own rules; what the definition says of it is not enforced.
   const body: SchemaNode = { ...node, properties: new Map(properties), required: node.required.filter((name) => name !== 'metadata' && name !== 'apiVersion' && name !== 'kind') };
   const bodyOf = ({ apiVersion: _a, kind: _k, metadata: _m, ...rest }: ApiObject): Record<string, unknown> => rest;
   return {
     defaults: (object) => applyDefaults(body, object),
-    validate: (object, errors) => validateValue(body, bodyOf(object), '', errors),
+    validate: (object, errors, old) => {
+      const before = errors.places.length;
+      validateValue(body, bodyOf(object), '', errors);
+      // Rules may rely on what the schema demands.
+      if (errors.places.length === before) runRules(rules, node, object, old, '', errors);
+    },
   };
 }
 

@@ -1,7 +1,11 @@
-import { type ApiSchema, compilePattern, JsonPath, type k8s } from '../../../api/mod.ts';
+import { anyNode, type ApiSchema, compileCustomObject, compilePattern, JsonPath, type k8s, type SchemaNode } from '../../../api/mod.ts';
 import { isError } from '../../../kernel/mod.ts';
 import type { FieldErrors } from '../validation/field-errors.ts';
 import { nameProblem } from '../validation/names.ts';
+import { compileRules } from './cel/compile-rules.ts';
+
+/** Stands for ObjectMeta, of which rules see little. */
+const metadataNode: SchemaNode = { ...anyNode, type: 'object', name: 'ObjectMeta' };
 
 /** Groups of Kubernetes' own kinds, which no definition may add to. */
 const reservedGroups = new Set(['apps', 'batch', 'autoscaling', 'policy', 'events.k8s.io', 'coordination.k8s.io', 'discovery.k8s.io', 'rbac.authorization.k8s.io', 'apiextensions.k8s.io', 'metrics.k8s.io']);
@@ -56,7 +60,12 @@ function validateVersion(version: k8s.CustomResourceDefinitionVersion, at: strin
   const schemaAt = `${at}.schema.openAPIV3Schema`;
   if (schema === undefined) errors.required(schemaAt, 'schemas are required');
   else if (schema.type !== 'object') errors.invalid(`${schemaAt}.type`, schema.type, 'must be object at the root');
-  else validateSchema(schema, schemaAt, errors);
+  else {
+    const before = errors.places.length;
+    validateSchema(schema, schemaAt, errors);
+    // Rules are read only when the schema they rely on is sound.
+    if (errors.places.length === before) compileRules(compileCustomObject(schema, metadataNode), schemaAt, errors);
+  }
   for (const [index, column] of (version.additionalPrinterColumns ?? []).entries()) validateColumn(column, `${at}.additionalPrinterColumns[${index}]`, errors);
   for (const [index, field] of (version.selectableFields ?? []).entries()) validatePath(field.jsonPath, `${at}.selectableFields[${index}].jsonPath`, errors, true);
   const scale = version.subresources?.scale;
@@ -96,10 +105,25 @@ function validateSchema(schema: ApiSchema, at: string, errors: FieldErrors): voi
   if (schema.type === 'array' && schema.items === undefined) errors.required(`${at}.items`, 'must be specified');
   if (schema['x-kubernetes-list-type'] === 'map' && !Array.isArray(schema['x-kubernetes-list-map-keys'])) errors.required(`${at}.x-kubernetes-list-map-keys`, 'must not be empty if x-kubernetes-list-type is map');
   if (schema.pattern !== undefined && !isPattern(schema.pattern)) errors.invalid(`${at}.pattern`, schema.pattern, 'must be a valid regular expression');
-  if (schema['x-kubernetes-validations'] !== undefined) errors.forbidden(`${at}.x-kubernetes-validations`, 'CEL validation rules are not supported');
   for (const [name, property] of Object.entries(schema.properties ?? {})) validateSchema(property, `${at}.properties[${name}]`, errors);
   if (typeof schema.additionalProperties === 'object') validateSchema(schema.additionalProperties, `${at}.additionalProperties`, errors);
   if (schema.items !== undefined) validateSchema(schema.items, `${at}.items`, errors);
+  for (const keyword of ['allOf', 'anyOf', 'oneOf'] as const) for (const [index, branch] of (schema[keyword] ?? []).entries()) validateBranch(branch, schema, `${at}.${keyword}[${index}]`, errors);
+  if (schema.not !== undefined) validateBranch(schema.not, schema, `${at}.not`, errors);
+}
+
+/** Branches hold value checks only; everything else belongs to the schema around them. */
+function validateBranch(branch: ApiSchema, parent: ApiSchema, at: string, errors: FieldErrors): void {
+  const isTypeAllowed = parent['x-kubernetes-int-or-string'] === true;
+  for (const keyword of Object.keys(branch)) {
+    const isStructure = keyword.startsWith('x-kubernetes-') || ['default', 'nullable', 'additionalProperties', 'description', 'title'].includes(keyword) || (keyword === 'type' && !isTypeAllowed);
+    if (isStructure) errors.forbidden(`${at}.${keyword}`, 'must be empty to be structural');
+  }
+  for (const [name, property] of Object.entries(branch.properties ?? {})) {
+    const outer = parent.properties?.[name];
+    if (outer === undefined && typeof parent.additionalProperties !== 'object') errors.required(`${at.replace(/\.(allOf|anyOf|oneOf)\[\d+\]$|\.not$/, '')}.properties[${name}]`, `because it is defined in ${at}.properties[${name}]`);
+    validateBranch(property, outer ?? {}, `${at}.properties[${name}]`, errors);
+  }
 }
 
 function isPattern(pattern: string): boolean {

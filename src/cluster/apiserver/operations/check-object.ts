@@ -25,7 +25,7 @@ export function checkObject(kind: Kind, object: ApiObject, { old, isUpdateChecke
   if (!kind.isCustom) validateRequired(kind.node, object, errors);
   // A kind's own rules may rely on its required fields being there.
   if (errors.places.length === found) {
-    kind.strategy.validate?.(object, errors);
+    kind.strategy.validate?.(object, errors, old);
     if (old !== undefined && isUpdateChecked) kind.strategy.validateUpdate?.(object, old, errors);
   }
   if (errors.places.length > 0) throw objectInvalid(kind.type, object.metadata.name, errors.places);
