@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
-import { type Descriptor, type Digest, familiarImageReference, formatImageReference, mediaTypes, parseImageConfig, parseImageReference, parseManifest } from '../../api/mod.ts';
+import { type Descriptor, type Digest, familiarImageReference, formatImageReference, mediaTypes, parseImageConfig, parseImageReference, type ParsedManifest, parseManifest, type Platform } from '../../api/mod.ts';
 import { GantryError, parseWith, throwIfAborted } from '../../kernel/mod.ts';
 import { type BlobStore, DiskBlobStore, readBlob } from '../../store/mod.ts';
 import { formatTarHeader, readTar, tarEnd, type TarHeader, tarPadding } from '../../wire/mod.ts';
-import { decompressed, sniffed } from './compression.ts';
+import { checkLayerType, decompressed, sniffed } from './compression.ts';
 import type { Layers } from './layers.ts';
+import { selectManifest } from './platform.ts';
 import type { Image } from './types.ts';
 
 const maxDocumentBytes = 8 << 20;
@@ -64,6 +65,8 @@ export interface LoadedArchive extends AsyncDisposable { readonly images: { conf
 export interface ArchiveLoader {
   /** On the store's file system, for one load. */
   readonly temporaryFolder: string;
+  /** Which image of an index for several is meant. */
+  readonly platform: Platform;
   /** Stores a plain tar as the layer of that diff id; a no-op when it is there. */
   importLayer(tar: AsyncIterable<Uint8Array>, diffId: Digest, signal: AbortSignal): Promise<unknown>;
   hold(layers: readonly Digest[]): Disposable;
@@ -81,7 +84,7 @@ export async function loadArchive(
   try {
     const blobs = await DiskBlobStore.open(folder);
     const members = await readMembers(archive, blobs, signal);
-    const described = members.has('manifest.json') ? await dockerImages(members, blobs) : await layoutImages(members, blobs);
+    const described = members.has('manifest.json') ? await dockerImages(members, blobs) : await layoutImages(members, blobs, parts.platform);
     const images: LoadedArchive['images'] = [];
     for (const { configPath, layerPaths, references } of described) {
       const config = await memberBytes(members, blobs, configPath);
@@ -127,21 +130,33 @@ async function dockerImages(members: ReadonlyMap<string, string>, blobs: BlobSto
   return list.map(({ Config, RepoTags, Layers }) => ({ configPath: normal(Config), layerPaths: Layers.map(normal), references: (RepoTags ?? []).map(fullName) }));
 }
 
-async function layoutImages(members: ReadonlyMap<string, string>, blobs: BlobStore): Promise<DescribedImage[]> {
+/** Of an OCI layout; where an entry is an index for several platforms, the image of this one. */
+async function layoutImages(members: ReadonlyMap<string, string>, blobs: BlobStore, platform: Platform): Promise<DescribedImage[]> {
   if (!members.has('index.json')) throw new GantryError('invalid', 'the archive has neither manifest.json nor index.json: it is no image archive');
-  const index = parseManifest(await memberBytes(members, blobs, 'index.json'), mediaTypes.ociIndex, 'index.json');
+  const read = async (path: string, mediaType: string): Promise<ParsedManifest> => parseManifest(await memberBytes(members, blobs, path), mediaType, path);
+  const index = await read('index.json', mediaTypes.ociIndex);
   const images = new Map<Digest, DescribedImage>();
   for (const descriptor of index.kind === 'index' ? index.index.manifests : []) {
-    const manifest = parseManifest(await memberBytes(members, blobs, blobPath(descriptor.digest)), descriptor.mediaType, 'image manifest');
-    if (manifest.kind !== 'manifest') throw new GantryError('unsupported', 'an OCI archive with images for several platforms is not supported');
-    const name = descriptor.annotations?.['io.containerd.image.name'];
+    let chosen = descriptor;
+    let manifest = await read(blobPath(descriptor.digest), descriptor.mediaType);
+    if (manifest.kind === 'index') {
+      chosen = selectManifest(manifest.index, platform, `the image ${referenceOf(descriptor) ?? descriptor.digest} of the archive`);
+      manifest = await read(blobPath(chosen.digest), chosen.mediaType);
+      if (manifest.kind === 'index') throw new GantryError('unsupported', 'an index within an index of an archive is not supported');
+    }
     const { config, layers } = manifest.manifest;
-    const known = images.get(descriptor.digest)?.references ?? [];
-    images.set(descriptor.digest, {
-      configPath: blobPath(config.digest), layerPaths: layers.map((layer) => blobPath(layer.digest)), references: [...known, ...(name === undefined ? [] : [fullName(name)])],
-    });
+    for (const { mediaType } of layers) checkLayerType(mediaType, 'the archive');
+    const known = images.get(chosen.digest)?.references ?? [];
+    const name = referenceOf(descriptor);
+    images.set(chosen.digest, { configPath: blobPath(config.digest), layerPaths: layers.map((layer) => blobPath(layer.digest)), references: [...known, ...(name === undefined ? [] : [fullName(name)])] });
   }
   return [...images.values()];
+}
+
+/** The name of an entry: what Docker and containerd write, else the layout's own annotation where it is more than a tag. */
+function referenceOf({ annotations }: Descriptor): string | undefined {
+  const own = annotations?.['org.opencontainers.image.ref.name'];
+  return annotations?.['io.containerd.image.name'] ?? (own !== undefined && /[:/]/.test(own) ? own : undefined);
 }
 
 async function memberBytes(members: ReadonlyMap<string, string>, blobs: BlobStore, path: string): Promise<Buffer> {

@@ -232,6 +232,7 @@ class LocalImageStore implements ImageStore {
   async load(archive: Readable, signal: AbortSignal): Promise<{ image: Image; references: string[] }[]> {
     const loader = {
       temporaryFolder: this.#temporaryFolder,
+      platform: this.#platform,
       importLayer: (tar: AsyncIterable<Uint8Array>, diffId: Digest, own: AbortSignal) => this.#importLayer(tar, diffId, own),
       hold: (layers: readonly Digest[]) => this.holdLayers(layers),
     };

@@ -71,7 +71,7 @@ export class ImagePuller {
     const layers = pairLayers(manifest, parsed, what);
     const held = this.#parts.hold(parsed.rootfs.diff_ids);
     try {
-      for (const { blob } of layers) request.progress?.({ id: shortId(blob.digest), status: 'Pulling fs layer' });
+      for (const { blob, diffId } of layers) if (this.#parts.layers.get(diffId) === undefined) request.progress?.({ id: shortId(blob.digest), status: 'Pulling fs layer' });
       await allOrFirstError(layers.map((layer) => (own: AbortSignal) => this.#layer(reference, layer, request, own)), signal);
       return { config, manifest: bytes, named: fetched.digest, held };
     } catch (error) {

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { type ErrorCode, errnoOf, GantryError, isError } from '../../kernel/mod.ts';
 
 /** What a registry's refusal means to a caller. */
@@ -14,7 +15,7 @@ function codeOf(status: number): ErrorCode {
 /** The error of an answer that is no success; `body` is what the registry says (OCI distribution spec, "Error Codes"). */
 export function answerError(what: string, status: number, body: string, retryAfter: string | undefined): GantryError {
   const seconds = /^\d+$/.test(retryAfter ?? '') ? Number(retryAfter) : undefined;
-  return new GantryError(codeOf(status), `${what}: ${explain(body) ?? `the registry answered ${status}`}`, {
+  return new GantryError(codeOf(status), `${what}: ${explain(body) ?? `the registry answered ${status} ${STATUS_CODES[status] ?? ''}`.trim()}`, {
     details: { status },
     ...(seconds === undefined ? {} : { retryAfterMs: seconds * 1000 }),
   });
