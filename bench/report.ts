@@ -11,9 +11,9 @@ export function report(what: string, samples: readonly Samples[]): void {
   console.log(`\n${what}`);
   const ours = samples[0];
   for (const { who, timesMs } of samples) {
-    const [p50, p90, p99] = [0.5, 0.9, 0.99].map((share) => percentile(timesMs, share));
+    const [p50, p90, p95, p99] = [0.5, 0.9, 0.95, 0.99].map((share) => percentile(timesMs, share));
     const ratio = ours === undefined || who === ours.who ? '' : `   ×${((p50 ?? Number.NaN) / percentile(ours.timesMs, 0.5)).toFixed(2)} of ${ours.who}`;
-    console.log(`  ${who.padEnd(22)} p50 ${format(p50)}  p90 ${format(p90)}  p99 ${format(p99)}  n=${timesMs.length}${ratio}`);
+    console.log(`  ${who.padEnd(22)} p50 ${format(p50)}  p90 ${format(p90)}  p95 ${format(p95)}  p99 ${format(p99)}  n=${timesMs.length}${ratio}`);
   }
 }
 
@@ -31,4 +31,34 @@ export async function sample(who: string, times: number, once: (index: number) =
     timesMs.push(performance.now() - startedAt);
   }
   return { who, timesMs };
+}
+
+/** Prints what the samples mean when each moved so many bytes. */
+export function reportRate(what: string, bytes: number, samples: readonly Samples[]): void {
+  const rates = samples.map(({ who, timesMs }) => `${who} ${(bytes / 1000 / percentile(timesMs, 0.5)).toFixed(0)} MB/s`);
+  console.log(`  ${what}: ${rates.join(', ')} (median)`);
+}
+
+export interface InterleaveOptions {
+  readonly times: number;
+  /** No further round begins after this; five are made in any case. */
+  readonly budgetMs: number;
+  /** Not measured; after each turn. */
+  readonly after?: (who: string) => Promise<unknown> | undefined;
+}
+
+/** Measures all in turn, round by round after an unmeasured one, so that what else the machine does hits each alike. */
+export async function interleave(options: InterleaveOptions, peers: Readonly<Record<string, (index: number) => Promise<unknown>>>): Promise<Samples[]> {
+  const times = new Map<string, number[]>(Object.keys(peers).map((who) => [who, []]));
+  const beganAt = performance.now();
+  for (let index = -1; index < options.times; index += 1) {
+    if (index >= 5 && performance.now() - beganAt > options.budgetMs) break;
+    for (const [who, once] of Object.entries(peers)) {
+      const startedAt = performance.now();
+      await once(index);
+      if (index >= 0) times.get(who)?.push(performance.now() - startedAt);
+      await options.after?.(who);
+    }
+  }
+  return [...times].map(([who, timesMs]) => ({ who, timesMs }));
 }

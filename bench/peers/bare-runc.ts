@@ -28,6 +28,23 @@ export class BareRunc implements AsyncDisposable {
     await runCommand('runc', ['--root', join(this.#folder, 'state'), 'run', '--bundle', this.#folder, `bench-${process.pid}`], {}, signal);
   }
 
+  /** A container that runs until disposed, for `runc exec`. */
+  async startSleeper(signal: AbortSignal): Promise<AsyncDisposable & { execTrue(signal: AbortSignal): Promise<void> }> {
+    const bundle = join(this.#folder, 'sleeper');
+    await mkdir(join(bundle, 'rootfs/bin'), { recursive: true });
+    for (const name of ['true', 'sleep']) await cp('/bin/busybox', join(bundle, 'rootfs/bin', name));
+    const spec = JSON.parse(await readFile(join(this.#folder, 'config.json'), 'utf8')) as { process: { args: string[] } };
+    spec.process.args = ['/bin/sleep', '100000'];
+    await writeFile(join(bundle, 'config.json'), JSON.stringify(spec));
+    const [id, root] = [`bench-sleeper-${process.pid}`, join(this.#folder, 'state')];
+    // Without pipes of ours, which the container would hold open.
+    await runCommand('sh', ['-c', 'exec runc --root "$0" run --detach --bundle "$1" "$2" < /dev/null > /dev/null 2>&1', root, bundle, id], {}, signal);
+    return {
+      execTrue: async (own) => void (await runCommand('runc', ['--root', root, 'exec', id, '/bin/true'], {}, own)),
+      [Symbol.asyncDispose]: async () => void (await runCommand('runc', ['--root', root, 'delete', '--force', id], { okCodes: [0, 1] }, AbortSignal.timeout(20_000))),
+    };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true });
   }

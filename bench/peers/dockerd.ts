@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { baseEnv, type CommandResult, pollUntil, runCommand } from '../../src/kernel/mod.ts';
+import { processesOf } from '../process-costs.ts';
 
 /** Debian's dockerd with a data folder, socket and bridge of its own, as a peer. It gets no packet filter rules: neither do bare runs. */
 export class Dockerd implements AsyncDisposable {
@@ -33,8 +34,24 @@ export class Dockerd implements AsyncDisposable {
     const flags = [`--config-file=${folder}/daemon.json`, `--data-root=${folder}/data`, `--exec-root=${folder}/exec`, `--pidfile=${folder}/pid`, `-H=unix://${folder}/docker.sock`];
     const child = spawn('dockerd', [...flags, `--bridge=${bridge}`, '--iptables=false', '--ip-masq=false', '--log-level=error'], { stdio: 'ignore', env: baseEnv() });
     const dockerd = new Dockerd(folder, bridge, child);
-    await pollUntil('dockerd', async () => ((await dockerd.docker(['version'], signal, [0, 1])).code === 0 ? true : undefined), { timeoutMs: 30_000, intervalMs: 100 }, signal);
+    await dockerd.#ready(signal).catch(async (error: unknown) => {
+      await dockerd[Symbol.asyncDispose]();
+      throw error;
+    });
     return dockerd;
+  }
+
+  async #ready(signal: AbortSignal): Promise<void> {
+    await pollUntil('dockerd', async () => ((await this.docker(['version'], signal, [0, 1])).code === 0 ? true : undefined), { timeoutMs: 60_000, intervalMs: 100 }, signal);
+  }
+
+  /** Part of the command line of each of its processes, those that stay with containers included. */
+  get folder(): string {
+    return this.#folder;
+  }
+
+  get socketPath(): string {
+    return `${this.#folder}/docker.sock`;
   }
 
   docker(args: readonly string[], signal: AbortSignal, okCodes: readonly number[] = [0]): Promise<CommandResult> {
@@ -42,11 +59,28 @@ export class Dockerd implements AsyncDisposable {
     return runCommand('docker', args, { env, okCodes }, signal);
   }
 
+  /** Stops the daemon, what is left of its containers and containerd, their mounts and the bridge; goes on whatever fails. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const exited = new Promise((resolve) => this.#process.once('exit', resolve));
-    this.#process.kill('SIGTERM');
-    await exited;
-    await runCommand('ip', ['link', 'del', this.#bridge], {}, AbortSignal.timeout(5_000));
+    const limit = AbortSignal.timeout(120_000);
+    const all = await this.docker(['ps', '-aq'], limit, [0, 1]).then(({ stdout }) => stdout.split('\n').filter((id) => id !== ''), () => []);
+    if (all.length > 0) await this.docker(['rm', '-f', ...all], limit, [0, 1]).catch(() => undefined);
+    if (this.#process.exitCode === null) {
+      const exited = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()));
+      const kill = setTimeout(() => this.#process.kill('SIGKILL'), 30_000);
+      this.#process.kill('SIGTERM');
+      await exited;
+      clearTimeout(kill);
+    }
+    for (const pid of await processesOf(this.#folder)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended by itself.
+      }
+    }
+    const { stdout } = await runCommand('sh', ['-c', 'cut -d" " -f5 /proc/self/mountinfo'], {}, limit);
+    for (const target of stdout.split('\n').filter((path) => path.startsWith(`${this.#folder}/`)).toReversed()) await runCommand('umount', ['-l', target], { okCodes: [0, 1, 32] }, limit);
+    await runCommand('ip', ['link', 'del', this.#bridge], { okCodes: [0, 1] }, limit);
     await rm(this.#folder, { recursive: true, force: true });
   }
 }
