@@ -7,6 +7,7 @@ export { gantryApiVersion } from './gantry/types.ts';
 export { gantryDefinitions } from './gantry/crds.ts';
 export type * as k8s from './kubernetes/types.gen.ts';
 export * from './object.ts';
+export * from './node-matching.ts';
 export * from './oci/reference.ts';
 export * from './oci/schema.ts';
 export * from './oci/types.ts';

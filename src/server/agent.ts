@@ -77,6 +77,7 @@ async function openNodeServices(instance: Instance, { pki }: Credentials, { clie
         podCidr: record.podCidr,
         dataFolder: paths.node,
         runFolder: join(paths.runDir, 'n'),
+        claimsFolder: paths.volumes,
         dns: { clusterServers: [pods.gateway], clusterDomain, host: resolver },
         listen: { host: '127.0.0.1', port: record.agentPort, tls: { cert: pki.agentServing.cert, key: pki.agentServing.key, clientCa: pki.ca.cert } },
         extraRoutes,

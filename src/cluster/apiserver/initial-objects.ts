@@ -2,11 +2,20 @@ import { resources } from '../../api/mod.ts';
 import { GantryError } from '../../kernel/mod.ts';
 import { defaultClusterRoleBindings, defaultClusterRoles, type InitialObject } from './access/rbac/default-roles.ts';
 import { type Kind, objectKey } from './kinds/kind.ts';
+import { localProvisioner } from './kinds/storage-class.ts';
 import { ensureObject } from './operations/create.ts';
 import type { Machine } from './operations/machine.ts';
 
 /** Namespaces that exist from the start. */
 const initialNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
+
+/** Claims that name no class get this one: a folder on the node where the claim is first used. */
+const defaultStorageClass: InitialObject = {
+  metadata: { name: 'local', annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } },
+  provisioner: localProvisioner,
+  reclaimPolicy: 'Delete',
+  volumeBindingMode: 'WaitForFirstConsumer',
+};
 
 /** Where pods reach the API server. */
 export interface AdvertisedAddress { readonly address: string; readonly port: number }
@@ -16,6 +25,7 @@ export async function createInitialObjects(machine: Machine, serverAddress: stri
   // Side by side, so that they share a transaction.
   await Promise.all([
     ...initialNamespaces.map((name) => ensure(machine, resources.namespaces, '', { metadata: { name } })),
+    ensure(machine, resources.storageClasses, '', structuredClone(defaultStorageClass)),
     ...defaultClusterRoles.map((role) => ensure(machine, resources.clusterRoles, '', structuredClone(role))),
     ...defaultClusterRoleBindings.map((binding) => ensure(machine, resources.clusterRoleBindings, '', structuredClone(binding))),
   ]);

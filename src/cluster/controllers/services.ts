@@ -4,6 +4,7 @@ import { autoscalerController } from './autoscaler/reconciler.ts';
 import { type ControllerSettings, defaultControllerSettings } from './config.ts';
 import type { ControllerContext } from './context.ts';
 import { cronJobController } from './cron-job/reconciler.ts';
+import { daemonSetController } from './daemon-set/reconciler.ts';
 import { deploymentController } from './deployment/reconciler.ts';
 import { endpointSliceController } from './endpoint-slice/reconciler.ts';
 import { EventExpiry } from './event-expiry/event-expiry.ts';
@@ -13,7 +14,10 @@ import { namespaceController } from './namespace/reconciler.ts';
 import { nodeLifecycleController } from './node-lifecycle/reconciler.ts';
 import { replicaSetController } from './replica-set/reconciler.ts';
 import { serviceAccountController } from './service-account/reconciler.ts';
+import { statefulSetController } from './stateful-set/reconciler.ts';
 import { ttlController } from './ttl/ttl-after-finished.ts';
+import { volumeClaimController } from './volumes/claim-reconciler.ts';
+import { volumeController } from './volumes/volume-reconciler.ts';
 
 export interface ControllerServicesOptions extends Partial<ControllerSettings> {
   readonly clock?: Clock;
@@ -35,6 +39,10 @@ export function controllerServices(client: KubeClient, informers: Informers, opt
   const services: Service[] = [
     deploymentController(contextOf('deployment-controller')),
     replicaSetController(contextOf('replicaset-controller')),
+    statefulSetController(contextOf('statefulset-controller')),
+    daemonSetController(contextOf('daemonset-controller')),
+    volumeClaimController(contextOf('persistentvolume-controller')),
+    volumeController(contextOf('persistentvolume-controller')),
     jobController(contextOf('job-controller'), settings),
     ttlController(contextOf('ttl-after-finished-controller')),
     cronJobController(contextOf('cronjob-controller')),

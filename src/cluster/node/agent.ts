@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { type k8s, keyOf, resources, type Stored } from '../../api/mod.ts';
+import { type k8s, keyOf, type KubeObject, resources, type Stored } from '../../api/mod.ts';
 import { EventRecorder, type Informer, type Informers, type KubeClient } from '../../client/mod.ts';
 import { aborted, type Clock, formatError, type Logger, type Service, systemClock } from '../../kernel/mod.ts';
 import { CachedConfigSource } from './cached-config-source.ts';
@@ -15,6 +15,9 @@ import type { ContainerRuntime, ServiceDrain } from './ports.ts';
 import { RuntimeIndex } from './runtime-index.ts';
 import type { DnsSettings } from './sandbox-spec.ts';
 import { Slots } from './slots.ts';
+import { ClaimVolumes } from './volumes/claim-volumes.ts';
+import type { ConfigKind } from './volumes/config-references.ts';
+import { localProvisionerController } from './volumes/local-provisioner.ts';
 import { VolumeManager } from './volumes/volume-manager.ts';
 
 export interface NodeAgentOptions {
@@ -26,6 +29,8 @@ export interface NodeAgentOptions {
   readonly dataFolder: string;
   /** Memory (below /run): configuration and secret volumes. */
   readonly runFolder: string;
+  /** Disk: volumes of claims. They outlive pods and are removed only when their claim is. */
+  readonly claimsFolder: string;
   readonly dns: DnsSettings;
   readonly listen: { readonly host: string; readonly port: number; readonly tls: ListenerTls };
   /** Further routes of the listener, for example build logs. */
@@ -37,6 +42,13 @@ export interface NodeAgentOptions {
   readonly maxPods?: number;
   readonly podPidsLimit?: number;
   readonly reservedMemoryBytes?: number;
+}
+
+/** Where what pods mount comes from. */
+interface Sources {
+  readonly source: CachedConfigSource;
+  readonly claims: ClaimVolumes;
+  readonly provisioner: Service;
 }
 
 export interface NodeAgentParts {
@@ -55,7 +67,7 @@ export class NodeAgent implements Service, AsyncDisposable {
   readonly name = 'node agent';
   readonly listener: NodeListener;
   readonly #services: NodeServices;
-  readonly #source: CachedConfigSource;
+  readonly #sources: Sources;
   readonly #pods: Informer<k8s.Pod>;
   readonly #registration: NodeRegistration;
   readonly #workers = new Map<string, PodWorker>();
@@ -69,6 +81,7 @@ export class NodeAgent implements Service, AsyncDisposable {
     const reservedMemoryBytes = options.reservedMemoryBytes ?? Math.min(256 << 20, Math.floor(machine.memoryBytes / 10));
     const source = new CachedConfigSource(parts.client, parts.informers, allocatableOf(machine, reservedMemoryBytes));
     const { client, runtime, log } = parts;
+    const claims = new ClaimVolumes(parts.informers, options.nodeName);
     const clock = parts.clock ?? systemClock;
     const services: NodeServices = {
       runtime,
@@ -76,7 +89,7 @@ export class NodeAgent implements Service, AsyncDisposable {
       client,
       source,
       images: new ImageKeeper(runtime, source),
-      volumes: new VolumeManager(options, source),
+      volumes: new VolumeManager(options, source, claims),
       drain: parts.drain,
       events: new EventRecorder(client, 'gantry-agent', log, options.nodeName),
       clock,
@@ -98,12 +111,13 @@ export class NodeAgent implements Service, AsyncDisposable {
       version: options.version,
       labels: options.labels ?? {},
     };
-    return new NodeAgent(services, source, pods, listener, new NodeRegistration(client, identity, machine, clock, log));
+    const provisioner = localProvisionerController({ nodeName: options.nodeName, folder: options.claimsFolder }, { client, informers: parts.informers, events: services.events, log });
+    return new NodeAgent(services, { source, claims, provisioner }, pods, listener, new NodeRegistration(client, identity, machine, clock, log));
   }
 
-  private constructor(services: NodeServices, source: CachedConfigSource, pods: Informer<k8s.Pod>, listener: NodeListener, registration: NodeRegistration) {
+  private constructor(services: NodeServices, sources: Sources, pods: Informer<k8s.Pod>, listener: NodeListener, registration: NodeRegistration) {
     this.#services = services;
-    this.#source = source;
+    this.#sources = sources;
     this.#pods = pods;
     this.listener = listener;
     this.#registration = registration;
@@ -118,10 +132,12 @@ export class NodeAgent implements Service, AsyncDisposable {
     const { index } = this.#services;
     const registering = this.#registration.run(signal);
     const indexing = index.run(signal);
+    const { source, claims, provisioner } = this.#sources;
+    const provisioning = provisioner.run(signal);
     try {
       // What runs already has to be known before any pod is looked at: nothing is ever started twice.
       await index.refresh(signal);
-      await Promise.all([this.#pods.ready(signal), this.#source.configMaps.ready(signal), this.#source.secrets.ready(signal)]);
+      await Promise.all([this.#pods.ready(signal), source.configMaps.ready(signal), source.secrets.ready(signal), claims.ready(signal)]);
       const stops = this.#follow(signal);
       await this.#removeOrphans(signal);
       await aborted(signal);
@@ -129,7 +145,7 @@ export class NodeAgent implements Service, AsyncDisposable {
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
-      await Promise.all([registering, indexing, ...this.#runs]);
+      await Promise.all([registering, indexing, provisioning, ...this.#runs]);
       await this.#services.events.flush();
     }
   }
@@ -149,12 +165,13 @@ export class NodeAgent implements Service, AsyncDisposable {
         if (worker === undefined) this.#start(change.object, signal);
         else worker.update(change.object);
       }),
-      this.#source.configMaps.onChange(({ object }) => this.#configChanged('ConfigMap', object)),
-      this.#source.secrets.onChange(({ object }) => this.#configChanged('Secret', object)),
+      this.#sources.source.configMaps.onChange(({ object }) => this.#configChanged('ConfigMap', object)),
+      this.#sources.source.secrets.onChange(({ object }) => this.#configChanged('Secret', object)),
+      this.#sources.claims.claims.onChange(({ object }) => this.#configChanged('PersistentVolumeClaim', object)),
     ];
   }
 
-  #configChanged(kind: 'ConfigMap' | 'Secret', { metadata }: Stored<k8s.ConfigMap | k8s.Secret>): void {
+  #configChanged(kind: ConfigKind, { metadata }: Stored<KubeObject>): void {
     for (const worker of this.#workers.values()) {
       if (worker.pod.metadata.namespace === metadata.namespace) worker.configChanged(kind, metadata.name);
     }

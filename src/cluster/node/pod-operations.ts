@@ -10,7 +10,7 @@ import type { ImageSummary, Sandbox } from './ports.ts';
 import type { ProbeTarget } from './probes/handlers.ts';
 import { toSandboxSpec } from './sandbox-spec.ts';
 import type { StatusWriter } from './status-writer.ts';
-import { usesConfig } from './volumes/config-references.ts';
+import { type ConfigKind, usesConfig } from './volumes/config-references.ts';
 
 /** Kubernetes' pull back-off. */
 const imageBackoff: Backoff = { initialMs: 10_000, factor: 2, maxMs: 300_000, jitter: 0 };
@@ -69,7 +69,7 @@ export class PodOperations {
     return this.#isDeleteRequested;
   }
 
-  usesConfig(kind: 'ConfigMap' | 'Secret', name: string): boolean {
+  usesConfig(kind: ConfigKind, name: string): boolean {
     return usesConfig(this.#pod().spec, kind, name);
   }
 

@@ -12,6 +12,7 @@ import { unsupportedFields } from './pod-support.ts';
 import { operationOf, type PodAction, type PodEnding, type PodView } from './pod-view.ts';
 import { StatusWriter } from './status-writer.ts';
 import { readTerminationMessage } from './termination-message.ts';
+import type { ConfigKind } from './volumes/config-references.ts';
 import { diskLimitsOf, planEviction } from './volumes/disk-limits.ts';
 
 /** How often volumes with a limit are measured. */
@@ -60,8 +61,8 @@ export class PodWorker {
     this.wake();
   }
 
-  /** A ConfigMap or Secret changed: volumes that show it are written anew, and what waited for it tries again. */
-  configChanged(kind: 'ConfigMap' | 'Secret', name: string): void {
+  /** A ConfigMap, Secret or claim changed: volumes that show it are written anew, and what waited for it tries again. */
+  configChanged(kind: ConfigKind, name: string): void {
     if (!this.#actions.usesConfig(kind, name)) return;
     this.#actions.outdateVolumes();
     this.#operations.forgive((operation) => /^(prepare-volumes|container:)/.test(operation));

@@ -6,18 +6,21 @@ import { portsFilter } from './filters/ports.ts';
 import { resourcesFilter } from './filters/resources.ts';
 import { taintsFilter } from './filters/taints.ts';
 import { topologySpreadFilter } from './filters/topology-spread.ts';
+import { volumesFilter } from './filters/volumes.ts';
 import { defaultScores, type Score } from './scores.ts';
 
 /** In the order of cost: the first that says no names the reason. */
-export const defaultFilters: readonly Filter[] = [taintsFilter, nodeAffinityFilter, portsFilter, resourcesFilter, podAffinityFilter, topologySpreadFilter];
+export const defaultFilters: readonly Filter[] = [taintsFilter, nodeAffinityFilter, portsFilter, resourcesFilter, volumesFilter, podAffinityFilter, topologySpreadFilter];
 
 /** Of many feasible nodes only so many are compared; more would cost time and hardly change the choice. */
 const maxCompared = 100;
 
+interface ChoiceOptions { readonly from?: number; readonly filters?: readonly Filter[]; readonly scores?: readonly Score[] }
+
 export type Choice = { nodeName: string } | { reasons: ReadonlyMap<string, number> };
 
 /** The best node for the pod, or how many nodes were refused for which reason. Looking starts at `from` and goes round. */
-export function chooseNode(pod: Pod, nodes: readonly NodeState[], surroundings: Surroundings, from = 0, filters: readonly Filter[] = defaultFilters, scores: readonly Score[] = defaultScores): Choice {
+export function chooseNode(pod: Pod, nodes: readonly NodeState[], surroundings: Surroundings, { from = 0, filters = defaultFilters, scores = defaultScores }: ChoiceOptions = {}): Choice {
   const checks = filters.flatMap((filter) => filter.prepare(pod, nodes, surroundings) ?? []);
   const reasons = new Map<string, number>();
   const feasible: NodeState[] = [];

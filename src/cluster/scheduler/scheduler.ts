@@ -5,12 +5,16 @@ import { aborted, type Backoff, backoffMs, formatError, isError, type Logger, ty
 import { chooseNode, pendingSentence } from './choose-node.ts';
 import { ClusterState, type Pod } from './cluster-state.ts';
 import type { Surroundings } from './filters/filter.ts';
+import { claimNamesOf, isWaitingForConsumer, selectedNode, type VolumeView } from './filters/volumes.ts';
 import { PodQueue } from './pod-queue.ts';
 import { planPreemption, type Preemption } from './preemption.ts';
+import { defaultScores, packingScores, type Score } from './scores.ts';
 
 export interface SchedulerOptions {
   /** Pods that name another scheduler are left alone. Default `default-scheduler`. */
   readonly schedulerName?: string;
+  /** `spread`: pods go where most is free. `dense`: nodes are filled one after the other, so that others stay empty. Default `spread`. */
+  readonly packing?: 'spread' | 'dense';
 }
 
 const bindTimeoutMs = 10_000;
@@ -24,6 +28,9 @@ export class Scheduler implements Service {
   readonly #nodes: Informer<k8s.Node>;
   readonly #namespaces: Informer<k8s.Namespace>;
   readonly #surroundings: Surroundings;
+  readonly #volumes: VolumeView;
+  readonly #volumeCaches: readonly { ready(signal: AbortSignal): Promise<void> }[];
+  readonly #scores: readonly Score[];
   readonly #events: EventRecorder;
   readonly #schedulerName: string;
   readonly #log: Logger;
@@ -42,14 +49,26 @@ export class Scheduler implements Service {
     this.#nodes = informers.of(resources.nodes);
     this.#pods = informers.of(resources.pods);
     this.#namespaces = informers.of(resources.namespaces);
-    this.#surroundings = { namespaceLabels: (name) => this.#namespaces.get(name)?.metadata.labels };
+    const [claims, volumes, classes] = [informers.of(resources.persistentVolumeClaims), informers.of(resources.persistentVolumes), informers.of(resources.storageClasses)];
+    this.#volumes = {
+      claim: (namespace, name) => claims.get(keyOf({ namespace, name })),
+      volume: (name) => volumes.get(name),
+      storageClass: (name) => classes.get(name),
+      volumes: () => volumes.list(),
+    };
+    this.#volumeCaches = [claims, volumes, classes];
+    this.#surroundings = { namespaceLabels: (name) => this.#namespaces.get(name)?.metadata.labels, volumes: this.#volumes };
+    this.#scores = options.packing === 'dense' ? packingScores : defaultScores;
+    claims.onChange(() => this.#queue.unparkAll());
+    volumes.onChange(() => this.#queue.unparkAll());
+    classes.onChange(() => this.#queue.unparkAll());
     this.#nodes.onChange((change) => this.#onNode(change));
     this.#pods.onChange((change) => this.#onPod(change));
   }
 
   async run(signal: AbortSignal): Promise<void> {
     try {
-      await Promise.all([this.#nodes, this.#pods, this.#namespaces].map((informer) => informer.ready(signal)));
+      await Promise.all([this.#nodes, this.#pods, this.#namespaces, ...this.#volumeCaches].map((informer) => informer.ready(signal)));
     } catch (error) {
       if (signal.aborted) return;
       throw error;
@@ -103,7 +122,7 @@ export class Scheduler implements Service {
       return this.#track(this.#report(pod, 'SchedulingGated', 'Scheduling is blocked due to non-empty scheduling gates', signal));
     }
     const nodes = this.#state.nodes;
-    const choice = chooseNode(pod, nodes, this.#surroundings, this.#nextNode);
+    const choice = chooseNode(pod, nodes, this.#surroundings, { from: this.#nextNode, scores: this.#scores });
     if ('nodeName' in choice) {
       this.#nextNode = nodes.length === 0 ? 0 : (this.#nextNode + 1) % nodes.length;
       this.#state.place(pod, choice.nodeName);
@@ -151,6 +170,7 @@ export class Scheduler implements Service {
     const { name, namespace = '', uid } = pod.metadata;
     const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name, namespace, uid }, target: { apiVersion: 'v1', kind: 'Node', name: nodeName } };
     try {
+      await this.#chooseForClaims(pod, nodeName, signal);
       await this.#client.request('POST', `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}/binding`, binding, withTimeout(signal, bindTimeoutMs));
       this.#failures.delete(uid);
       this.#events.normal(pod, 'Scheduled', `Successfully assigned ${keyOf(pod)} to ${nodeName}`);
@@ -158,6 +178,16 @@ export class Scheduler implements Service {
       this.#state.remove(uid);
       if (signal.aborted || isError(error, 'not-found')) return;
       await this.#retryBind(pod, error, signal);
+    }
+  }
+
+  /** Claims that wait for their first pod are told its node: their volumes are made, or found, there. */
+  async #chooseForClaims(pod: Pod, nodeName: string, signal: AbortSignal): Promise<void> {
+    const { namespace = '' } = pod.metadata;
+    for (const name of claimNamesOf(pod)) {
+      const claim = this.#volumes.claim(namespace, name);
+      if (claim === undefined || !isWaitingForConsumer(claim, this.#volumes) || claim.metadata?.annotations?.[selectedNode] === nodeName) continue;
+      await this.#client.patch(resources.persistentVolumeClaims, { namespace, name }, { type: 'merge', body: { metadata: { uid: claim.metadata?.uid, annotations: { [selectedNode]: nodeName } } } }, withTimeout(signal, bindTimeoutMs));
     }
   }
 

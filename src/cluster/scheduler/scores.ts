@@ -1,9 +1,8 @@
-import type { k8s } from '../../api/mod.ts';
+import { isTaintTolerated, type k8s, prepareNodeTerm } from '../../api/mod.ts';
 import { countByDomain, domainOf, prepareTerm as preparePodTerm } from './affinity-terms.ts';
 import type { NodeState, Pod } from './cluster-state.ts';
 import type { Surroundings } from './filters/filter.ts';
-import { prepareTerm } from './filters/node-affinity.ts';
-import { isTolerated, taintsOf } from './filters/taints.ts';
+import { taintsOf } from './filters/taints.ts';
 import { podRequests } from './pod-requests.ts';
 import { prepareSpread } from './spread.ts';
 
@@ -31,14 +30,24 @@ const leastAllocated: Score = {
   },
 };
 
+/** The opposite: the fuller node is better, so that others stay empty. */
+const mostAllocated: Score = {
+  name: 'most-allocated',
+  weight: 4,
+  prepare: (pod, nodes, surroundings) => {
+    const rate = leastAllocated.prepare(pod, nodes, surroundings);
+    return rate === undefined ? undefined : (node) => 100 - rate(node);
+  },
+};
+
 const preferredNodeAffinity: Score = {
   name: 'preferred-node-affinity',
   weight: 2,
   prepare: ({ spec }) => {
-    const preferences = (spec?.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(({ weight, preference }) => ({ weight, matches: prepareTerm(preference) }));
+    const preferences = (spec?.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []).map(({ weight, preference }) => ({ weight, matches: prepareNodeTerm(preference) }));
     const total = preferences.reduce((sum, { weight }) => sum + weight, 0);
     if (total === 0) return undefined;
-    return (node) => (100 * preferences.reduce((sum, { weight, matches }) => sum + (matches(node) ? weight : 0), 0)) / total;
+    return (node) => (100 * preferences.reduce((sum, { weight, matches }) => sum + (matches(node.node) ? weight : 0), 0)) / total;
   },
 };
 
@@ -47,7 +56,7 @@ const preferredTaints: Score = {
   name: 'preferred-taints',
   weight: 3,
   prepare: ({ spec }) => (node) => {
-    const disliked = taintsOf(node).filter((taint) => taint.effect === 'PreferNoSchedule' && !isTolerated(spec?.tolerations, taint));
+    const disliked = taintsOf(node).filter((taint) => taint.effect === 'PreferNoSchedule' && !isTaintTolerated(spec?.tolerations, taint));
     return 100 / (1 + disliked.length);
   },
 };
@@ -121,3 +130,6 @@ function normalized(nodes: readonly NodeState[], value: (node: NodeState) => num
 }
 
 export const defaultScores: readonly Score[] = [leastAllocated, preferredNodeAffinity, preferredTaints, spreadOwner, preferredPodAffinity, preferredSpread];
+
+/** For clusters whose nodes are to be filled one after the other. What pods ask for themselves still counts. */
+export const packingScores: readonly Score[] = [mostAllocated, preferredNodeAffinity, preferredTaints, preferredPodAffinity, preferredSpread];

@@ -7,7 +7,7 @@ const nodePrefix = 'system:node:';
 const nodesGroup = 'system:nodes';
 
 /** Resources whose state an agent needs, and that it may read all of. */
-const readable = new Set(['/pods', '/services', '/endpoints', '/nodes', '/namespaces', '/configmaps', '/secrets', '/serviceaccounts', 'discovery.k8s.io/endpointslices', 'coordination.k8s.io/leases', 'gantry.dev/imagebuilds', 'gantry.dev/repositories']);
+const readable = new Set(['/pods', '/services', '/endpoints', '/nodes', '/namespaces', '/configmaps', '/secrets', '/serviceaccounts', '/persistentvolumes', '/persistentvolumeclaims', 'storage.k8s.io/storageclasses', 'discovery.k8s.io/endpointslices', 'coordination.k8s.io/leases', 'gantry.dev/imagebuilds', 'gantry.dev/repositories']);
 
 /** An agent writes its own Node and Lease, its own pods' status, its own builds, tokens for pods on its node, and events; nothing else. */
 export class NodeAuthorizer implements Authorizer {
@@ -46,6 +46,8 @@ export class NodeAuthorizer implements Authorizer {
         return verb === 'create' && name === '';
       case 'coordination.k8s.io/leases':
         return namespace === 'kube-node-lease' && (name === node || (verb === 'create' && name === ''));
+      case '/persistentvolumes':
+        return (verb === 'create' && name === '') || (verb === 'delete' && this.#isVolumeOf(node, name));
       case 'gantry.dev/imagebuilds':
         return (verb === 'update' || verb === 'patch') && this.#isBuildOf(node, namespace, name);
       default:
@@ -66,6 +68,12 @@ export class NodeAuthorizer implements Authorizer {
       if (spec?.nodeName === node && (spec.serviceAccountName ?? 'default') === account) return true;
     }
     return false;
+  }
+
+  /** A volume that a node's agent made is on that node. */
+  #isVolumeOf(node: string, name: string): boolean {
+    const volume = this.#objects.get(`/core/persistentvolumes/${name}`)?.object as k8s.PersistentVolume | undefined;
+    return volume === undefined || volume.spec?.nodeAffinity?.required?.nodeSelectorTerms.some(({ matchExpressions }) => matchExpressions?.some(({ values }) => values?.includes(node) === true) === true) === true;
   }
 
   /** A build that no node has taken yet may be taken. */

@@ -1,17 +1,20 @@
 import { type BuiltinSchemas, type k8s, type KubeObject, resources } from '../../../api/mod.ts';
 import { definitionStrategy } from '../custom/definition-strategy.ts';
+import { ageSince } from './age.ts';
 import { autoscalerV1Conversion } from './autoscaler-v1.ts';
 import { autoscalerStrategy } from './autoscaler.ts';
 import { cronJobColumns, cronJobWideColumns, jobColumns, jobWideColumns } from './batch-columns.ts';
 import { configMapStrategy, secretStrategy } from './config-map.ts';
 import { cronJobStrategy } from './cron-job.ts';
 import { buildKind, type ColumnOf, entry, type KindEntry } from './define.ts';
+import { daemonSetStrategy } from './daemon-set.ts';
 import { deploymentStrategy } from './deployment.ts';
 import { jobStrategy } from './job.ts';
 import type { Kind } from './kind.ts';
 import { limitRangeStrategy } from './limit-range.ts';
 import { namespaceStrategy } from './namespace.ts';
 import { autoscalerColumns, deploymentColumns, endpointSliceColumns, eventColumns, nodeColumns, nodeWideColumns, replicaSetColumns, serviceColumns, serviceWideColumns, workloadWideColumns } from './other-columns.ts';
+import { persistentVolumeStrategy } from './persistent-volume.ts';
 import { podColumns, podWideColumns } from './pod-columns.ts';
 import { podStrategy } from './pod.ts';
 import { priorityClassColumns, priorityClassStrategy } from './priority-class.ts';
@@ -19,7 +22,11 @@ import { bindingStrategy, clusterRoleStrategy, roleStrategy } from './rbac.ts';
 import { replicaSetStrategy } from './replica-set.ts';
 import type { ServiceAllocator } from './service-allocator.ts';
 import { serviceStrategy } from './service.ts';
-import { endpointSliceStrategy, eventStrategy, leaseStrategy, nodeStrategy } from './simple-strategies.ts';
+import { controllerRevisionStrategy, endpointSliceStrategy, eventStrategy, leaseStrategy, nodeStrategy } from './simple-strategies.ts';
+import { statefulSetStrategy } from './stateful-set.ts';
+import { storageClassStrategy } from './storage-class.ts';
+import { volumeClaimStrategy } from './volume-claim.ts';
+import { daemonSetColumns, persistentVolumeColumns, persistentVolumeWideColumns, revisionColumns, statefulSetColumns, statefulSetWideColumns, storageClassColumns, storageClassName, volumeClaimColumns, volumeClaimWideColumns } from './workload-columns.ts';
 
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
@@ -50,6 +57,12 @@ export function builtinEntries(allocator: ServiceAllocator): KindEntry[] {
     entry({ type: resources.events, schemaPackage: core, shortNames: ['ev'], strategy: eventStrategy, allColumns: eventColumns, selectableFields: eventFields }),
     entry({ type: resources.deployments, schemaPackage: apps, shortNames: ['deploy'], categories: all, scale, strategy: deploymentStrategy, columns: deploymentColumns, wideColumns: workloadWideColumns<k8s.Deployment>() }),
     entry({ type: resources.replicaSets, schemaPackage: apps, shortNames: ['rs'], categories: all, scale, strategy: replicaSetStrategy, columns: replicaSetColumns, wideColumns: workloadWideColumns<k8s.ReplicaSet>(), selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) } }),
+    entry({ type: resources.statefulSets, schemaPackage: apps, shortNames: ['sts'], categories: all, scale, strategy: statefulSetStrategy, columns: statefulSetColumns, wideColumns: statefulSetWideColumns }),
+    entry({ type: resources.daemonSets, schemaPackage: apps, shortNames: ['ds'], categories: all, strategy: daemonSetStrategy, columns: daemonSetColumns, wideColumns: workloadWideColumns<k8s.DaemonSet>() }),
+    entry({ type: resources.controllerRevisions, schemaPackage: apps, strategy: controllerRevisionStrategy, columns: revisionColumns }),
+    entry({ type: resources.persistentVolumes, schemaPackage: core, shortNames: ['pv'], strategy: persistentVolumeStrategy, hasGeneration: false, columns: persistentVolumeColumns, wideColumns: persistentVolumeWideColumns }),
+    entry({ type: resources.persistentVolumeClaims, schemaPackage: core, shortNames: ['pvc'], strategy: volumeClaimStrategy, hasGeneration: false, columns: volumeClaimColumns, wideColumns: volumeClaimWideColumns }),
+    entry({ type: resources.storageClasses, schemaPackage: 'io.k8s.api.storage.v1', shortNames: ['sc'], strategy: storageClassStrategy, allColumns: [{ name: 'Name', type: 'string', format: 'name', description: 'Name of the object.', cell: storageClassName }, ...storageClassColumns, { name: 'Age', type: 'string', description: 'Time since it was created.', cell: ({ metadata }, nowMs) => ageSince(metadata?.creationTimestamp, nowMs) }] }),
     entry({ type: resources.jobs, schemaPackage: batch, categories: all, strategy: jobStrategy, columns: jobColumns, wideColumns: jobWideColumns, selectableFields: { 'status.successful': ({ status }) => String(status?.succeeded ?? 0) } }),
     entry({ type: resources.cronJobs, schemaPackage: batch, shortNames: ['cj'], categories: all, strategy: cronJobStrategy, columns: cronJobColumns, wideColumns: cronJobWideColumns }),
     entry({ type: resources.endpointSlices, schemaPackage: 'io.k8s.api.discovery.v1', strategy: endpointSliceStrategy, columns: endpointSliceColumns }),

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import type { k8s } from '../../../api/mod.ts';
 import type { Strategy } from './kind.ts';
 
@@ -60,5 +61,16 @@ export const leaseStrategy: Strategy<k8s.Lease> = {
   validate({ spec }, errors) {
     if (spec?.leaseDurationSeconds !== undefined && spec.leaseDurationSeconds <= 0) errors.invalid('spec.leaseDurationSeconds', spec.leaseDurationSeconds, 'must be greater than 0');
     if (spec?.leaseTransitions !== undefined && spec.leaseTransitions < 0) errors.invalid('spec.leaseTransitions', spec.leaseTransitions, 'must be greater than or equal to 0');
+  },
+};
+
+/** ControllerRevisions never change but for their number. */
+export const controllerRevisionStrategy: Strategy<k8s.ControllerRevision> = {
+  validate({ revision, data }, errors) {
+    if (data === undefined) errors.required('data', 'data is mandatory');
+    if (revision < 0) errors.invalid('revision', revision, 'must be greater than or equal to 0');
+  },
+  validateUpdate({ data }, old, errors) {
+    if (!isDeepStrictEqual(data, old.data)) errors.invalid('data', '…', 'field is immutable');
   },
 };

@@ -3,7 +3,7 @@ import type { FieldErrors } from '../validation/field-errors.ts';
 import { nameProblem } from '../validation/names.ts';
 
 /** Volume sources that the node agent can provide. All others are refused by name. */
-const supportedSources: ReadonlySet<string> = new Set(['emptyDir', 'configMap', 'secret', 'projected', 'downwardAPI', 'hostPath']);
+const supportedSources: ReadonlySet<string> = new Set(['emptyDir', 'configMap', 'secret', 'projected', 'downwardAPI', 'hostPath', 'persistentVolumeClaim']);
 
 /** Checks the volumes of a pod at `at` and returns their names. */
 export function validateVolumes(volumes: readonly k8s.Volume[], at: string, errors: FieldErrors): ReadonlySet<string> {

@@ -93,6 +93,7 @@ async function startAgent(runtime: ContainerRuntime, client: KubeClient, folder:
       podCidr: '127.77.0.0/16',
       dataFolder: join(folder, 'data'),
       runFolder: join(folder, 'run'),
+      claimsFolder: join(folder, 'claims'),
       dns: { clusterServers: ['10.96.0.10'], clusterDomain: 'cluster.local', host: { servers: ['192.0.2.1'], searches: ['example.org'], options: [] } },
       listen: { host: '127.0.0.1', port: 0, tls: { ...tls.serving, clientCa: tls.ca.cert } },
       runtimeVersion: 'memory://1',

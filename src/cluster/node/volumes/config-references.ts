@@ -1,8 +1,12 @@
 import type { k8s } from '../../../api/mod.ts';
 
-/** Whether the pod's volumes or variables name that ConfigMap or Secret. */
-export function usesConfig(spec: k8s.PodSpec | undefined, kind: 'ConfigMap' | 'Secret', name: string): boolean {
+/** What a pod can be told to look at anew. */
+export type ConfigKind = 'ConfigMap' | 'Secret' | 'PersistentVolumeClaim';
+
+/** Whether the pod's volumes or variables name that ConfigMap, Secret or claim. */
+export function usesConfig(spec: k8s.PodSpec | undefined, kind: ConfigKind, name: string): boolean {
   if (spec === undefined) return false;
+  if (kind === 'PersistentVolumeClaim') return (spec.volumes ?? []).some(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName === name);
   const isMeant = (ref: { name?: string; secretName?: string } | undefined): boolean => ref !== undefined && (ref.secretName ?? ref.name) === name;
   const inVolumes = (spec.volumes ?? []).some(
     (volume) =>

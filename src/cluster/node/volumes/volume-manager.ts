@@ -8,6 +8,7 @@ import type { PodFacts } from '../downward.ts';
 import { expand } from '../expansion.ts';
 import type { PodContainerSpec } from '../ports.ts';
 import { writeAtomicFolder } from './atomic-folder.ts';
+import type { ClaimVolumes } from './claim-volumes.ts';
 import { prepareHostPath } from './host-path.ts';
 import { isConfigVolume, readPayload } from './payload.ts';
 import { bindSubPath } from './sub-path.ts';
@@ -23,9 +24,13 @@ export interface VolumeFolders {
 export class VolumeManager {
   readonly #folders: VolumeFolders;
   readonly #source: ConfigSource;
+  readonly #claims: Pick<ClaimVolumes, 'prepare'>;
+  /** `pod uid/volume` → where the claim's volume is. */
+  readonly #claimPaths = new Map<string, string>();
 
-  constructor(folders: VolumeFolders, source: ConfigSource) {
+  constructor(folders: VolumeFolders, source: ConfigSource, claims: Pick<ClaimVolumes, 'prepare'>) {
     this.#folders = folders;
+    this.#claims = claims;
     this.#source = source;
   }
 
@@ -48,7 +53,7 @@ export class VolumeManager {
       mounts.push({
         hostPath: subPath === '' ? path : await bindSubPath(path, subPath, target),
         containerPath: volumeMount.mountPath,
-        isReadOnly: volumeMount.readOnly === true || isConfigVolume(volume),
+        isReadOnly: volumeMount.readOnly === true || isConfigVolume(volume) || volume.persistentVolumeClaim?.readOnly === true,
         propagation: ({ HostToContainer: 'rslave', Bidirectional: 'rshared' } as const)[volumeMount.mountPropagation ?? ''] ?? 'private',
       });
     }
@@ -78,6 +83,7 @@ export class VolumeManager {
 
   /** Removes everything of a pod. Host paths and other people's mounts are never touched: mounts go first, or nothing goes. */
   async release(podUid: string): Promise<void> {
+    for (const key of [...this.#claimPaths.keys()]) if (key.startsWith(`${podUid}/`)) this.#claimPaths.delete(key);
     for (const folder of [join(this.#folders.dataFolder, podUid), join(this.#folders.runFolder, podUid)]) {
       unmountBelow(folder);
       if (readMounts().some(({ target }) => target.startsWith(`${folder}/`))) throw new GantryError('unavailable', `${folder} still has mounts`);
@@ -92,6 +98,10 @@ export class VolumeManager {
   }
 
   async #prepareOne(facts: PodFacts, volume: k8s.Volume, signal: AbortSignal): Promise<number | undefined> {
+    if (volume.persistentVolumeClaim !== undefined) {
+      this.#claimPaths.set(claimKey(facts.pod, volume), (await this.#claims.prepare(facts.pod, volume.persistentVolumeClaim.claimName)).path);
+      return undefined;
+    }
     const path = this.#pathOf(facts.pod, volume);
     const group = facts.pod.spec?.securityContext?.fsGroup;
     if (volume.hostPath !== undefined) await prepareHostPath(volume.hostPath);
@@ -114,6 +124,11 @@ export class VolumeManager {
 
   #pathOf(pod: k8s.Pod, volume: k8s.Volume): string {
     if (volume.hostPath !== undefined) return volume.hostPath.path;
+    if (volume.persistentVolumeClaim !== undefined) {
+      const path = this.#claimPaths.get(claimKey(pod, volume));
+      if (path === undefined) throw new GantryError('unavailable', `volume ${volume.name} is not prepared`);
+      return path;
+    }
     const root = isConfigVolume(volume) ? this.#folders.runFolder : this.#folders.dataFolder;
     return join(root, pod.metadata?.uid ?? '', 'volumes', volume.name);
   }
@@ -121,4 +136,8 @@ export class VolumeManager {
   #podFolder(pod: k8s.Pod): string {
     return join(this.#folders.dataFolder, pod.metadata?.uid ?? '');
   }
+}
+
+function claimKey(pod: k8s.Pod, volume: k8s.Volume): string {
+  return `${pod.metadata?.uid ?? ''}/${volume.name}`;
 }

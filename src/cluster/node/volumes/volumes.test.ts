@@ -28,6 +28,7 @@ async function openFolder(): Promise<{ path: string } & AsyncDisposable> {
   };
 }
 
+const noClaims = { prepare: () => Promise.reject(new Error('no claims here')) };
 const files = (entries: Record<string, string>, mode = 0o644) => new Map(Object.entries(entries).map(([path, text]) => [path, { data: Buffer.from(text), mode }]));
 
 test('writeAtomicFolder() shows exactly the payload and swaps it as a whole', async () => {
@@ -90,7 +91,7 @@ const source: ConfigSource = {
 
 test('VolumeManager prepares all kinds, and releases nothing that is not its own', { skip: needsRoot }, async () => {
   await using folder = await openFolder();
-  const manager = new VolumeManager({ dataFolder: join(folder.path, 'data'), runFolder: join(folder.path, 'run') }, source);
+  const manager = new VolumeManager({ dataFolder: join(folder.path, 'data'), runFolder: join(folder.path, 'run') }, source, noClaims);
   const host = join(folder.path, 'host');
   await mkdir(join(host, 'kept'), { recursive: true });
   const container: k8s.Container = { name: 'app', volumeMounts: ['memory', 'all', 'host'].map((name) => ({ name, mountPath: `/${name}` })) };
@@ -150,7 +151,7 @@ test('planEviction() ends a pod that uses more than it may', () => {
 
 test('VolumeManager measures what is on disk', async () => {
   await using folder = await openFolder();
-  const manager = new VolumeManager({ dataFolder: join(folder.path, 'data'), runFolder: join(folder.path, 'run') }, source);
+  const manager = new VolumeManager({ dataFolder: join(folder.path, 'data'), runFolder: join(folder.path, 'run') }, source, noClaims);
   const pod: k8s.Pod = { metadata: { name: 'web', uid: 'u1' }, spec: { containers: [], volumes: [{ name: 'v', emptyDir: {} }] } };
   await manager.prepare({ pod, nodeName: 'n', nodeIp: '', podIp: '' }, signal);
   await writeFile(join(folder.path, 'data/u1/volumes/v/file'), Buffer.alloc(300_000, 1));

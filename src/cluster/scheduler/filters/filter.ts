@@ -1,10 +1,13 @@
 import type { NodeState, Pod } from '../cluster-state.ts';
+import type { VolumeView } from './volumes.ts';
 
 /** What is computed once for a pod and asked of every node: undefined when the pod may run there, else why not, as part of a sentence. */
 export type NodeCheck = (node: NodeState) => string | undefined;
 
 /** What rules need to know beside nodes and their pods. */
 export interface Surroundings {
+  /** Without it volumes play no part. */
+  readonly volumes?: VolumeView;
   /** Labels of a namespace; undefined when there is none of that name. */
   namespaceLabels(name: string): Readonly<Record<string, string>> | undefined;
 }

@@ -1,4 +1,4 @@
-import type { k8s } from '../../../api/mod.ts';
+import { isTaintTolerated, type k8s } from '../../../api/mod.ts';
 import type { NodeState } from '../cluster-state.ts';
 import type { Filter } from './filter.ts';
 
@@ -7,7 +7,7 @@ export const taintsFilter: Filter = {
   name: 'taints',
   isHelpedByEviction: false,
   prepare: (pod) => (node) => {
-    const taint = taintsOf(node).find(({ effect, key, value }) => effect !== 'PreferNoSchedule' && !isTolerated(pod.spec?.tolerations, { effect, key, value }));
+    const taint = taintsOf(node).find(({ effect, key, value }) => effect !== 'PreferNoSchedule' && !isTaintTolerated(pod.spec?.tolerations, { effect, key, value }));
     return taint === undefined ? undefined : `node(s) had untolerated taint {${taint.key}${taint.value === undefined ? '' : `: ${taint.value}`}}`;
   },
 };
@@ -21,14 +21,4 @@ export function taintsOf({ node }: NodeState): k8s.Taint[] {
   if (ready?.status !== 'True' && !has('node.kubernetes.io/not-ready') && !has('node.kubernetes.io/unreachable')) implied.push({ key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' });
   if (node.spec?.unschedulable === true && !has('node.kubernetes.io/unschedulable')) implied.push({ key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' });
   return [...taints, ...implied];
-}
-
-/** Whether one of the tolerations matches the taint (Kubernetes "Taints and Tolerations"). */
-export function isTolerated(tolerations: readonly k8s.Toleration[] | undefined, taint: k8s.Taint): boolean {
-  return (tolerations ?? []).some(({ effect, key, operator, value }) => {
-    if (effect !== undefined && effect !== '' && effect !== taint.effect) return false;
-    if (key !== undefined && key !== '' && key !== taint.key) return false;
-    if (operator === 'Exists') return true;
-    return (key ?? '') !== '' && (value ?? '') === (taint.value ?? '');
-  });
 }

@@ -1,7 +1,7 @@
 import type { k8s } from '../../../../api/mod.ts';
 
 /** An object that the server makes for itself. */
-export interface InitialObject { readonly metadata: { readonly name: string; readonly labels?: Record<string, string> }; readonly [field: string]: unknown }
+export interface InitialObject { readonly metadata: { readonly name: string; readonly labels?: Record<string, string>; readonly annotations?: Record<string, string> }; readonly [field: string]: unknown }
 
 const rbac = 'rbac.authorization.k8s.io';
 const read = ['get', 'list', 'watch'];
