@@ -4,8 +4,8 @@ import { type Change, EventRecorder, type Informer, type Informers, type KubeCli
 import { aborted, type Backoff, backoffMs, formatError, isError, type Logger, type Service, systemClock, withTimeout } from '../../kernel/mod.ts';
 import { chooseNode, pendingSentence } from './choose-node.ts';
 import { ClusterState, type Pod } from './cluster-state.ts';
-import type { Surroundings } from './filters/filter.ts';
-import { claimNamesOf, isWaitingForConsumer, selectedNode, type VolumeView } from './filters/volumes.ts';
+import type { Surroundings, VolumeView } from './filters/filter.ts';
+import { claimNamesOf, isWaitingForConsumer, selectedNode } from './filters/volumes.ts';
 import { PodQueue } from './pod-queue.ts';
 import { planPreemption, type Preemption } from './preemption.ts';
 import { defaultScores, packingScores, type Score } from './scores.ts';

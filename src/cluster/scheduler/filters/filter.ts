@@ -1,8 +1,16 @@
+import type { k8s } from '../../../api/mod.ts';
 import type { NodeState, Pod } from '../cluster-state.ts';
-import type { VolumeView } from './volumes.ts';
 
 /** What is computed once for a pod and asked of every node: undefined when the pod may run there, else why not, as part of a sentence. */
 export type NodeCheck = (node: NodeState) => string | undefined;
+
+/** What is known of volumes. */
+export interface VolumeView {
+  claim(namespace: string, name: string): k8s.PersistentVolumeClaim | undefined;
+  volume(name: string): k8s.PersistentVolume | undefined;
+  storageClass(name: string): k8s.StorageClass | undefined;
+  volumes(): readonly k8s.PersistentVolume[];
+}
 
 /** What rules need to know beside nodes and their pods. */
 export interface Surroundings {

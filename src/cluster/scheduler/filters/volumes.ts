@@ -1,14 +1,6 @@
 import { type k8s, nodeSelectorMatches, quantityValue, selectorMatches } from '../../../api/mod.ts';
 import type { NodeState, Pod } from '../cluster-state.ts';
-import type { Filter, NodeCheck } from './filter.ts';
-
-/** What is known of volumes. */
-export interface VolumeView {
-  claim(namespace: string, name: string): k8s.PersistentVolumeClaim | undefined;
-  volume(name: string): k8s.PersistentVolume | undefined;
-  storageClass(name: string): k8s.StorageClass | undefined;
-  volumes(): readonly k8s.PersistentVolume[];
-}
+import type { Filter, NodeCheck, VolumeView } from './filter.ts';
 
 /** Where the scheduler writes which node a claim's volume belongs on. */
 export const selectedNode = 'volume.kubernetes.io/selected-node';
