@@ -93,7 +93,8 @@ export class ScopedImages implements ImageStore {
     if (!this.#scope.record.policy.isPullAllowed) throw this.#scope.refusal('pulling images');
     if (!isOwn) await this.#scope.change(({ pulled }) => ({ pulled: [...pulled, full] }));
     try {
-      return this.#view(await this.#all.pull(reference, options, signal));
+      // Never with the credentials that the host has for itself.
+      return this.#view(await this.#all.pull(reference, { ...options, credentials: options.credentials ?? 'none' }, signal));
     } catch (error) {
       if (!isOwn) await this.#scope.change(({ pulled }) => ({ pulled: pulled.filter((name) => name !== full) }));
       throw error;
