@@ -19,7 +19,7 @@ const hostConfigNotes: Readonly<Record<string, string>> = {
   Runtime: 'the runtime the engine uses, under its name or `runc`',
   SecurityOpt: '`no-new-privileges`, `seccomp` (profile, `unconfined`, `builtin`), `systempaths=unconfined`, `apparmor=unconfined`, `label=disable`',
   Ulimits: 'clamped to what the kernel grants, with a warning',
-  UsernsMode: 'only unset or `host`',
+  UsernsMode: '`host`; also `private` and `auto`, which Docker does not know (see [user namespaces](#user-namespaces)); unset is what `usernsRemap` says',
   UTSMode: '`private`, `host`',
   VolumeDriver: '`local`',
 };

@@ -200,6 +200,7 @@ function settingOptions(command: Command): Command {
     .option('--docker-tls-cert <file>', "the Docker API's own certificate")
     .option('--docker-tls-key <file>', "the Docker API's own key")
     .option('--docker-group <group>', 'who may use the Docker socket besides root (default: the group gantry, if there is one)')
+    .option('--userns-remap <user>', 'user namespaces for all containers but pods: default, or a user with subordinate ids')
     .option('--pod-cidr <cidr>', 'network of pods (default: 10.244.0.0/16 or a free one)')
     .option('--service-cidr <cidr>', 'network of services (default: 10.96.0.0/16 or a free one)')
     .option('--container-cidr <cidr>', 'networks of containers that are not pods (default: 10.160.0.0/16 or a free one)')

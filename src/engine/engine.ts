@@ -43,6 +43,8 @@ export interface EngineInfo {
   readonly runtimeVersion: string;
   readonly cgroupVersion: 1 | 2;
   readonly rootFolder: string;
+  /** Whether containers get a user namespace unless they say otherwise. */
+  readonly hasUserNamespaces: boolean;
 }
 
 /** `idOrName`: full id, unique id prefix, or name. `not-found` when there is none; `conflict` when the state forbids the call. */

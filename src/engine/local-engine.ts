@@ -19,6 +19,7 @@ import type { VolumeManager } from './volumes/volume-manager.ts';
 
 export interface LocalEngineParts {
   readonly instanceId: string;
+  readonly hasUserNamespaces: boolean;
   readonly host: HostFacts;
   readonly paths: EnginePaths;
   readonly store: ContainerStore;
@@ -55,6 +56,7 @@ export class LocalEngine implements Engine {
       runtimeVersion: host.programs.version,
       cgroupVersion: host.layout.version,
       rootFolder: paths.root,
+      hasUserNamespaces: parts.hasUserNamespaces,
     };
     this.containers = parts.containers;
     this.sandboxes = sandboxFace(parts);

@@ -2,6 +2,7 @@
  * engine: containers, from an image reference to a running process and back. Read engine.ts (the face) and types.ts first, then
  * containers/container-lifecycle.ts (states) and containers/launcher.ts (one run); images/types.ts for images, docker/ for the Docker Engine API.
  */
+export { defaultIdRange, parseSubordinateRange, type UserNamespaceOptions } from './containers/id-ranges.ts';
 export { defaultLogOptions, plainContainerSpec } from './containers/plain-spec.ts';
 export { type DockerApi, type DockerApiOptions, type DockerListener, type DockerTls, type ListeningDockerApi, openDockerApi } from './docker/docker-api.ts';
 export { type OpenScope, openScopedSockets, type ScopedSockets, type ScopedSocketsOptions } from './docker/scoped-sockets.ts';

@@ -9,6 +9,7 @@ import { ContainerStore } from './containers/container-store.ts';
 import type { LaunchPeers } from './containers/launch-request.ts';
 import { Launcher } from './containers/launcher.ts';
 import { execInContainer } from './containers/container-exec.ts';
+import { defaultIdRange, type UserNamespaceOptions } from './containers/id-ranges.ts';
 import { HealthMonitor } from './containers/health-monitor.ts';
 import { makeInitLayer } from './containers/rootfs.ts';
 import { LocalContainers } from './containers/local-containers.ts';
@@ -34,6 +35,8 @@ export interface EngineOptions extends NetworkOptions {
   /** Gone after a reboot; at most 60 bytes long, for socket paths. */
   readonly runFolder: string;
   readonly images: RootfsSource;
+  /** Default: user namespaces only for containers that ask for one, over a range of ids that nobody else uses. */
+  readonly userNamespaces?: UserNamespaceOptions;
   /** Default: the best for the host's cgroup version. */
   readonly runtime?: 'runc' | 'crun';
   /** How often logs are looked at; one may exceed its limit by what is written meanwhile. Default 5000. */
@@ -56,6 +59,7 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
   await mkdir(paths.root, { recursive: true, mode: 0o711 });
   makeInitLayer(paths);
   const events = new EventLog();
+  const userNamespaces = options.userNamespaces ?? { isDefault: false, range: defaultIdRange };
   const nftables = stack.use(openNftables());
   const cgroups = new Cgroups(host.layout, instanceId);
   cgroups.createSlices();
@@ -72,7 +76,7 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
     }),
   );
   const health = stack.use(new HealthMonitor({ exec: (entry, spec, stop) => execInContainer({ host, paths, cgroups, launcher }, entry, spec, stop), events, log }));
-  const lifecycle = new ContainerLifecycle({ index, store, launcher, exits, cgroups, networks, volumes, images, events, health, paths, log });
+  const lifecycle = new ContainerLifecycle({ index, store, launcher, exits, cgroups, networks, volumes, images, events, health, userNamespaces, paths, log });
   const trees = new TreeManager({ host, paths, cgroups, networks });
   const records = await store.load();
   for (const record of records) index.add(new ContainerEntry(record, paths.container(record.id)));
@@ -89,7 +93,7 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
   stack.use(new Periodic(() => rotateLogs(index.all().filter(({ isRunning }) => isRunning).map(rotatableLog), log), options.logCheckIntervalMs ?? 5000));
   const containers = new LocalContainers({ host, paths, index, store, lifecycle, launcher, cgroups, events });
   const kept = stack.move();
-  return new LocalEngine({ instanceId, host, paths, store, containers, sandboxes, networks, volumes, trees, events, lifecycle, index, cgroups, nftables, resources: kept });
+  return new LocalEngine({ instanceId, hasUserNamespaces: userNamespaces.isDefault, host, paths, store, containers, sandboxes, networks, volumes, trees, events, lifecycle, index, cgroups, nftables, resources: kept });
 }
 
 function rotatableLog(entry: ContainerEntry): RotatableLog {

@@ -95,7 +95,7 @@ suite('options of a container', { skip: rootNeeds('runc', 'conmon', 'nft', 'busy
   });
 
   test('what is not supported is refused when the container is created', async () => {
-    await assert.rejects(engine.containers.create(busyboxSpec('true', namespace({ user: { mode: 'remapped' } })), signal), (error) => isError(error, 'invalid', 'unsupported'));
+    await assert.rejects(engine.containers.create(busyboxSpec('true', { ...namespace({ user: { mode: 'shared' } }), network: { mode: 'host' } }), signal), (error) => isError(error, 'invalid', 'unsupported'));
     await assert.rejects(engine.containers.create(busyboxSpec('true', { image: { ...plain.image, id: `sha256:${'0'.repeat(64)}` as typeof plain.image.id } }), signal), (error) => isError(error, 'not-found'));
     const missing = await engine.containers.create(busyboxSpec('true', { mounts: [{ type: 'bind', source: '/no/such/folder', target: '/x', isReadOnly: false, propagation: 'rprivate', isRecursive: true, createSource: false }] }), signal);
     await assert.rejects(engine.containers.start(missing.id, signal), (error) => isError(error, 'invalid'));

@@ -56,7 +56,7 @@ export async function dropOrphans(index: ContainerIndex, sandboxes: SandboxManag
 export function wantedOf(index: ContainerIndex, sandboxes: SandboxManager, networks: NetworkManager, { paths, cgroups, instanceId }: SweepParts): Wanted {
   const shortIds = [...index.all(), ...sandboxes.list()].map(({ id }) => id.slice(0, 16));
   const folders = ['c', 's'].flatMap((kind) => shortIds.map((id) => `${paths.run}/${kind}/${id}`));
-  const pins = shortIds.flatMap((id) => ['net', 'ipc', 'uts'].map((kind) => `${paths.namespaces}/${kind}-${id}`));
+  const pins = shortIds.flatMap((id) => ['net', 'ipc', 'uts', 'user'].map((kind) => `${paths.namespaces}/${kind}-${id}`));
   const scopePaths = index.all().flatMap(({ spec }) => (spec.scope === undefined ? [] : [cgroups.scopePath(spec.scope.id)]));
   const podPaths = sandboxes.list().map(({ id }) => sandboxes.partsOf(id).cgroupPath);
   return {

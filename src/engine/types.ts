@@ -1,4 +1,5 @@
 import type { Digest, Healthcheck, ImageConfig } from '../api/mod.ts';
+import type { IdRange } from '../host/mod.ts';
 
 /** 64 hex digits. */
 export type ContainerId = string & { readonly brand: 'ContainerId' };
@@ -124,8 +125,14 @@ export interface NamespaceModes {
   pid: { mode: 'private' | 'host' } | { mode: 'container'; containerId: ContainerId };
   uts: { mode: 'private' | 'host' | 'sandbox' };
   cgroup: { mode: 'private' | 'host' };
-  user: { mode: 'host' | 'remapped' };
+  user: UserNamespaceMode;
 }
+
+/**
+ * `host`: ids are the host's, root is root. `default`: as the engine is set. `shared`: a user namespace over the engine's range of ids.
+ * `unique`: over a range that no other container has. The engine writes down what was chosen as `remapped`; clients do not ask for it.
+ */
+export type UserNamespaceMode = { mode: 'host' | 'default' | 'shared' | 'unique' } | { mode: 'remapped'; range: IdRange };
 
 export type NetworkAttachment =
   | { mode: 'none' }

@@ -14,3 +14,4 @@ export * from './pty.ts';
 export * from './spawn.ts';
 export * from './sysctl.ts';
 export * from './syscalls.ts';
+export * from './user-namespaces.ts';

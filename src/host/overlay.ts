@@ -2,7 +2,7 @@ import { symlinkSync } from 'node:fs';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, GantryError, shortHash } from '../kernel/mod.ts';
-import { mount } from './syscalls.ts';
+import { mount, withFileIds } from './syscalls.ts';
 
 export interface OverlayMount {
   /** Read-only folders, the top one first, as `lowerdir=` wants them. At least one. */
@@ -14,6 +14,8 @@ export interface OverlayMount {
   readonly isVolatile: boolean;
   /** Where short symlinks to layers may be made: mount options must fit a page, so long lists of long paths need them. */
   readonly linkFolder: string;
+  /** Whose ids the mounter has; default: root's. The root of a user namespace when the folders' ids are mapped. */
+  readonly mounter?: { readonly uid: number; readonly gid: number };
 }
 
 /** What mount(2) copies of its options. */
@@ -24,7 +26,9 @@ export function mountOverlay(overlay: OverlayMount): void {
   let data = overlayOptions(overlay, overlay.lowerFolders);
   if (Buffer.byteLength(data) > maxOptionBytes) data = overlayOptions(overlay, overlay.lowerFolders.map((folder) => shortLink(overlay.linkFolder, folder)));
   if (Buffer.byteLength(data) > maxOptionBytes) throw new GantryError('exhausted', `an image of ${overlay.lowerFolders.length} layers is too deep for one overlay mount`);
-  mount('overlay', overlay.target, 'overlay', 0, data);
+  const { mounter } = overlay;
+  if (mounter === undefined) mount('overlay', overlay.target, 'overlay', 0, data);
+  else withFileIds(mounter, () => mount('overlay', overlay.target, 'overlay', 0, data));
 }
 
 /** The options of an overlay mount. Colons and commas of paths are escaped (Documentation/filesystems/overlayfs). */

@@ -23,6 +23,12 @@ const c = {
   dup2: libc.func('int dup2(int from, int to)'),
   close: libc.func('int close(int fd)'),
   ioctl: libc.func('int ioctl(int fd, unsigned long request, _Inout_ uint8_t *argument)'),
+  // Those that the C library of Debian 12 has no function for, by their numbers, which are the same on all architectures.
+  syscall: libc.func('long syscall(long number, ...)'),
+  setfsuid: libc.func('int setfsuid(unsigned int uid)'),
+  setfsgid: libc.func('int setfsgid(unsigned int gid)'),
+  capget: libc.func('int capget(uint8_t *header, _Out_ uint8_t *data)'),
+  capset: libc.func('int capset(uint8_t *header, const uint8_t *data)'),
   getrlimit: libc.func('int prlimit(int pid, int resource, void *newLimit, _Out_ uint8_t *oldLimit)'),
 };
 
@@ -69,6 +75,55 @@ export const mountFlags = {
 /** mount(2). An empty `type` or `data` is passed as none. */
 export function mount(source: string, target: string, type: string, flags: number, data = ''): void {
   check(c.mount(source, target, type === '' ? null : type, flags, data === '' ? null : data), 'mount', target);
+}
+
+/**
+ * Mounts a copy of the mount of `source` at `target` in which the ids of the file system are those of the user namespace (mount_setattr(2)):
+ * what is 0 on disk is the namespace's root there. `unsupported` where the kernel or the file system cannot do that.
+ */
+export function mountIdMapped(source: string, target: string, userNamespaceFd: number): void {
+  const [openTree, moveMount, mountSetattr] = [428, 429, 442];
+  const [here, cloneTree, closeOnExec, emptyPath, emptySource, idMap] = [-100, 1, 0x80000, 0x1000, 4, 0x100000n];
+  const call = (number: number, what: string, ...args: readonly (string | number | Uint8Array)[]): number => {
+    const result = Number(c.syscall(number, ...args));
+    if (result < 0 && ['EINVAL', 'ENOSYS', 'EOPNOTSUPP', 'EPERM'].includes(errnoNames.get(koffi.errno()) ?? '')) {
+      throw new GantryError('unsupported', `${what} ${source}: ids cannot be mapped there (the kernel or the file system is too old)`, { details: { errno: errnoNames.get(koffi.errno()) ?? '' } });
+    }
+    return check(result, what, source);
+  };
+  const fd = call(openTree, 'open_tree', 'int', here, 'const char *', source, 'unsigned int', cloneTree | closeOnExec);
+  try {
+    const attributes = Buffer.alloc(32);
+    attributes.writeBigUInt64LE(idMap, 0);
+    attributes.writeBigUInt64LE(BigInt(userNamespaceFd), 24);
+    call(mountSetattr, 'mount_setattr', 'int', fd, 'const char *', '', 'unsigned int', emptyPath, 'void *', attributes, 'size_t', attributes.length);
+    call(moveMount, 'move_mount', 'int', fd, 'const char *', '', 'int', here, 'const char *', target, 'unsigned int', emptySource);
+  } finally {
+    check(c.close(fd), 'close', `descriptor ${fd}`);
+  }
+}
+
+/**
+ * Runs `work` with these ids for files, on this thread and synchronously, capabilities kept: an overlay does all it does in its writable layer
+ * with the ids of who mounted it, and the root of the machine has none in a layer whose ids are mapped.
+ */
+export function withFileIds<T>(ids: { uid: number; gid: number }, work: () => T): T {
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(0x20080522, 0);
+  const capabilities = Buffer.alloc(24);
+  check(c.capget(header, capabilities), 'capget', 'this thread');
+  const become = (uid: number, gid: number): void => {
+    c.setfsgid(gid);
+    c.setfsuid(uid);
+    // Ids other than root's drop the capabilities for files (capabilities(7)); they are still permitted.
+    check(c.capset(header, capabilities), 'capset', 'this thread');
+  };
+  try {
+    become(ids.uid, ids.gid);
+    return work();
+  } finally {
+    become(0, 0);
+  }
 }
 
 /** umount2(2) without following symlinks; `lazy` detaches a mount that is in use. False when nothing is mounted there. */

@@ -15,7 +15,7 @@ import { AgentSocket } from './agent-socket.ts';
 import { openBuildServices } from './build-services.ts';
 import { containerNetworks } from './container-networks.ts';
 import type { Credentials } from './credentials.ts';
-import { dockerGroupOf, tcpListeners } from './docker-listeners.ts';
+import { dockerGroupOf, tcpListeners, userNamespacesOf } from './docker-settings.ts';
 import { IdleCollector } from './idle-collector.ts';
 import { certificateBundleOf, type Instance } from './instance.ts';
 import { proxyVariables, version } from './process-environment.ts';
@@ -32,7 +32,7 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   const registry = parts.use(openEngineRegistryClient(registryClientOptions(settings, certificateAuthorities)));
   const images = parts.use(await openImageStore({ folder: join(paths.engine, 'images'), registry, log }));
   const networks = containerNetworks(record.containerCidr);
-  const engine = parts.use(await openEngine({ instanceId: id, rootFolder: paths.engine, runFolder: join(paths.runDir, 'e'), images, podCidr: record.podCidr, ...networks, publishAddress: '127.0.0.1', log }, signal));
+  const engine = parts.use(await openEngine({ instanceId: id, rootFolder: paths.engine, runFolder: join(paths.runDir, 'e'), images, podCidr: record.podCidr, ...networks, publishAddress: '127.0.0.1', userNamespaces: await userNamespacesOf(settings), log }, signal));
   const environment = { certificateBundle, proxyVariables: proxyVariables(settings) };
   const scopes = parts.use(await openScopedSockets({ engine, images, folder: join(paths.engine, 'scopes'), socketFolder: paths.scopeSockets, version, log }));
   const commands = { scopes, bootstrapImage: (name: string, progress: (line: string) => void, stop: AbortSignal) => bootstrapImage(name, bootstrapStoreOf(images), { cacheFolder: bootstrapCache, environment }, progress, stop) };

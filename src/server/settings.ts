@@ -32,6 +32,11 @@ export const settingsSchema = z.strictObject({
   dockerListen: z.array(z.string().regex(/^tcp:\/\/([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'must be tcp://HOST:PORT')).optional(),
   /** Mutual TLS for `dockerListen`, as dockerd's tlsverify: files with the authority of the clients, the server's certificate and its key. */
   dockerTls: z.strictObject({ caCert: z.string().min(1), cert: z.string().min(1), key: z.string().min(1) }).optional(),
+  /**
+   * User namespaces for all containers that do not say `host`, as dockerd's userns-remap: `default`, or the name of a user with ranges of
+   * subordinate ids (/etc/subuid, /etc/subgid). Pods are not affected. Default: only containers that ask for one.
+   */
+  usernsRemap: z.string().min(1).optional(),
   /** Group that may use the Docker socket (mode 0660), which is to be root. Default: `gantry` where there is such a group, else root alone. */
   dockerGroup: z.string().min(1).optional(),
   /** Network of ClusterIPs. Default 10.96.0.0/16, or a free one. Fixed once chosen. */

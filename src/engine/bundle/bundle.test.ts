@@ -31,7 +31,7 @@ const facts: BundleFacts = {
   namespaces: { network: { kind: 'join', path: '/run/ns/net' }, ipc: ownNamespace, uts: ownNamespace, pid: ownNamespace, cgroup: ownNamespace },
   sharedShmPath: undefined,
   oomScoreAdj: undefined,
-  idMappings: undefined,
+  userNamespace: undefined,
 };
 
 test('planBundle() gives every container its own namespaces and joins the pinned network', () => {

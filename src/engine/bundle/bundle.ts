@@ -1,4 +1,5 @@
 import { initTarget } from '../runtime/init-program.ts';
+import type { IdRange } from '../../host/mod.ts';
 import type { ContainerSpec } from '../types.ts';
 import { toOciCapabilities } from './capabilities.ts';
 import { type DevicePlan } from './devices.ts';
@@ -29,8 +30,8 @@ export interface BundleFacts {
   /** Host folder of a shared /dev/shm; undefined: its own. */
   readonly sharedShmPath: string | undefined;
   readonly oomScoreAdj: number | undefined;
-  /** Set with a user namespace of its own. */
-  readonly idMappings: { uids: OciIdMapping[]; gids: OciIdMapping[] } | undefined;
+  /** Undefined: the host's. */
+  readonly userNamespace: { readonly file: string; readonly range: IdRange } | undefined;
 }
 
 export type NamespaceSource = { kind: 'new' } | { kind: 'host' } | { kind: 'join'; path: string };
@@ -58,7 +59,7 @@ export function planBundle(spec: ContainerSpec, facts: BundleFacts): OciSpec {
       // The runtime spec has no field for the domain name before 1.1.
       sysctl: ownsUts && spec.domainname !== undefined && spec.domainname !== '' ? { ...spec.sysctls, 'kernel.domainname': spec.domainname } : spec.sysctls,
       ...(propagation === undefined ? {} : { rootfsPropagation: propagation }),
-      ...(facts.idMappings === undefined ? {} : { uidMappings: facts.idMappings.uids, gidMappings: facts.idMappings.gids }),
+      ...(facts.userNamespace === undefined ? {} : { uidMappings: idMappings(facts.userNamespace.range), gidMappings: idMappings(facts.userNamespace.range) }),
     },
   };
 }
@@ -70,7 +71,7 @@ function planSystemMounts(spec: ContainerSpec, facts: BundleFacts) {
     isPrivileged: spec.security.isPrivileged,
     cgroupVersion: facts.cgroupVersion,
     shm: facts.sharedShmPath === undefined ? { kind: 'own', sizeBytes: spec.shmSizeBytes } : { kind: 'shared', hostPath: facts.sharedShmPath },
-    sysfs: isOwnNet || facts.idMappings === undefined ? 'mount' : 'bind',
+    sysfs: isOwnNet || facts.userNamespace === undefined ? 'mount' : 'bind',
     // A mount of the caller's takes the place of the system's (`--tmpfs /dev/shm`).
   }).filter(({ destination }) => !targets.has(destination));
 }
@@ -116,8 +117,12 @@ function planNamespaces(facts: BundleFacts): OciNamespace[] {
     ...one('ipc', namespaces.ipc),
     ...one('uts', namespaces.uts),
     ...one('cgroup', namespaces.cgroup),
-    ...(facts.idMappings === undefined ? [] : [{ type: 'user' as const }]),
+    ...(facts.userNamespace === undefined ? [] : [{ type: 'user' as const, path: facts.userNamespace.file }]),
   ];
+}
+
+function idMappings({ firstId, size }: IdRange): OciIdMapping[] {
+  return [{ containerID: 0, hostID: firstId, size }];
 }
 
 /** 2^64 - 1 is no JavaScript number; JSON.stringify writes its neighbour, which the runtime refuses. */

@@ -12,6 +12,7 @@ import type { VolumeManager } from '../volumes/volume-manager.ts';
 import { ContainerEntry } from './container-entry.ts';
 import type { ContainerIndex } from './container-index.ts';
 import type { ContainerStore } from './container-store.ts';
+import { chooseUserNamespace, type UserNamespaceOptions } from './id-ranges.ts';
 import type { HealthMonitor } from './health-monitor.ts';
 import type { Launcher } from './launcher.ts';
 import type { RecoveryAction } from './recovery-plan.ts';
@@ -30,6 +31,7 @@ export interface LifecycleParts {
   readonly images: RootfsSource;
   readonly events: EventLog;
   readonly health: HealthMonitor;
+  readonly userNamespaces: UserNamespaceOptions;
   readonly paths: EnginePaths;
   readonly log: Logger;
 }
@@ -51,10 +53,13 @@ export class ContainerLifecycle {
     this.#parts = parts;
   }
 
-  async create(spec: ContainerSpec, signal: AbortSignal): Promise<ContainerRecord> {
-    validateSpec(spec);
-    const { index, store, images, volumes, paths } = this.#parts;
-    await images.openRootfs(spec.image.id, signal);
+  async create(asked: ContainerSpec, signal: AbortSignal): Promise<ContainerRecord> {
+    const { index, store, images, volumes, paths, userNamespaces } = this.#parts;
+    const choose = (): ContainerSpec => ({ ...asked, namespaces: { ...asked.namespaces, user: chooseUserNamespace(asked.namespaces.user, userNamespaces, index.all().map(({ spec: { namespaces } }) => namespaces.user)) } });
+    validateSpec(choose());
+    await images.openRootfs(asked.image.id, signal);
+    // Again, and from here on without a pause: of two creations each has a range of its own.
+    const spec = choose();
     if (spec.network.mode === 'bridge') for (const { network } of spec.network.endpoints) this.#parts.networks.get(network);
     const id = randomHex(32) as ContainerId;
     const record: ContainerRecord = { id, spec, status: initialStatus() };

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +26,8 @@ import type { VolumeManager } from '../volumes/volume-manager.ts';
 import type { ContainerEntry } from './container-entry.ts';
 import { Gate } from './gate.ts';
 import { etcMounts, type LaunchPeers, namespaceOf, type SandboxParts } from './launch-request.ts';
-import { mountRootfs, removeRunFolder, unmountRootfs } from './rootfs.ts';
+import { IdMappedMounts, mountRootfs, removeRunFolder, unmountRootfs } from './rootfs.ts';
+import { closeUserNamespace, type ContainerUserNamespace, openRunFolder, openUserNamespace } from './user-namespace.ts';
 
 export interface LaunchParts {
   readonly host: HostFacts;
@@ -70,12 +71,14 @@ export class Launcher {
     try {
       mkdirSync(paths.run, { recursive: true, mode: 0o700 });
       if (spec.scope !== undefined) this.#parts.cgroups.createParent(this.#parts.cgroups.scopePath(spec.scope.id), spec.scope);
-      await this.mountRootfs(entry, signal);
+      const userNamespace = await this.#openUserNamespace(entry, signal);
+      await this.mountRootfs(entry, signal, userNamespace);
       const sandbox = spec.owner.kind === 'pod' ? this.#parts.peers.sandbox(spec.owner.sandboxId) : undefined;
-      const network = this.#connect(entry, sandbox);
+      const network = this.#connect(entry, sandbox, userNamespace);
       endpoints = network.endpoints;
       ports = await this.#publish(spec, endpoints);
-      const { facts, warnings } = await this.#facts(entry, sandbox, network.source, endpoints);
+      using volumes = userNamespace === undefined ? undefined : new IdMappedMounts(paths, userNamespace.file);
+      const { facts, warnings } = await this.#facts(entry, sandbox, network.source, endpoints, userNamespace, volumes);
       await writeFile(join(paths.bundle, 'config.json'), serializeSpec(planBundle(spec, facts)), { mode: 0o600 });
       const pid = await createMonitoredContainer(
         this.#parts.host.programs,
@@ -96,10 +99,31 @@ export class Launcher {
   }
 
   /** Mounts the root file system; a no-op when it is mounted. */
-  async mountRootfs(entry: ContainerEntry, signal: AbortSignal): Promise<void> {
+  async mountRootfs(entry: ContainerEntry, signal: AbortSignal, userNamespace?: ContainerUserNamespace): Promise<void> {
     const { layerFolders } = await this.#parts.images.openRootfs(entry.spec.image.id, signal);
     await unmountRootfs(entry.paths);
-    mountRootfs(this.#parts.paths, entry.paths, layerFolders, entry.spec.autoRemove);
+    mountRootfs(this.#parts.paths, entry.paths, layerFolders, entry.spec.autoRemove, userNamespace);
+  }
+
+  async #openUserNamespace(entry: ContainerEntry, signal: AbortSignal): Promise<ContainerUserNamespace | undefined> {
+    const { paths, peers, networks } = this.#parts;
+    const found = await openUserNamespace(paths, entry, networks.namespaceFile(entry.id.slice(0, 16)), (id) => peers.pidOf(id), signal);
+    if (found === undefined) return undefined;
+    openRunFolder(entry.paths.run, found.range);
+    await this.#copyUpFirst(entry, signal);
+    return found;
+  }
+
+  /** Volumes are filled from a tree whose ids are those on disk, so before the root file system is mounted with others. */
+  async #copyUpFirst(entry: ContainerEntry, signal: AbortSignal): Promise<void> {
+    const wanted = entry.spec.mounts.filter((mount) => mount.type === 'volume').filter(({ copyUp }) => copyUp);
+    if (wanted.length === 0) return;
+    await this.mountRootfs(entry, signal);
+    for (const { volume, target } of wanted) {
+      const { name } = await this.#parts.volumes.create({ name: volume, labels: {}, options: {} });
+      await this.#copyUp(name, resolveInside(entry.paths.rootfs, target));
+    }
+    await unmountRootfs(entry.paths);
   }
 
   cgroupPath(entry: ContainerEntry): string {
@@ -130,6 +154,7 @@ export class Launcher {
     await attempt('processes', () => cgroups.kill(cgroupPath, AbortSignal.timeout(10_000)));
     await attempt('ports', () => networks.unpublish(ports, endpoints[0]?.ipv4Address ?? ''));
     await attempt('network', () => networks.removeNamespace(entry.id.slice(0, 16)));
+    await attempt('user namespace', () => closeUserNamespace(paths, entry.id));
     networks.release(endpoints);
     await attempt('rootfs', () => unmountRootfs(entry.paths));
     await attempt('runtime state', () => rmSync(join(paths.runtimeState, entry.id), { recursive: true, force: true }));
@@ -139,7 +164,7 @@ export class Launcher {
     await attempt('run folder', () => removeRunFolder(entry.paths));
   }
 
-  #connect(entry: ContainerEntry, sandbox: SandboxParts | undefined): { source: BundleFacts['namespaces']['network']; endpoints: EndpointStatus[] } {
+  #connect(entry: ContainerEntry, sandbox: SandboxParts | undefined, userNamespace: ContainerUserNamespace | undefined): { source: BundleFacts['namespaces']['network']; endpoints: EndpointStatus[] } {
     const { network } = entry.spec;
     const { networks, peers } = this.#parts;
     switch (network.mode) {
@@ -153,7 +178,8 @@ export class Launcher {
       case 'none':
         return { source: { kind: 'new' }, endpoints: [] };
       case 'bridge': {
-        const file = networks.createNamespace(entry.id.slice(0, 16));
+        const name = entry.id.slice(0, 16);
+        const file = userNamespace?.networkFile === undefined ? networks.createNamespace(name) : networks.adoptNamespace(name);
         const endpoints: EndpointStatus[] = [];
         try {
           for (const [index, endpoint] of network.endpoints.entries()) endpoints.push(networks.connect(file, endpoint, `eth${index}`, index === 0));
@@ -176,6 +202,8 @@ export class Launcher {
     sandbox: SandboxParts | undefined,
     network: BundleFacts['namespaces']['network'],
     endpoints: readonly EndpointStatus[],
+    userNamespace: ContainerUserNamespace | undefined,
+    volumes: IdMappedMounts | undefined,
   ): Promise<{ facts: BundleFacts; warnings: string[] }> {
     const { host, cgroups } = this.#parts;
     const { spec, paths } = entry;
@@ -186,7 +214,8 @@ export class Launcher {
     const user = resolveUser(spec.user, spec.supplementalGroups, readUserDatabases(paths.rootfs));
     const hostname = sandbox?.hostname ?? (spec.hostname === '' ? entry.id.slice(0, 12) : spec.hostname);
     const etcFolder = this.#writeEtcFiles(entry, sandbox, hostname, endpoints);
-    const mounts = await this.#resolveMounts(spec, paths.rootfs);
+    if (userNamespace !== undefined && etcFolder === paths.etc) giveAway(etcFolder, userNamespace.range.firstId);
+    const mounts = await this.#resolveMounts(spec, paths.rootfs, volumes);
     if (spec.init) mounts.push({ type: 'bind', source: await realpath(await findInit()), target: initTarget, isReadOnly: true, propagation: 'rprivate', isRecursive: false });
     const taken = new Set(mounts.map(({ target }) => target));
     const oom = planOomScoreAdj(spec.resources.oomScoreAdj, host);
@@ -215,7 +244,7 @@ export class Launcher {
         },
         sharedShmPath: ipc.shmPath,
         oomScoreAdj: oom.value,
-        idMappings: undefined,
+        userNamespace,
       },
       warnings: [...rlimits.warnings, ...resources.warnings, ...oom.warnings],
     };
@@ -269,15 +298,15 @@ export class Launcher {
     return server === undefined ? planned : { ...planned, servers: [server], options: [...planned.options.filter((option) => !option.startsWith('ndots:')), 'ndots:0'] };
   }
 
-  async #resolveMounts(spec: ContainerSpec, rootfs: string): Promise<ResolvedMount[]> {
+  async #resolveMounts(spec: ContainerSpec, rootfs: string, mapped: IdMappedMounts | undefined): Promise<ResolvedMount[]> {
     const resolved: ResolvedMount[] = [];
     for (const wanted of spec.mounts) {
       if (wanted.type === 'tmpfs') resolved.push(wanted);
       else if (wanted.type === 'bind') resolved.push({ ...wanted, source: await bindSource(wanted.source, wanted.createSource) });
       else {
         const volume = await this.#parts.volumes.create({ name: wanted.volume, labels: {}, options: {} });
-        if (wanted.copyUp) await this.#copyUp(volume.name, resolveInside(rootfs, wanted.target));
-        resolved.push({ type: 'bind', source: volume.mountpoint, target: wanted.target, isReadOnly: wanted.isReadOnly, propagation: 'rprivate', isRecursive: true });
+        if (wanted.copyUp && mapped === undefined) await this.#copyUp(volume.name, resolveInside(rootfs, wanted.target));
+        resolved.push({ type: 'bind', source: mapped?.mount(volume.mountpoint) ?? volume.mountpoint, target: wanted.target, isReadOnly: wanted.isReadOnly, propagation: 'rprivate', isRecursive: true });
       }
     }
     return resolved;
@@ -287,6 +316,11 @@ export class Launcher {
     const isFolder = await stat(source).then((found) => found.isDirectory(), () => false);
     if (isFolder) await this.#parts.volumes.copyUp(this.#parts.volumes.get(volume), source);
   }
+}
+
+/** The files that the engine writes for a container are its root's own, so that it can change them. */
+function giveAway(folder: string, id: number): void {
+  for (const name of readdirSync(folder)) chownSync(join(folder, name), id, id);
 }
 
 /** Ends the monitor of a run that is given up. The pid file may be old, so the process must carry the container's id. */

@@ -1,6 +1,6 @@
-import { chmodSync, existsSync, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { mountOverlay, unmount, unmountElsewhere } from '../../host/mod.ts';
+import { chmodSync, closeSync, existsSync, lstatSync, mkdirSync, openSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { type IdRange, mountIdMapped, mountOverlay, unmount, unmountBelow, unmountElsewhere } from '../../host/mod.ts';
 import { randomHex } from '../../kernel/mod.ts';
 import type { ContainerPaths, EnginePaths } from '../paths.ts';
 
@@ -23,22 +23,60 @@ export function makeInitLayer(engine: EnginePaths): void {
   renameSync(temporary, engine.initLayer);
 }
 
-/** Mounts the layers (lowest first) under the writable folder. The folders are made when missing. */
-export function mountRootfs(engine: EnginePaths, paths: ContainerPaths, layerFolders: readonly string[], isVolatile: boolean): void {
+/**
+ * Mounts the layers (lowest first) under the writable folder. The folders are made when missing. With a user namespace all ids are those of
+ * its range in the mounted tree, and stay as they are on disk: layers are shared, and the writable one is as any other container's.
+ */
+export function mountRootfs(engine: EnginePaths, paths: ContainerPaths, layerFolders: readonly string[], isVolatile: boolean, userNamespace?: { readonly file: string; readonly range: IdRange }): void {
   for (const folder of [paths.work, paths.rootfs, engine.layerLinks]) mkdirSync(folder, { recursive: true, mode: 0o755 });
   makeWritableFolder(paths);
   // The kernel's mark of an earlier volatile mount. There was no power loss since: such containers do not survive one.
   if (isVolatile) rmSync(join(paths.work, 'work/incompat'), { recursive: true, force: true });
   const layers = layerFolders.toReversed();
+  // An image may have a link where the init layer has a folder; the link is what its maker wanted.
+  const lowerFolders = layers.some(hasLinkForFolder) ? layers : [engine.initLayer, ...layers];
+  const overlay = { lowerFolders, upperFolder: paths.upper, workFolder: paths.work, target: paths.rootfs, isVolatile, linkFolder: engine.layerLinks };
+  if (userNamespace === undefined) return mountOverlay(overlay);
+  const { file, range: { firstId } } = userNamespace;
+  // The overlay keeps mounts of its own, so these are needed for a moment only.
+  using mapped = new IdMappedMounts(paths, file);
+  const own = mapped.mount(paths.folder);
   mountOverlay({
-    // An image may have a link where the init layer has a folder; the link is what its maker wanted.
-    lowerFolders: layers.some(hasLinkForFolder) ? layers : [engine.initLayer, ...layers],
-    upperFolder: paths.upper,
-    workFolder: paths.work,
-    target: paths.rootfs,
-    isVolatile,
-    linkFolder: engine.layerLinks,
+    ...overlay,
+    lowerFolders: lowerFolders.map((folder) => mapped.mount(folder)),
+    upperFolder: join(own, relative(paths.folder, paths.upper)),
+    workFolder: join(own, relative(paths.folder, paths.work)),
+    mounter: { uid: firstId, gid: firstId },
   });
+}
+
+/** Mounts of folders with the ids of a user namespace, in the run folder. Disposing unmounts them; what a crash leaves, `removeRunFolder` does. */
+export class IdMappedMounts implements Disposable {
+  readonly #folder: string;
+  readonly #userNamespace: number;
+  readonly #targets: string[] = [];
+
+  constructor(paths: ContainerPaths, userNamespaceFile: string) {
+    this.#folder = join(paths.run, 'i');
+    this.#userNamespace = openSync(userNamespaceFile, 'r');
+  }
+
+  /** Where the folder is now. */
+  mount(folder: string): string {
+    const target = join(this.#folder, randomHex(4));
+    mkdirSync(target, { recursive: true });
+    mountIdMapped(folder, target, this.#userNamespace);
+    this.#targets.push(target);
+    return target;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#userNamespace);
+    for (const target of this.#targets) {
+      unmount(target, { lazy: true });
+      rmdirSync(target);
+    }
+  }
 }
 
 /** Makes the writable layer when there is none. The root of the container has its mode, so the umask must not count. */
@@ -63,5 +101,7 @@ export async function unmountRootfs(paths: ContainerPaths): Promise<void> {
 /** Removes everything of a run from the run folder. */
 export function removeRunFolder(paths: ContainerPaths): void {
   while (unmount(paths.shm, { lazy: true }));
+  // Never removed with what is mounted in them: volumes.
+  if (existsSync(join(paths.run, 'i'))) unmountBelow(join(paths.run, 'i'));
   rmSync(paths.run, { recursive: true, force: true });
 }

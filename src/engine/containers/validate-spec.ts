@@ -4,6 +4,7 @@ import { checkResources } from '../bundle/resources.ts';
 import type { ContainerSpec } from '../types.ts';
 import { isNamespacedSysctl } from './namespaced-sysctl.ts';
 import { parseSignal } from './signals.ts';
+import { userNamespaceConflict } from './user-namespace.ts';
 
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
@@ -34,7 +35,8 @@ export function validateSpec(spec: ContainerSpec): void {
   checkMounts(spec, check);
   checkSysctls(spec, check);
   check(spec.network.mode === 'bridge' || spec.ports.length === 0, 'ports', 'ports can only be published on a bridge network');
-  check(spec.namespaces.user.mode === 'host', 'namespaces.user', 'user namespace remapping is not supported');
+  const conflict = userNamespaceConflict(spec);
+  check(conflict === undefined, 'namespaces.user', conflict ?? '');
   check(spec.log.maxFiles >= 1 && spec.log.maxSizeBytes >= 1024, 'log', 'a log keeps at least one file of 1 KiB');
   if (places.length > 0) throw new GantryError('invalid', places.map(({ message }) => message).join('; '), { places });
 }

@@ -1,8 +1,9 @@
 import { type BigIntStats, lstatSync, readlinkSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import { resolveInside } from '../../host/mod.ts';
+import { type IdRange, idRangeOf, resolveInside } from '../../host/mod.ts';
 import { errnoOf, GantryError } from '../../kernel/mod.ts';
 import type { Engine } from '../engine.ts';
+import type { ContainerRecord } from '../types.ts';
 
 /** A path of a container on the host. */
 export interface ContainerPath {
@@ -26,6 +27,19 @@ export async function withContainerRoot<T>(engine: Engine, idOrName: string, pat
   return engine.containers.withRootfs(id, work, signal);
 }
 
+/** The user namespace in which a container runs, when it is not the host's: owners of its files are ids of that range then. */
+export function mappedIds({ status: { pid } }: ContainerRecord): { range: IdRange; file: string } | undefined {
+  if (pid === undefined) return undefined;
+  try {
+    const range = idRangeOf(pid);
+    return range === undefined ? undefined : { range, file: `/proc/${pid}/ns/user` };
+  } catch (error) {
+    // It has just ended: whatever is read now fails by itself.
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ESRCH') return undefined;
+    throw error;
+  }
+}
+
 function isWithin(path: string, target: string): boolean {
   const inside = relative(target, path);
   return inside === '' || !(inside.startsWith('..') || inside.startsWith('/'));
@@ -45,7 +59,8 @@ export function locate(root: string, path: string): ContainerPath {
 /** The path as an existing folder, symlinks followed; `not-found` and `invalid` otherwise. Relative to the root. */
 export function locateFolder(root: string, path: string): string {
   const target = resolveInside(root, join('/', path));
-  if (!statOf(target, path).isDirectory()) throw new GantryError('invalid', 'extraction point is not a directory');
+  // The root of a running container is a link of procfs, which is followed.
+  if (!statOf(target === root ? join(root, '/') : target, path).isDirectory()) throw new GantryError('invalid', 'extraction point is not a directory');
   return relative(root, target);
 }
 

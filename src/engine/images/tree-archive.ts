@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, closeSync, constants, lstatSync, openSync, read, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { getXattr, listXattrs } from '../../host/mod.ts';
+import { getXattr, type IdRange, listXattrs } from '../../host/mod.ts';
 import { GantryError, throwIfAborted } from '../../kernel/mod.ts';
 import { formatTarHeader, tarEnd, type TarEntryType, type TarHeader, tarPadding } from '../../wire/mod.ts';
 
@@ -10,6 +10,8 @@ export interface TreeArchiveOptions {
   readonly format: 'overlay' | 'plain';
   /** Entries that are not archived, by path; nor is what is below them. */
   readonly isLeftOut?: (path: string) => boolean;
+  /** Owners are given as the user namespace of the range shows them; those outside of it are its overflow user (user_namespaces(7)). */
+  readonly idRange?: IdRange | undefined;
   /** Called with each file's size before its content. */
   readonly onFile?: (sizeBytes: number) => void;
 }
@@ -75,7 +77,7 @@ class TreeWalker {
       yield formatTarHeader(whiteoutHeader(path, `.wh.${name}`, stats));
       return;
     }
-    const header = headerOf(full, path, stats, this.#links, this.#options.format);
+    const header = headerOf(full, path, stats, this.#links, this.#options);
     yield formatTarHeader(header);
     if (header.type === 'file') yield* contentOf(full, path, header.sizeBytes, this.#options, this.#signal);
     if (header.type !== 'directory') return;
@@ -98,9 +100,9 @@ function childNames(folder: string, shown: string): string[] {
     });
 }
 
-function headerOf(full: string, path: string, stats: BigIntStats, links: Map<string, string>, format: 'overlay' | 'plain'): TarHeader {
+function headerOf(full: string, path: string, stats: BigIntStats, links: Map<string, string>, { format, idRange }: TreeArchiveOptions): TarHeader {
   const type = typeOf(full, stats);
-  const base = { mode: Number(stats.mode & 0o7777n), uid: Number(stats.uid), gid: Number(stats.gid), mtimeSeconds: wholeSeconds(stats), deviceMajor: 0, deviceMinor: 0 };
+  const base = { mode: Number(stats.mode & 0o7777n), uid: shownId(stats.uid, idRange), gid: shownId(stats.gid, idRange), mtimeSeconds: wholeSeconds(stats), deviceMajor: 0, deviceMinor: 0 };
   if (type !== 'directory' && stats.nlink > 1n) {
     const first = links.get(`${stats.dev}:${stats.ino}`);
     if (first !== undefined) return { ...base, type: 'hardlink', path, linkPath: first, sizeBytes: 0, xattrs: new Map() };
@@ -115,6 +117,14 @@ function headerOf(full: string, path: string, stats: BigIntStats, links: Map<str
     ...(type === 'character-device' || type === 'block-device' ? deviceNumbers(stats.rdev) : {}),
     xattrs: xattrsOf(full, format),
   };
+}
+
+const overflowId = 65_534;
+
+function shownId(id: bigint, range: IdRange | undefined): number {
+  if (range === undefined) return Number(id);
+  const inside = Number(id) - range.firstId;
+  return inside >= 0 && inside < range.size ? inside : overflowId;
 }
 
 function typeOf(full: string, stats: BigIntStats): TarEntryType {

@@ -35,6 +35,8 @@ export interface UnpackArchiveOptions extends UnpackOptions {
   readonly at?: string;
   /** Everything gets this owner. Default: the archive's. */
   readonly owner?: { readonly uid: number; readonly gid: number };
+  /** File of the user namespace in which it is unpacked: owners are ids there. */
+  readonly userNamespace?: string;
 }
 
 /**
@@ -42,14 +44,14 @@ export interface UnpackArchiveOptions extends UnpackOptions {
  * as a process whose root is `rootFolder` would; nothing can leave it.
  */
 export async function unpackArchive(tar: AsyncIterable<Uint8Array>, rootFolder: string, options: UnpackArchiveOptions, signal: AbortSignal): Promise<void> {
-  const { at = '', owner } = options;
+  const { at = '', owner, userNamespace } = options;
   const guard = new LayerGuard(options.what, options.limits, false);
   const place = (path: string): string => (at === '' ? path : path === '.' ? at : `${at}/${path}`);
   const change = (header: TarHeader): TarHeader => ({ ...header, ...owner, path: place(header.path), ...(header.type === 'hardlink' ? { linkPath: place(header.linkPath) } : {}) });
-  await extract(checkedMembers(tar, guard, { whiteouts: [], opaque: [] }, change, signal), rootFolder, ['-P'], options.what, signal);
+  await extract(checkedMembers(tar, guard, { whiteouts: [], opaque: [] }, change, signal), rootFolder, ['-P'], options.what, signal, userNamespace);
 }
 
-async function extract(members: AsyncIterable<Buffer>, folder: string, flags: readonly string[], what: string, signal: AbortSignal): Promise<void> {
+async function extract(members: AsyncIterable<Buffer>, folder: string, flags: readonly string[], what: string, signal: AbortSignal, userNamespace?: string): Promise<void> {
   let failure: unknown;
   const guarded = async function* (): AsyncGenerator<Buffer> {
     try {
@@ -63,7 +65,9 @@ async function extract(members: AsyncIterable<Buffer>, folder: string, flags: re
   const args = ['--chroot', '-x', '-p', ...flags, '--numeric-owner', '--same-owner', '--xattrs', '-C', folder, '-f', '-'];
   const env = { ...baseEnv(), LC_ALL: 'C.UTF-8' };
   try {
-    await runCommand('bsdtar', args, { stdin: Readable.from(batched(guarded(), 256 * 1024), { objectMode: false }), env }, signal);
+    const enter = userNamespace === undefined ? [] : ['nsenter', `--user=${userNamespace}`, '--setuid', '0', '--setgid', '0', '--'];
+    const [program = '', ...rest] = [...enter, 'bsdtar', ...args];
+    await runCommand(program, rest, { stdin: Readable.from(batched(guarded(), 256 * 1024), { objectMode: false }), env }, signal);
   } catch (error) {
     if (failure === undefined) throw new GantryError('internal', `cannot unpack ${what}`, { cause: error });
   }

@@ -1,6 +1,6 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LinkTable, type Nftables, pinNamespaces, removeLink, unpinNamespace, writeSysctl } from '../../host/mod.ts';
+import { LinkTable, type Nftables, pinNamespaces, removeLink, unpinNamespace, writeSysctl, withinNamespaces } from '../../host/mod.ts';
 import { GantryError, isError, type Logger, Mutex, randomHex, readTextIfExists, writeFileAtomic } from '../../kernel/mod.ts';
 import type { EventLog } from '../events/event-log.ts';
 import type { EnginePaths } from '../paths.ts';
@@ -157,6 +157,13 @@ export class NetworkManager implements AsyncDisposable {
     const file = this.namespaceFile(name);
     unpinNamespace(file);
     pinNamespaces({ net: file }, setUpNamespace);
+    return file;
+  }
+
+  /** Takes over a namespace that was made and pinned elsewhere: in a user namespace. */
+  adoptNamespace(name: string): string {
+    const file = this.namespaceFile(name);
+    withinNamespaces({ net: file }, setUpNamespace);
     return file;
   }
 

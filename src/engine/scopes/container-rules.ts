@@ -138,7 +138,10 @@ const namespaceRules: Rules<NamespaceModes> = {
     if (cgroup.mode !== 'private') throw scope.refusal(`the cgroup namespace mode ${cgroup.mode}`);
     return cgroup;
   },
-  user: 'harmless',
+  user: (user, { scope }) => {
+    if (user.mode === 'host' || user.mode === 'remapped') throw scope.refusal(`the user namespace mode ${user.mode}`);
+    return user;
+  },
 };
 
 /** The container that the scope may make, or `forbidden` that names what it may not. */

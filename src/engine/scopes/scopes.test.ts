@@ -12,6 +12,7 @@ import { type ScopeRecord, scopeRequestSchema } from './policy.ts';
 import { privateReference, publicReference } from './private-names.ts';
 import { Scope } from './scope.ts';
 
+const namespaces = { ...busyboxSpec('').namespaces, user: { mode: 'default' } } as const;
 const own = 'a'.repeat(64) as ContainerId;
 const foreign = 'f'.repeat(64) as ContainerId;
 
@@ -54,8 +55,10 @@ const refused: Readonly<Record<string, Partial<ContainerSpec>>> = {
   'the host\'s network': { network: { mode: 'host' } },
   'the network of a foreign container': { network: { mode: 'container', containerId: foreign } },
   'the network of a pod': { network: { mode: 'sandbox' } },
-  ...Object.fromEntries((['ipc', 'pid', 'uts', 'cgroup'] as const).map((kind) => [`the host's ${kind} namespace`, { namespaces: { ...busyboxSpec('').namespaces, [kind]: { mode: 'host' } } }])),
-  ...Object.fromEntries((['ipc', 'pid'] as const).map((kind) => [`a foreign ${kind} namespace`, { namespaces: { ...busyboxSpec('').namespaces, [kind]: { mode: 'container', containerId: foreign } } }])),
+  ...Object.fromEntries((['ipc', 'pid', 'uts', 'cgroup'] as const).map((kind) => [`the host's ${kind} namespace`, { namespaces: { ...namespaces, [kind]: { mode: 'host' } } }])),
+  ...Object.fromEntries((['ipc', 'pid'] as const).map((kind) => [`a foreign ${kind} namespace`, { namespaces: { ...namespaces, [kind]: { mode: 'container', containerId: foreign } } }])),
+  'the host\'s users': { namespaces: { ...namespaces, user: { mode: 'host' } } },
+  'users of its choice': { namespaces: { ...namespaces, user: { mode: 'remapped', range: { firstId: 1, size: 10 } } } },
   'a port for everybody': { ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '0.0.0.0', hostPort: 0 }] },
   'a port for everybody, by IPv6': { ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '::', hostPort: 0 }] },
   'a port of the machine\'s services': { ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '', hostPort: 53 }] },
@@ -71,13 +74,13 @@ const refused: Readonly<Record<string, Partial<ContainerSpec>>> = {
 
 for (const [what, change] of Object.entries(refused)) {
   test(`admitContainer() refuses ${what}`, () => {
-    assert.throws(() => admitContainer(busyboxSpec('true', change), context()), (error) => isError(error, 'forbidden') && error.message.startsWith('the endpoint job does not allow this: '));
+    assert.throws(() => admitContainer(busyboxSpec('true', { namespaces, ...change }), context()), (error) => isError(error, 'forbidden') && error.message.startsWith('the endpoint job does not allow this: '));
   });
 }
 
 test('admitContainer() refuses an image that the scope does not see, and fields it does not know', () => {
-  assert.throws(() => admitContainer(busyboxSpec('true'), { ...context(), seesImage: () => false }), { code: 'forbidden' });
-  const unknown = { ...busyboxSpec('true'), hooks: ['/bin/sh'] } as ContainerSpec;
+  assert.throws(() => admitContainer(busyboxSpec('true', { namespaces }), { ...context(), seesImage: () => false }), { code: 'forbidden' });
+  const unknown = { ...busyboxSpec('true', { namespaces }), hooks: ['/bin/sh'] } as ContainerSpec;
   assert.throws(() => admitContainer(unknown, context()), { code: 'forbidden', message: /the field hooks/ });
 });
 
@@ -86,7 +89,7 @@ test('admitContainer() lets ordinary containers pass, with labels, limits and th
   const asked = busyboxSpec('true', {
     labels: { tenant: 'root', app: 'x', 'gantry.dev/scope': 'other' },
     mounts: [{ type: 'volume', volume: 'mine', target: '/v', isReadOnly: false, copyUp: true }, { type: 'tmpfs', target: '/t', isReadOnly: false, options: [] }],
-    namespaces: { ...busyboxSpec('').namespaces, ipc: { mode: 'container', containerId: own }, pid: { mode: 'container', containerId: own } },
+    namespaces: { ...namespaces, ipc: { mode: 'container', containerId: own }, pid: { mode: 'container', containerId: own } },
     ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '', hostPort: 0 }],
     scope: { id: 'forged', memoryLimitBytes: 1, cpuQuotaMicros: 1, pidsLimit: 1 },
   });

@@ -16,16 +16,17 @@ export interface TestEngine extends AsyncDisposable {
   reopen(): Promise<Engine>;
 }
 
-export async function openTestEngine(images?: RootfsSource): Promise<TestEngine> {
+/** `change`: options that differ. */
+export async function openTestEngine(images?: RootfsSource, change: Partial<EngineOptions> = {}): Promise<TestEngine> {
   for (;;) {
-    const opened = await openOnce(images);
+    const opened = await openOnce(images, change);
     // Two engines that open at the same instant may have picked the same addresses; both pick again.
     if (hasOwnAddresses(opened.options)) return opened;
     await opened[Symbol.asyncDispose]();
   }
 }
 
-async function openOnce(images: RootfsSource | undefined): Promise<TestEngine> {
+async function openOnce(images: RootfsSource | undefined, change: Partial<EngineOptions>): Promise<TestEngine> {
   const busybox = images === undefined ? new BusyboxImages() : undefined;
   const source = images ?? busybox;
   if (source === undefined) throw new GantryError('internal', 'no images');
@@ -40,6 +41,7 @@ async function openOnce(images: RootfsSource | undefined): Promise<TestEngine> {
     images: source,
     logCheckIntervalMs: 100,
     log: silentLogger(),
+    ...change,
   };
   let engine = await openEngine(options, AbortSignal.timeout(20_000));
   return {

@@ -144,7 +144,7 @@ export class TreeManager implements Trees {
       namespaces: { network: network.source, ipc: own, uts: own, pid: own, cgroup: own },
       sharedShmPath: undefined,
       oomScoreAdj: undefined,
-      idMappings: undefined,
+      userNamespace: undefined,
     };
   }
 

@@ -88,6 +88,9 @@ function compact<T extends object>(value: T): T {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T;
 }
 
+/** The mode for clients whose command line knows only Docker's own, which is `host`. */
+export const usernsAnnotation = 'gantry.dev/userns';
+
 /** Namespace modes; `container:NAME` is resolved by the caller's look-up. */
 export function planNamespaces(host: HostConfigRequest, containerId: (name: string) => ContainerId): NamespaceModes {
   const mode = <M extends string>(field: string, value: string | undefined, allowed: Readonly<Record<string, M>>): M => {
@@ -103,7 +106,7 @@ export function planNamespaces(host: HostConfigRequest, containerId: (name: stri
     pid: pid === undefined ? { mode: mode('PidMode', host.PidMode, { '': 'private', private: 'private', host: 'host' }) } : { mode: 'container', containerId: pid },
     uts: { mode: mode('UTSMode', host.UTSMode, { '': 'private', private: 'private', host: 'host' }) },
     cgroup: { mode: mode('CgroupnsMode', host.CgroupnsMode, { '': 'private', private: 'private', host: 'host' }) },
-    user: { mode: mode('UsernsMode', host.UsernsMode, { '': 'host', host: 'host' }) },
+    user: { mode: mode('UsernsMode', host.UsernsMode === undefined || host.UsernsMode === '' ? host.Annotations[usernsAnnotation] : host.UsernsMode, { '': 'default', host: 'host', private: 'shared', auto: 'unique' }) },
   };
 }
 

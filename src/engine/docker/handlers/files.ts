@@ -10,7 +10,7 @@ import { defaultLayerLimits } from '../../images/types.ts';
 import { unpackArchive } from '../../images/unpack-layer.ts';
 import { type Call, type DockerServices, sendEmpty, sendJson, readJson } from '../call.ts';
 import { listChanges, mountPoints } from '../container-changes.ts';
-import { locate, locateFolder, pathStatHeader, withContainerRoot } from '../container-files.ts';
+import { locate, locateFolder, mappedIds, pathStatHeader, withContainerRoot } from '../container-files.ts';
 import type { ApiRecord } from '../create/container-spec.ts';
 import { list, optionalFlag, flag, type Route, route, text } from '../route.ts';
 
@@ -34,7 +34,7 @@ async function readArchive(call: Call, { engine }: DockerServices, query: { path
     const place = locate(root, path);
     call.response.writeHead(200, { 'content-type': 'application/x-tar', 'x-docker-container-path-stat': pathStatHeader(place, path) });
     const folder = join(place.root, place.folder, '/');
-    const entries = archiveEntry(folder, place.name === '' ? '.' : place.name, place.name === '' ? '.' : place.name, { format: 'plain' }, call.signal);
+    const entries = archiveEntry(folder, place.name === '' ? '.' : place.name, place.name === '' ? '.' : place.name, { format: 'plain', idRange: mappedIds(engine.containers.get(nameOf(call)))?.range }, call.signal);
     await pipeline(Readable.from(entries, { objectMode: false }), call.response);
   }, call.signal);
 }
@@ -47,8 +47,9 @@ async function writeArchive(call: Call, { engine }: DockerServices, query: { pat
   const owner = query.copyUIDGID ? numericUser(record.spec.user) : undefined;
   await withContainerRoot(engine, record.id, path, async (root) => {
     const at = locateFolder(root, path);
+    const mapped = mappedIds(record);
     const tar = decompressed(...(await sniffed(call.body as AsyncIterable<Uint8Array>)));
-    await unpackArchive(tar, root, { what: 'archive', limits: defaultLayerLimits, at, ...(owner === undefined ? {} : { owner }) }, call.signal);
+    await unpackArchive(tar, root, { what: 'archive', limits: defaultLayerLimits, at, ...(owner === undefined ? {} : { owner }), ...(mapped === undefined ? {} : { userNamespace: mapped.file }) }, call.signal);
   }, call.signal);
   sendEmpty(call, 200);
 }
@@ -63,7 +64,7 @@ async function exportContainer(call: Call, { engine }: DockerServices): Promise<
   const { id } = engine.containers.get(nameOf(call));
   await engine.containers.withRootfs(id, async (root) => {
     call.response.writeHead(200, { 'content-type': 'application/x-tar' });
-    await pipeline(Readable.from(archiveTree(root, { format: 'plain' }, call.signal), { objectMode: false }), call.response);
+    await pipeline(Readable.from(archiveTree(root, { format: 'plain', idRange: mappedIds(engine.containers.get(id))?.range }, call.signal), { objectMode: false }), call.response);
   }, call.signal);
 }
 

@@ -57,7 +57,7 @@ function info(call: Call, { engine, images, version: own }: DockerServices): voi
     IndexServerAddress: 'https://index.docker.io/v1/', RegistryConfig: { InsecureRegistryCIDRs: ['127.0.0.0/8'], IndexConfigs: {}, Mirrors: [] }, GenericResources: null, DockerRootDir: engine.info.rootFolder, HttpProxy: '', HttpsProxy: '', NoProxy: '',
     Labels: [], ExperimentalBuild: false, Runtimes: { [engine.info.runtimeName]: runtime }, DefaultRuntime: engine.info.runtimeName,
     Swarm: { NodeID: '', NodeAddr: '', LocalNodeState: 'inactive', ControlAvailable: false, Error: '', RemoteManagers: null }, LiveRestoreEnabled: true, Isolation: '', InitBinary: '', ContainerdCommit: { ID: '' }, RuncCommit: { ID: engine.info.runtimeVersion },
-    InitCommit: { ID: '' }, SecurityOptions: ['name=seccomp,profile=builtin', ...(engine.info.cgroupVersion === 2 ? ['name=cgroupns'] : [])], Warnings: null, CDISpecDirs: [],
+    InitCommit: { ID: '' }, SecurityOptions: ['name=seccomp,profile=builtin', ...(engine.info.hasUserNamespaces ? ['name=userns'] : []), ...(engine.info.cgroupVersion === 2 ? ['name=cgroupns'] : [])], Warnings: null, CDISpecDirs: [],
   });
 }
 

@@ -9,6 +9,7 @@ import { openImageStore } from '../../images/local-image-store.ts';
 import { testConfig } from '../../images/testing/test-images.ts';
 import { archiveTree } from '../../images/tree-archive.ts';
 import type { ImageStore } from '../../images/types.ts';
+import type { EngineOptions } from '../../open-engine.ts';
 import type { ImageBuilder } from '../../ports.ts';
 import { BusyboxImages } from '../../testing/busybox-images.ts';
 import { openTestEngine, type TestEngine } from '../../testing/test-engine.ts';
@@ -28,6 +29,7 @@ export interface TestDocker extends AsyncDisposable {
 export interface TestDockerOptions {
   readonly builder?: ImageBuilder;
   readonly imageConfig?: ImageConfig['config'];
+  readonly engine?: Partial<EngineOptions>;
 }
 
 export async function openTestDocker(options: TestDockerOptions = {}): Promise<TestDocker> {
@@ -39,7 +41,7 @@ export async function openTestDocker(options: TestDockerOptions = {}): Promise<T
   const images = stack.use(await openImageStore({ folder: join(folder, 'images'), registry, log: silentLogger() }));
   const layer = await importBusybox(images, signal);
   await images.createImage(testConfig([layer], { Env: ['PATH=/bin'], Cmd: ['sh'], ...options.imageConfig }), ['busybox'], signal);
-  const engine = stack.use(await openTestEngine(images));
+  const engine = stack.use(await openTestEngine(images, options.engine));
   const api = await openDockerApi({ engine: engine.engine, images, version: '0.0.0', log: silentLogger(), temporaryFolder: join(folder, 'contexts'), ...(options.builder === undefined ? {} : { builder: options.builder }) });
   const socketPath = join(folder, 'docker.sock');
   const listening = stack.use(await api.listen({ socketPath }));

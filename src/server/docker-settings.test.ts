@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dockerGroupOf } from './docker-listeners.ts';
+import { dockerGroupOf } from './docker-settings.ts';
 
 const groups = 'root:x:0:\nops:x:1200:ada\n12:x:77:\n';
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import type { DockerListener, DockerTls } from '../engine/mod.ts';
-import { GantryError } from '../kernel/mod.ts';
+import { defaultIdRange, type DockerListener, type DockerTls, parseSubordinateRange, type UserNamespaceOptions } from '../engine/mod.ts';
+import { GantryError, readTextIfExists } from '../kernel/mod.ts';
 import type { Settings } from './settings.ts';
 
 /** The group of the Docker socket where nothing is set. Docker's own group is not taken: its members were given another engine. */
@@ -16,6 +16,13 @@ export function dockerGroupOf(wanted: string | undefined, groupFile: string): nu
   if (wanted === undefined) return undefined;
   if (/^\d{1,9}$/.test(wanted)) return Number(wanted);
   throw new GantryError('not-found', `dockerGroup: there is no group ${JSON.stringify(wanted)} on this machine`);
+}
+
+/** What `usernsRemap` means for the engine. `not-found` and `invalid` name the file of subordinate ids that is wrong. */
+export async function userNamespacesOf({ usernsRemap }: Settings): Promise<UserNamespaceOptions> {
+  if (usernsRemap === undefined || usernsRemap === 'default') return { isDefault: usernsRemap !== undefined, range: defaultIdRange };
+  const [subuid, subgid] = await Promise.all(['/etc/subuid', '/etc/subgid'].map(readTextIfExists));
+  return { isDefault: true, range: parseSubordinateRange(usernsRemap, subuid ?? '', subgid ?? '') };
 }
 
 /** The addresses of `dockerListen`, with the certificates of `dockerTls` read. The settings have checked that those without are loopback. */
