@@ -56,11 +56,16 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   const registry = await openRegistry({ folder: paths.registry, log });
   parts.use(await registry.listen({ host: '127.0.0.1', port: record.registryPort }));
   const collector = registry.collector({ roots: registryRootsOf(client) });
-  const controllers = controllerServices(client, informers, {}, log);
+  const controllers = controllerServices(client, informers, { reservedPorts: reservedPortsOf(record) }, log);
   const scheduler = new Scheduler(client, informers, {}, log);
   parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), git.http], log));
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
   await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics], [git, ci, delivery.controller, collector], [new IdleCollector(), ready]], log, signal);
+}
+
+/** What Services cannot have: secure shell, the name server, and what this program itself listens on. */
+function reservedPortsOf({ apiPort, httpPort, registryPort, agentPort }: Instance['record']): string[] {
+  return ['tcp/22', 'tcp/53', 'udp/53', ...[apiPort, httpPort, registryPort, agentPort].map((port) => `tcp/${port}`)];
 }
 
 /** How the API reaches this machine's node: on loopback, whatever address the node has for pods. */

@@ -10,6 +10,8 @@ export interface ControllerSettings {
   readonly eventTtlMs: number;
   /** A Job's next pod waits this long after a failed one, and twice as long after each further one, at most 10 minutes. Default 10 s. */
   readonly jobBackoffMs: number;
+  /** Host ports that no Service may take, as `tcp/22`. Default: secure shell and the cluster's name server. */
+  readonly reservedPorts: readonly string[];
   /** PEM of the API server's authority, published to every namespace as ConfigMap `kube-root-ca.crt`. Default: not published. */
   readonly clusterCa?: string;
   /** Controllers that are not run, by name; for clusters that have their own. Default: none. */
@@ -22,5 +24,6 @@ export const defaultControllerSettings: ControllerSettings = {
   nodeMonitorGraceMs: 40_000,
   eventTtlMs: 3_600_000,
   jobBackoffMs: 10_000,
+  reservedPorts: ['tcp/22', 'tcp/53', 'udp/53'],
   disabled: [],
 };

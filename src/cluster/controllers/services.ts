@@ -6,10 +6,12 @@ import type { ControllerContext } from './context.ts';
 import { cronJobController } from './cron-job/reconciler.ts';
 import { daemonSetController } from './daemon-set/reconciler.ts';
 import { deploymentController } from './deployment/reconciler.ts';
+import { disruptionController } from './disruption/reconciler.ts';
 import { endpointSliceController } from './endpoint-slice/reconciler.ts';
 import { EventExpiry } from './event-expiry/event-expiry.ts';
 import { GarbageCollector } from './garbage-collector/reconciler.ts';
 import { jobController } from './job/reconciler.ts';
+import { loadBalancerController } from './load-balancer/reconciler.ts';
 import { namespaceController } from './namespace/reconciler.ts';
 import { nodeLifecycleController } from './node-lifecycle/reconciler.ts';
 import { replicaSetController } from './replica-set/reconciler.ts';
@@ -43,6 +45,8 @@ export function controllerServices(client: KubeClient, informers: Informers, opt
     daemonSetController(contextOf('daemonset-controller')),
     volumeClaimController(contextOf('persistentvolume-controller')),
     volumeController(contextOf('persistentvolume-controller')),
+    disruptionController(contextOf('disruption-controller')),
+    loadBalancerController(contextOf('service-load-balancer'), settings),
     jobController(contextOf('job-controller'), settings),
     ttlController(contextOf('ttl-after-finished-controller')),
     cronJobController(contextOf('cronjob-controller')),

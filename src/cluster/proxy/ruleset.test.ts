@@ -10,6 +10,7 @@ const plan = (changes: Partial<ServicePlan> = {}): ServicePlan => ({
   addresses: ['10.2.0.9'],
   port: 80,
   nodePort: 0,
+  balancerPort: 0,
   endpoints: [{ address: '10.1.0.5', port: 8080 }],
   nodePortEndpoints: [{ address: '10.1.0.5', port: 8080 }],
   affinitySeconds: 0,

@@ -81,7 +81,7 @@ interface Target { endpoints: readonly Endpoint[]; chains: Chain[] }
 
 function targetsOf(plan: ServicePlan): Target[] {
   const inside = { endpoints: plan.endpoints, chains: chainsOf(plan, plan.endpoints, 'svc') };
-  if (plan.nodePort === 0 || isSame(plan)) return [inside];
+  if ((plan.nodePort === 0 && plan.balancerPort === 0) || isSame(plan)) return [inside];
   return [inside, { endpoints: plan.nodePortEndpoints, chains: chainsOf(plan, plan.nodePortEndpoints, 'ext') }];
 }
 
@@ -122,8 +122,9 @@ function servicePortElements(plan: ServicePlan): string[] {
 }
 
 function nodePortElements(plan: ServicePlan): string[] {
-  if (plan.nodePort === 0 || plan.nodePortEndpoints.length === 0) return [];
-  return [`${plan.protocol} . ${plan.nodePort} : goto ${chainName(plan, isSame(plan) ? 'svc' : 'ext')}`];
+  if (plan.nodePortEndpoints.length === 0) return [];
+  const ports = [...new Set([plan.nodePort, plan.balancerPort])].filter((port) => port !== 0);
+  return ports.map((port) => `${plan.protocol} . ${port} : goto ${chainName(plan, isSame(plan) ? 'svc' : 'ext')}`);
 }
 
 function elements(table: string, name: string, values: readonly string[]): string[] {

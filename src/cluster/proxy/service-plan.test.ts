@@ -41,16 +41,29 @@ test('planServices() matches ports by name and protocol and keeps what rules nee
   ];
   const plans = planServices([service({ ports, externalIPs: ['192.0.2.7'], sessionAffinity: 'ClientIP' })], [slice(ready('10.1.0.5'))], 'one');
   assert.deepEqual(plans, [
-    { key: 'shop/web:dns/udp', protocol: 'udp', addresses: ['10.2.0.9', '192.0.2.7'], port: 53, nodePort: 0, endpoints: [], nodePortEndpoints: [], affinitySeconds: 10_800 },
+    { key: 'shop/web:dns/udp', protocol: 'udp', addresses: ['10.2.0.9', '192.0.2.7'], port: 53, nodePort: 0,  balancerPort: 0, endpoints: [], nodePortEndpoints: [], affinitySeconds: 10_800 },
     {
       key: 'shop/web:http/tcp',
       protocol: 'tcp',
       addresses: ['10.2.0.9', '192.0.2.7'],
       port: 80,
       nodePort: 30080,
+      balancerPort: 0,
       endpoints: [{ address: '10.1.0.5', port: 8080 }],
       nodePortEndpoints: [{ address: '10.1.0.5', port: 8080 }],
       affinitySeconds: 10_800,
     },
   ]);
+});
+
+test('planServices() opens host ports that a LoadBalancer was given, and no others', () => {
+  const balanced = (loadBalancer: k8s.LoadBalancerStatus, spec: k8s.ServiceSpec = {}): number[] => {
+    const given = service({ type: 'LoadBalancer', ...spec });
+    return planServices([{ ...given, status: { loadBalancer } }], [slice(ready('10.1.0.5'))], 'one').map(({ balancerPort }) => balancerPort);
+  };
+  const ingress = [{ ip: '10.0.0.1', ports: [{ port: 80, protocol: 'TCP' }] }];
+  assert.deepEqual(balanced({ ingress }), [80]);
+  assert.deepEqual(balanced({}), [0], 'still pending');
+  assert.deepEqual(balanced({ ingress: [{ ip: '10.0.0.1', ports: [{ port: 80, protocol: 'UDP' }] }] }), [0]);
+  assert.deepEqual(balanced({ ingress }, { loadBalancerClass: 'somebody.example/else' }), [0]);
 });

@@ -10,6 +10,8 @@ export interface ServicePlan {
   port: number;
   /** 0 when there is none. */
   nodePort: number;
+  /** The port on every address of the node; 0 unless the Service is balanced here. */
+  balancerPort: number;
   /** Endpoints for clients inside the cluster, and for those that come by node port. They differ by traffic policy. */
   endpoints: Endpoint[];
   nodePortEndpoints: Endpoint[];
@@ -48,11 +50,18 @@ function planPort(service: Stored<k8s.Service>, port: k8s.ServicePort, slices: r
       addresses: [...(spec.clusterIPs ?? [spec.clusterIP ?? '']), ...(spec.externalIPs ?? [])].filter((address) => !address.includes(':')),
       port: port.port,
       nodePort: port.nodePort ?? 0,
+      balancerPort: hasBalancerPort(service, port, protocol) ? port.port : 0,
       endpoints: usable(spec.internalTrafficPolicy === 'Local' ? local : candidates),
       nodePortEndpoints: usable(spec.externalTrafficPolicy === 'Local' ? local : candidates),
       affinitySeconds: spec.sessionAffinity === 'ClientIP' ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? defaultAffinitySeconds) : 0,
     },
   ];
+}
+
+/** What the status says was given; a Service that is still pending, or that somebody else balances, has no ports here. */
+function hasBalancerPort({ spec, status }: k8s.Service, port: k8s.ServicePort, protocol: string): boolean {
+  const isOurs = spec?.type === 'LoadBalancer' && (spec.loadBalancerClass === undefined || spec.loadBalancerClass === 'gantry.dev/host-ports');
+  return isOurs && (status?.loadBalancer?.ingress ?? []).some(({ ports }) => ports?.some((given) => given.port === port.port && given.protocol.toLowerCase() === protocol) === true);
 }
 
 interface Candidate extends Endpoint { isReady: boolean; isServing: boolean; isTerminating: boolean; nodeName: string | undefined }

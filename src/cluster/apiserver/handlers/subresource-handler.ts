@@ -6,7 +6,10 @@ import { methodNotAllowed, objectNotFound, pathNotFound } from '../errors.ts';
 import { type Kind, objectKey, type ScalePaths } from '../kinds/kind.ts';
 import type { Machine } from '../operations/machine.ts';
 import { evictPod } from '../operations/evict.ts';
+import { decodeObject } from '../operations/decode-object.ts';
+import { modifyEphemeralContainers } from '../operations/ephemeral-containers.ts';
 import { finalizeNamespace } from '../operations/namespace-finalize.ts';
+import { patched, patchTypes } from '../operations/patch.ts';
 import { bindPod } from '../operations/pod-binding.ts';
 import { modifyScale, scaleOf } from '../operations/scale.ts';
 import { mediaTypeOf, parseJson, readBody } from '../requests/body.ts';
@@ -21,6 +24,7 @@ export async function serveSubresource(machine: Machine, tokens: ServiceAccountT
   const name = `${kind.type.group === '' ? '' : `${kind.type.group}/`}${kind.type.plural}/${info.subresource}`;
   if (info.subresource === 'status' && kind.hasStatus) return serveStatus(machine, kind, exchange);
   if (info.subresource === 'scale' && kind.scale !== undefined) return serveScale(machine, kind, kind.scale, exchange);
+  if (name === 'pods/ephemeralcontainers') return serveEphemeralContainers(machine, kind, exchange);
   if (name === 'pods/eviction') return serveEviction(machine, kind, exchange);
   if (name === 'pods/binding') return serveBinding(machine, kind, exchange);
   if (name === 'serviceaccounts/token') return serveTokenRequest(machine, tokens, exchange);
@@ -44,8 +48,23 @@ async function serveBinding(machine: Machine, kind: Kind, exchange: Exchange): P
 
 async function serveEviction(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
   if (exchange.info.verb !== 'create') throw methodNotAllowed();
-  await evictPod(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange), exchange.query);
+  await evictPod(machine, kind, placeOf(kind, exchange), await readRequiredValue(exchange), exchange.query, parseWriteOptions(exchange));
   await sendValue(exchange, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
+}
+
+async function serveEphemeralContainers(machine: Machine, kind: Kind, exchange: Exchange): Promise<void> {
+  const { info, request } = exchange;
+  if (info.verb === 'get') return serveResource(machine, kind, exchange, 'main');
+  return serveWrite(machine, kind, exchange, 200, async (options) => {
+    if (info.verb === 'update') {
+      const body = await readRequiredValue(exchange);
+      return modifyEphemeralContainers(machine, kind, placeOf(kind, exchange), () => decodeObject(kind, structuredClone(body), options), options);
+    }
+    const type = patchTypes[mediaTypeOf(request.headers['content-type']) as keyof typeof patchTypes];
+    if (info.verb !== 'patch' || type === undefined) throw methodNotAllowed();
+    const patch = parseJson((await readBody(request)).toString());
+    return modifyEphemeralContainers(machine, kind, placeOf(kind, exchange), (pod) => patched(kind, pod, type, patch, options), options);
+  });
 }
 
 async function serveScale(machine: Machine, kind: Kind, paths: ScalePaths, exchange: Exchange): Promise<void> {

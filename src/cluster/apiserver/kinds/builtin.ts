@@ -9,6 +9,7 @@ import { cronJobStrategy } from './cron-job.ts';
 import { buildKind, type ColumnOf, entry, type KindEntry } from './define.ts';
 import { daemonSetStrategy } from './daemon-set.ts';
 import { deploymentStrategy } from './deployment.ts';
+import { disruptionBudgetStrategy } from './disruption-budget.ts';
 import { jobStrategy } from './job.ts';
 import type { Kind } from './kind.ts';
 import { limitRangeStrategy } from './limit-range.ts';
@@ -26,7 +27,7 @@ import { controllerRevisionStrategy, endpointSliceStrategy, eventStrategy, lease
 import { statefulSetStrategy } from './stateful-set.ts';
 import { storageClassStrategy } from './storage-class.ts';
 import { volumeClaimStrategy } from './volume-claim.ts';
-import { daemonSetColumns, persistentVolumeColumns, persistentVolumeWideColumns, revisionColumns, statefulSetColumns, statefulSetWideColumns, storageClassColumns, storageClassName, volumeClaimColumns, volumeClaimWideColumns } from './workload-columns.ts';
+import { daemonSetColumns, disruptionBudgetColumns, persistentVolumeColumns, persistentVolumeWideColumns, revisionColumns, statefulSetColumns, statefulSetWideColumns, storageClassColumns, storageClassName, volumeClaimColumns, volumeClaimWideColumns } from './workload-columns.ts';
 
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
@@ -40,7 +41,7 @@ export function builtinEntries(allocator: ServiceAllocator): KindEntry[] {
   return [
     entry({ type: resources.namespaces, schemaPackage: core, shortNames: ['ns'], nameRule: 'label', strategy: namespaceStrategy, hasGeneration: false, columns: [{ name: 'Status', type: 'string', description: 'The status of the namespace', cell: ({ status }) => status?.phase ?? '' }], selectableFields: { 'status.phase': ({ status }) => status?.phase ?? '' }, subresources: [{ name: 'finalize', kind: 'Namespace', verbs: ['update'] }] }),
     entry({ type: resources.nodes, schemaPackage: core, shortNames: ['no'], hasGeneration: false, strategy: nodeStrategy, columns: nodeColumns, wideColumns: nodeWideColumns, selectableFields: { 'spec.unschedulable': ({ spec }) => String(spec?.unschedulable === true) } }),
-    entry({ type: resources.pods, schemaPackage: core, shortNames: ['po'], categories: all, strategy: podStrategy, columns: podColumns, wideColumns: podWideColumns, selectableFields: podFields, subresources: [{ name: 'binding', kind: 'Binding', verbs: ['create'] }, { name: 'eviction', group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] }] }),
+    entry({ type: resources.pods, schemaPackage: core, shortNames: ['po'], categories: all, strategy: podStrategy, columns: podColumns, wideColumns: podWideColumns, selectableFields: podFields, subresources: [{ name: 'binding', kind: 'Binding', verbs: ['create'] }, { name: 'ephemeralcontainers', kind: 'Pod', verbs: ['get', 'patch', 'update'] }, { name: 'eviction', group: 'policy', version: 'v1', kind: 'Eviction', verbs: ['create'] }] }),
     entry({ type: resources.services, schemaPackage: core, shortNames: ['svc'], categories: all, nameRule: 'dns1035', hasGeneration: false, strategy: serviceStrategy(allocator), columns: serviceColumns, wideColumns: serviceWideColumns, selectableFields: { 'spec.clusterIP': ({ spec }) => spec?.clusterIP ?? '', 'spec.type': ({ spec }) => spec?.type ?? '' } }),
     entry({ type: resources.configMaps, schemaPackage: core, shortNames: ['cm'], strategy: configMapStrategy, columns: [{ name: 'Data', type: 'integer', description: 'Number of entries.', cell: ({ data = {}, binaryData = {} }) => Object.keys(data).length + Object.keys(binaryData).length }] }),
     entry({
@@ -63,6 +64,7 @@ export function builtinEntries(allocator: ServiceAllocator): KindEntry[] {
     entry({ type: resources.persistentVolumes, schemaPackage: core, shortNames: ['pv'], strategy: persistentVolumeStrategy, hasGeneration: false, columns: persistentVolumeColumns, wideColumns: persistentVolumeWideColumns }),
     entry({ type: resources.persistentVolumeClaims, schemaPackage: core, shortNames: ['pvc'], strategy: volumeClaimStrategy, hasGeneration: false, columns: volumeClaimColumns, wideColumns: volumeClaimWideColumns }),
     entry({ type: resources.storageClasses, schemaPackage: 'io.k8s.api.storage.v1', shortNames: ['sc'], strategy: storageClassStrategy, allColumns: [{ name: 'Name', type: 'string', format: 'name', description: 'Name of the object.', cell: storageClassName }, ...storageClassColumns, { name: 'Age', type: 'string', description: 'Time since it was created.', cell: ({ metadata }, nowMs) => ageSince(metadata?.creationTimestamp, nowMs) }] }),
+    entry({ type: resources.podDisruptionBudgets, schemaPackage: 'io.k8s.api.policy.v1', shortNames: ['pdb'], strategy: disruptionBudgetStrategy, columns: disruptionBudgetColumns }),
     entry({ type: resources.jobs, schemaPackage: batch, categories: all, strategy: jobStrategy, columns: jobColumns, wideColumns: jobWideColumns, selectableFields: { 'status.successful': ({ status }) => String(status?.succeeded ?? 0) } }),
     entry({ type: resources.cronJobs, schemaPackage: batch, shortNames: ['cj'], categories: all, strategy: cronJobStrategy, columns: cronJobColumns, wideColumns: cronJobWideColumns }),
     entry({ type: resources.endpointSlices, schemaPackage: 'io.k8s.api.discovery.v1', strategy: endpointSliceStrategy, columns: endpointSliceColumns }),

@@ -25,7 +25,8 @@ export function patchObject(machine: Machine, kind: Kind, place: ObjectPlace, ty
   return modifyObject(machine, kind, place, (current) => patched(kind, current, type, patch, options), { part }, options);
 }
 
-function patched(kind: Kind, current: ApiObject, type: PatchType, patch: unknown, options: WriteOptions): ApiObject {
+/** The object a patch makes of the current one. */
+export function patched(kind: Kind, current: ApiObject, type: PatchType, patch: unknown, options: WriteOptions): ApiObject {
   const { resourceVersion, ...metadata } = current.metadata;
   // The patch may demand a resourceVersion by naming it; the one that is there demands nothing.
   const target = type === 'json' ? current : { ...current, metadata };

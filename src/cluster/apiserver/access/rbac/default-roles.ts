@@ -65,6 +65,7 @@ export const defaultClusterRoles: readonly InitialObject[] = [
       { apiGroups: [''], resources: ['secrets'], verbs: [...read, ...write] },
       { apiGroups: [''], resources: ['pods/attach', 'pods/exec', 'pods/portforward', 'pods/proxy', 'services/proxy'], verbs: [...read, ...write] },
       { apiGroups: [''], resources: ['pods/eviction', 'serviceaccounts/token'], verbs: ['create'] },
+      { apiGroups: [''], resources: ['pods/ephemeralcontainers'], verbs: ['get', 'patch', 'update'] },
       { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['impersonate'] },
       { apiGroups: [''], resources: ['events'], verbs: write },
       { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: [...read, ...write] },
