@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ImageConfig } from '../api/mod.ts';
-import { GantryError, isError } from '../kernel/mod.ts';
+import { GantryError, isError, pollUntil } from '../kernel/mod.ts';
+import { untrustedCache } from './cache/cache-access.ts';
 import { openTemporaryBuild, runBuild, type TemporaryBuild, writeFiles } from './testing/temporary-build.ts';
 
 const needsRoot = { skip: process.getuid?.() === 0 && existsSync('/bin/busybox') ? false : 'needs root and busybox-static' };
@@ -122,11 +123,11 @@ test('Builder.build() says why a step was not cached', needsRoot, async () => {
   const reasons = async (files: Record<string, string>, buildArgs = {}): Promise<readonly string[]> => (await build.build({ Dockerfile, ...files }, { buildArgs })).missReasons;
   assert.deepEqual(await reasons({ 'src/a': '1' }), ['this step has not been built here before', 'this step has not been built here before']);
   assert.deepEqual(await reasons({ 'src/a': '1' }), []);
-  assert.deepEqual(await reasons({ 'src/a': '2', 'src/b': '1' }), ['file a changed, file b is new', 'a step before it has another result']);
+  assert.deepEqual(await reasons({ 'src/a': '2', 'src/b': '1' }), ['file a changed, file b is new', 'step 3 has another result']);
   assert.deepEqual(await reasons({ 'src/a': '2', 'src/b': '1' }, { V: '2' }), ['variable V changed']);
   const { config } = await build.runtime.resolveImage('built');
   build.runtime.removeLayer(config.rootfs.diff_ids.at(-1) ?? assert.fail());
-  assert.deepEqual(await reasons({ 'src/a': '2', 'src/b': '1' }, { V: '2' }), ['its result was removed to make room']);
+  assert.deepEqual(await reasons({ 'src/a': '2', 'src/b': '1' }, { V: '2' }), ['its layer is no longer in the image store']);
 });
 
 test('Builder.build() builds only the stages the target needs, and stops at --target', needsRoot, async () => {
@@ -398,4 +399,34 @@ test('Builder.check() tells broken rules without an image or a file of the conte
   const contextFolder = writeContext(build, { Dockerfile: 'FROM nobody-has-it AS One\nCOPY gone /\nCMD x\n' });
   const found = await build.builder.check({ contextFolder, dockerfilePath: 'Dockerfile', tags: [], buildArgs: {}, labels: {}, noCache: false, pull: false, network: 'default' }, AbortSignal.timeout(30_000));
   assert.deepEqual(found.map(({ line, reason }) => `${line} ${reason}`), ['1 StageNameCasing', '3 JSONArgsRecommended']);
+});
+
+test('Builder.build() of an untrusted branch reads what trusted builds left and writes nothing that they read', needsRoot, async () => {
+  await using build = await openBase();
+  const trusted = { Dockerfile: 'FROM base\nRUN echo 1 > /one\n' };
+  const branch = { Dockerfile: 'FROM base\nRUN echo 1 > /one\nRUN echo 2 > /two\n' };
+  await build.build(trusted);
+  assert.equal((await build.build(branch, { cacheAccess: untrustedCache('shop') })).cachedSteps, 1);
+  assert.equal((await build.build(branch, { cacheAccess: untrustedCache('shop') })).cachedSteps, 2);
+  assert.equal((await build.build(branch, { cacheAccess: untrustedCache('other') })).cachedSteps, 1);
+  assert.equal((await build.build(branch)).cachedSteps, 1);
+});
+
+test('Builder.build() goes on with work that another build began and left', needsRoot, async () => {
+  await using build = await openBase();
+  const Dockerfile = `FROM base\nRUN --mount=type=secret,id=none echo begun; while [ ! -e /go ]; do sleep 0.05; done; echo ended > /out\n`;
+  const [one, outputs] = [new AbortController(), ['', '']];
+  const start = (index: number, signal: AbortSignal): Promise<string> =>
+    build.builder.build({ contextFolder: writeContext(build, { Dockerfile }), dockerfilePath: 'Dockerfile', tags: [`shared:${index}`], buildArgs: {}, labels: {}, noCache: false, pull: false, network: 'default' }, () => (event) => void (outputs[index] += event.kind === 'output' ? event.text : ''), signal);
+  const first = start(0, one.signal);
+  await pollUntil('the first build to run', () => outputs[0]?.includes('begun') || undefined, { timeoutMs: 30_000, intervalMs: 10 }, AbortSignal.timeout(40_000));
+  const second = start(1, AbortSignal.timeout(60_000));
+  await pollUntil('the second build to join', () => outputs[1]?.includes('begun') || undefined, { timeoutMs: 30_000, intervalMs: 10 }, AbortSignal.timeout(40_000));
+  one.abort(new GantryError('cancelled', 'the first leaves'));
+  await assert.rejects(first, (error) => isError(error, 'cancelled'));
+  const trees = join(build.folder, 'runtime/trees');
+  for (const name of readdirSync(trees)) writeFileSync(join(trees, name, 'go'), '');
+  await second;
+  assert.deepEqual([build.runtime.runs.length, (await imageOf(build, 'shared:1')).files['out']], [1, 'ended\n']);
+  await pollUntil('the first build’s folders to go', () => readdirSync(join(build.folder, 'builder/work')).length === 0 || undefined, { timeoutMs: 30_000, intervalMs: 10 }, AbortSignal.timeout(40_000));
 });

@@ -2,6 +2,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, familiarImageReference, parseImageReference } from '../api/mod.ts';
 import { type ErrorPlace, GantryError, type Logger, randomHex } from '../kernel/mod.ts';
+import { type CacheAccess, sharedCache } from './cache/cache-access.ts';
 import { DigestCache } from './cache/digest-cache.ts';
 import { StepJournal } from './cache/miss-reason.ts';
 import { removeOldFiles } from './cache/old-files.ts';
@@ -63,8 +64,8 @@ export interface BuildRequest {
   readonly allowed?: ReadonlySet<Entitlement>;
   readonly secrets?: BuildSecrets;
   readonly sshSockets?: ReadonlyMap<string, string>;
-  /** Results are shared only among builds with the same scope. Default: one for all. */
-  readonly cacheScope?: string;
+  /** Default: `sharedCache`. */
+  readonly cacheAccess?: CacheAccess;
 }
 
 /** How long explanations of cache misses and digests of layer contents are kept. */
@@ -90,6 +91,9 @@ export class Builder implements AsyncDisposable {
   readonly #flights = new SharedWork<StepRecord>();
   readonly #slots: Semaphore;
   readonly #layerUser: Disposable;
+  #evicting: Promise<void> | undefined;
+  /** Of builds that were stopped while others waited for their work. */
+  readonly #closing = new Set<Promise<void>>();
 
   private constructor(options: BuilderOptions, { cache, journal, digests, remoteNotes }: BuilderParts) {
     this.#options = options;
@@ -108,6 +112,7 @@ export class Builder implements AsyncDisposable {
     await rm(join(options.folder, 'work'), { recursive: true, force: true });
     await rm(join(options.runFolder, 'secrets'), { recursive: true, force: true });
     await mkdir(join(options.folder, 'work'), { recursive: true, mode: 0o700 });
+    await new CacheMounts(join(options.folder, 'mounts')).sweep();
     const cache = await StepCache.open(join(options.folder, 'steps'));
     const journal = await StepJournal.open(join(options.folder, 'journal'));
     const digests = await DigestCache.open(join(options.folder, 'digests'));
@@ -122,16 +127,16 @@ export class Builder implements AsyncDisposable {
     const plan = await this.#plan(context, request, { isCheck: false }, signal);
     const listen = openListener(plan);
     for (const place of plan.warnings) listen({ kind: 'warning', place });
-    const workFolder = join(this.#options.folder, 'work', randomHex(8));
-    await mkdir(workFolder, { mode: 0o700 });
+    const parts = new AsyncDisposableStack();
+    const owned = new Set<Promise<unknown>>();
     try {
+      const workFolder = await this.#openWorkFolder(parts);
       let executor: BuildExecutor | undefined;
       const named = await openNamedFolders(request.contexts ?? new Map(), this.#options.environment, workFolder, signal);
-      await using trees = new SourceTrees(runtime, context, named, async (stage) => (await executor?.layersOf(stage)) ?? []);
-      const services = await this.#services(request, plan, trees, workFolder);
+      const trees = parts.use(new SourceTrees(runtime, context, named, async (stage) => (await executor?.layersOf(stage)) ?? []));
+      const services = await this.#services(request, plan, { trees, workFolder, owned });
       executor = new BuildExecutor(plan, services, listen, `${repositoryOf(tags[0])} ${request.dockerfilePath}`);
-      using release = new DisposableStack();
-      release.defer(() => executor?.release());
+      parts.defer(() => executor?.release());
       const result = await executor.run(signal);
       const stage = plan.stages.find(({ index }) => index === plan.target);
       if (stage === undefined) throw new GantryError('internal', 'the target stage is not part of the plan');
@@ -139,12 +144,49 @@ export class Builder implements AsyncDisposable {
       listen({ kind: 'finished', imageId, tags });
       return imageId;
     } finally {
-      await rm(workFolder, { recursive: true, force: true });
-      await this.#cache.evict(this.#options.config.cacheBytes);
+      await this.#close(parts, owned, hasCacheMounts(plan));
     }
   }
 
+  /** Other builds may wait for work that this one began; what it uses is closed after that, and they need not wait for one another. */
+  async #close(parts: AsyncDisposableStack, owned: ReadonlySet<Promise<unknown>>, usesMounts: boolean): Promise<void> {
+    const closing = (async () => {
+      await Promise.allSettled(owned);
+      await parts.disposeAsync();
+      await this.#cache.evict(this.#options.config.cacheBytes);
+      if (usesMounts) this.#evictMounts();
+    })();
+    if (owned.size === 0) return closing;
+    this.#closing.add(closing);
+    const forget = (): void => void this.#closing.delete(closing);
+    closing.then(forget, (error: unknown) => {
+      forget();
+      this.#options.log.warn('a build could not be cleaned up', { err: error });
+    });
+  }
+
+  /** Measuring takes its time: nobody waits for it, and one at a time is enough. */
+  #evictMounts(): void {
+    if (this.#evicting !== undefined) return;
+    this.#evicting = this.#cacheMounts.evict(this.#options.config.cacheMountBytes).then(
+      () => void (this.#evicting = undefined),
+      (error: unknown) => {
+        this.#evicting = undefined;
+        this.#options.log.warn('cache mounts could not be brought within their budget', { err: error });
+      },
+    );
+  }
+
+  async #openWorkFolder(parts: AsyncDisposableStack): Promise<string> {
+    const folder = join(this.#options.folder, 'work', randomHex(8));
+    parts.defer(() => rm(folder, { recursive: true, force: true }));
+    await mkdir(folder, { mode: 0o700 });
+    return folder;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled(this.#closing);
+    await this.#evicting;
     this.#layerUser[Symbol.dispose]();
   }
 
@@ -156,6 +198,21 @@ export class Builder implements AsyncDisposable {
   async check(request: BuildRequest, signal: AbortSignal): Promise<readonly ErrorPlace[]> {
     const context = openBuildContext(request.contextFolder, request.dockerfilePath, request.dockerfile);
     return (await this.#plan(context, request, { isCheck: true }, signal)).warnings;
+  }
+
+  /** The folders of cache mounts, for listing, export and import. */
+  get cacheMounts(): CacheMounts {
+    return this.#cacheMounts;
+  }
+
+  /** What the cache of steps holds now. */
+  get cacheUsage(): { readonly records: number; readonly layerBytes: number } {
+    return { records: this.#cache.count, layerBytes: this.#cache.sizeBytes };
+  }
+
+  /** Forgets results of steps, and removes cache mounts that no build uses. Layers nobody else needs can be pruned from the image store then. */
+  async prune(): Promise<{ records: number; mountBytes: number }> {
+    return { records: await this.#cache.clear(), mountBytes: await this.#cacheMounts.evict(0) };
   }
 
   async #plan(context: BuildContext, request: BuildRequest, { isCheck }: { isCheck: boolean }, signal: AbortSignal): Promise<BuildPlan> {
@@ -174,9 +231,9 @@ export class Builder implements AsyncDisposable {
     });
   }
 
-  async #services(request: BuildRequest, plan: BuildPlan, trees: SourceTrees, workFolder: string): Promise<StepServices> {
+  async #services(request: BuildRequest, plan: BuildPlan, { trees, workFolder, owned }: { trees: SourceTrees; workFolder: string; owned: Set<Promise<unknown>> }): Promise<StepServices> {
     const { runtime, environment, runFolder } = this.#options;
-    const scope = request.cacheScope ?? '';
+    const access = request.cacheAccess ?? sharedCache;
     const given = predefinedArgs.flatMap((name) => (Object.hasOwn(request.buildArgs, name) ? [[name, request.buildArgs[name] ?? ''] as const] : []));
     const run = {
       runtime,
@@ -186,7 +243,7 @@ export class Builder implements AsyncDisposable {
       sshSockets: request.sshSockets ?? new Map(),
       secretFolder: join(runFolder, 'secrets'),
       workFolder,
-      scope,
+      access,
       extras: await prepareRunExtras(environment, join(workFolder, 'certificates')),
       predefined: Object.fromEntries(given),
     };
@@ -202,9 +259,14 @@ export class Builder implements AsyncDisposable {
       copy: { trees, digests: this.#digests, remoteNotes: this.#remoteNotes, environment, workFolder, timeSeconds: sourceDateEpoch },
       usesCache: !request.noCache,
       sourceDateEpoch,
-      scope,
+      access,
+      owned,
     };
   }
+}
+
+function hasCacheMounts({ stages }: BuildPlan): boolean {
+  return stages.some(({ steps }) => steps.some(({ action }) => action?.kind === 'run' && action.mounts.some(({ type }) => type === 'cache')));
 }
 
 /** The name without its tag: builds of one application differ in tags only, and share what is told of their cache misses. */

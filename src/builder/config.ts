@@ -12,6 +12,8 @@ export interface BuildEnvironment {
 export const builderConfigSchema = z.strictObject({
   /** Limit of the layers that only the build cache keeps, in bytes. The ones used longest ago go first. */
   cacheBytes: z.number().int().min(0).default(20 * 2 ** 30),
+  /** Limit of the folders of cache mounts, in bytes. The ones used longest ago go first. */
+  cacheMountBytes: z.number().int().min(0).default(20 * 2 ** 30),
   /** RUN steps at the same time, over all builds. */
   parallelSteps: z.number().int().min(1).max(256).default(4),
 });

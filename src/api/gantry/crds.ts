@@ -142,6 +142,7 @@ const imageBuild: Kind = {
       labels: map('Labels of the image.'),
       tags: list('References the result gets.', text('Reference.')),
       push: flag('Whether the tags are pushed to their registry.'),
+      untrustedScope: text('Trust scope of a build that nobody vouches for: what it leaves in the build cache is seen by builds of the same scope only.'),
     },
     ['source', 'tags', 'push'],
   ),

@@ -141,6 +141,11 @@ export interface ImageBuildSpec {
   tags: string[];
   /** Whether the tags are pushed to their registry. Without it the image is only in the node's store. */
   push: boolean;
+  /**
+   * Set for builds that nobody vouches for, such as those of unprotected branches: what they leave in the build cache is seen only by
+   * builds of the same scope, and they read what trusted builds left. Absent: trusted.
+   */
+  untrustedScope?: string;
 }
 
 export interface ImageBuildStatus {

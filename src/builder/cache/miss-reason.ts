@@ -6,6 +6,14 @@ import type { StepInputs } from './step-inputs.ts';
 
 const slotSchema = z.strictObject({ key: z.string(), layers: z.array(z.string()), inputs: z.array(z.tuple([z.string(), z.string()])) });
 
+interface Explained {
+  readonly key: string;
+  readonly layers: readonly string[];
+  readonly inputs: StepInputs;
+  /** What the layers come from. */
+  readonly below: string;
+}
+
 /** What a step was made of when it last ran at its place (stage and instruction of a Dockerfile), to tell why it runs again. */
 export class StepJournal {
   readonly #folder: string;
@@ -24,15 +32,17 @@ export class StepJournal {
   }
 
   /** One sentence: what is not as it was. */
-  async explain(slot: string, key: string, layers: readonly string[], inputs: StepInputs): Promise<string> {
+  async explain(slot: string, { key, layers, inputs, below }: Explained): Promise<string> {
     const text = await readTextIfExists(this.#path(slot));
     if (text === undefined) return 'this step has not been built here before';
     const parsed = slotSchema.safeParse(parseJson(text));
     if (!parsed.success) return 'this step has not been built here before';
     const { data } = parsed;
     if (data.key === key) return 'its result was removed to make room';
-    if (JSON.stringify(data.layers) !== JSON.stringify(layers)) return 'a step before it has another result';
-    return describeDifference(data.inputs, inputs);
+    const isSame = JSON.stringify(data.inputs) === JSON.stringify(inputs);
+    const own = isSame ? '' : describeDifference(data.inputs, inputs);
+    if (JSON.stringify(data.layers) === JSON.stringify(layers)) return isSame ? 'it is made in another way than before' : own;
+    return `${below} has another result${isSame ? '' : `, and ${own}`}`;
   }
 
   #path(slot: string): string {

@@ -81,6 +81,7 @@ export class BuildExecutor {
   async #steps(stage: StagePlan, base: StageResult, signal: AbortSignal): Promise<StageResult> {
     const layers = [...base.layers];
     const results: StepResult[] = [];
+    let below = stage.base.kind === 'stage' ? `stage ${this.#plan.stages.find(({ index }) => stage.base.kind === 'stage' && index === stage.base.stage)?.name ?? ''}` : 'the base image';
     for (const [index, step] of stage.steps.entries()) {
       signal.throwIfAborted();
       const startedAt = performance.now();
@@ -91,10 +92,11 @@ export class BuildExecutor {
       else {
         const write = (text: string): void => this.#listener({ kind: 'output', stage: stage.index, text });
         const slot = `${this.#slotPrefix} ${stage.index} ${index}`;
-        const outcome = await executeStep(step, step.action, layers, slot, this.#services, write, signal);
+        const outcome = await executeStep(step, step.action, { layers, slot, below }, this.#services, write, signal);
         ({ isCached, missReason } = outcome);
         const { layer, createdAt } = outcome.record;
         if (layer !== undefined) {
+          below = `step ${step.number}`;
           layers.push(layer);
           this.#holds.use(this.#services.runtime.holdLayers([layer]));
         }

@@ -5,6 +5,7 @@ import { digestSources } from '../files/content-digest.ts';
 import { copySources } from '../files/copy-entries.ts';
 import { findCopySources } from '../files/copy-sources.ts';
 import { resolveInRoot } from '../files/resolve-in-root.ts';
+import type { CacheAccess } from '../cache/cache-access.ts';
 import type { FileSource, PlannedMount } from '../plan/build-plan.ts';
 import type { BuildMount, BuildRuntime } from '../ports.ts';
 import type { CacheMounts } from './cache-mounts.ts';
@@ -21,8 +22,8 @@ export interface RunMountServices {
   /** In memory (tmpfs). */
   readonly secretFolder: string;
   readonly workFolder: string;
-  /** Cache mounts of one scope are not seen by another. */
-  readonly scope: string;
+  /** Which cache mounts are used. */
+  readonly access: CacheAccess;
 }
 
 /** The mounts of one RUN step and what must be undone after it. */
@@ -116,7 +117,8 @@ async function holdCache(mount: PlannedMount, services: RunMountServices, stack:
     await copySources(sources, { rootPath: folder, destination: '/', owner: undefined, mode: undefined }, signal);
   };
   const request = {
-    id: `${services.scope}\0${mount.id ?? mount.target}`,
+    id: mount.id ?? mount.target,
+    access: services.access,
     sharing: mount.sharing ?? 'shared',
     uid: mount.uid ?? 0,
     gid: mount.gid ?? 0,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Digest, ImageBuild, ImageBuildSpec, Stored } from '../../api/mod.ts';
 import { GantryError, runCommand } from '../../kernel/mod.ts';
 import type { Builder } from '../builder.ts';
+import { sharedCache, untrustedCache } from '../cache/cache-access.ts';
 import { resolveInRoot } from '../files/resolve-in-root.ts';
 import type { BuildRuntime, SourceArchives } from '../ports.ts';
 import { classicView } from '../progress/classic-view.ts';
@@ -35,6 +36,7 @@ export async function performImageBuild(build: Stored<ImageBuild>, services: Bui
         noCache: false,
         pull: false,
         network: 'default',
+        cacheAccess: spec.untrustedScope === undefined ? sharedCache : untrustedCache(spec.untrustedScope),
       },
       (plan) => classicView(plan.stages.map(({ index }) => index), write, { explains: true }),
       signal,

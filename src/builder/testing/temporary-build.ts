@@ -33,7 +33,7 @@ export async function openTemporaryBuild(options: Partial<BuilderOptions> = {}):
       folder: join(folder, 'builder'),
       runFolder: join(folder, 'run'),
       environment: { certificateBundle: undefined, proxyVariables: {} },
-      config: { cacheBytes: 1 << 30, parallelSteps: 4 },
+      config: { cacheBytes: 1 << 30, cacheMountBytes: 1 << 30, parallelSteps: 4 },
       platform: { os: 'linux', architecture: 'amd64' },
       log: silentLogger(),
       ...options,

@@ -17,12 +17,12 @@ const toolkit = await Toolkit.load();
 const commit = 'c'.repeat(40);
 
 interface Outcome { status: JobStatus; log: string; executor: LocalJobExecutor }
-interface Options { files?: Record<string, string>; builder?: JobImageBuilder; head?: string; signal?: AbortSignal; onChange?: (status: JobStatus) => void }
+interface Options { isProtected?: boolean; files?: Record<string, string>; builder?: JobImageBuilder; head?: string; signal?: AbortSignal; onChange?: (status: JobStatus) => void }
 
 const noBuilder: JobImageBuilder = { build: () => Promise.reject(new GantryError('unavailable', 'no node builds images')) };
 
 /** Runs a job whose steps (and other keys) are given as YAML. */
-async function runJob(steps: string, { files = {}, builder = noBuilder, head = 'runs-on: ubuntu-latest', signal = AbortSignal.timeout(30_000), onChange }: Options = {}): Promise<Outcome> {
+async function runJob(steps: string, { files = {}, builder = noBuilder, head = 'runs-on: ubuntu-latest', signal = AbortSignal.timeout(30_000), isProtected = true, onChange }: Options = {}): Promise<Outcome> {
   const indent = (text: string): string => text.replaceAll(/^(?=.)/gm, '    ');
   const workflow = parseWorkflow(toolkit, `on: push\nname: CI\nenv: { LEVEL: workflow, W: w }\njobs:\n  job:\n${indent(head)}\n    steps:\n${indent(steps)}\n`, 'ci.yml');
   const [job] = workflow.jobs;
@@ -31,7 +31,7 @@ async function runJob(steps: string, { files = {}, builder = noBuilder, head = '
   const logs = new DiskLogStore(folder);
   const executor = new LocalJobExecutor();
   try {
-    const run = { namespace: 'default', name: 'shop-1', uid: 'u', serverUrl: 'http://127.0.0.1:1', isProtected: true, spec: { repository: 'shop', commit, ref: 'refs/heads/main', event: 'push' as const, actor: 'alice' }, commit: { message: 'change', author: 'Alice', email: 'a@example.com', timestamp: '' } };
+    const run = { namespace: 'default', name: 'shop-1', uid: 'u', serverUrl: 'http://127.0.0.1:1', isProtected, spec: { repository: 'shop', commit, ref: 'refs/heads/main', event: 'push' as const, actor: 'alice' }, commit: { message: 'change', author: 'Alice', email: 'a@example.com', timestamp: '' } };
     const environment = { certificateBundle: undefined, proxyVariables: {}, runnerImages: { 'ubuntu-latest': 'node:24-slim' }, registryHost: '127.0.0.1:5000', cacheFolder: undefined };
     const jobRun: JobRun = new JobRun({ run, workflow, job, needs: { before: { result: 'success', outputs: { v: '7' } } }, podName: 'shop-1-job', attempt: 1, onChange: () => onChange?.(jobRun.status()) }, { toolkit, executor, builder, source: memorySource(files), logs, environment, clock: systemClock });
     await jobRun.run(signal);
@@ -195,6 +195,8 @@ test('JobRun builds images and passes their digest on', async () => {
 - run: echo "\${{ steps.image.outputs.digest }}"
 `, { builder });
   assert.deepEqual(specs, [['shop-1-job-1', { source: { repository: 'shop', commit }, contextPath: 'app', dockerfile: 'docker/Dockerfile', target: 'final', buildArgs: { A: '1' }, tags: [`127.0.0.1:5000/shop:${commit}`, 'localhost:5001/x/shop:1'], push: true }]]);
+  await runJob('- uses: docker/build-push-action@v6\n  with: { tags: "shop:x" }\n', { builder, isProtected: false });
+  assert.partialDeepStrictEqual(specs[1], ['shop-1-job-1', { untrustedScope: 'default/shop' }]);
   assert.deepEqual(outcome.status.images, [{ name: 'shop', digest, reference: `127.0.0.1:5000/shop@${digest}` }, { name: 'x/shop', digest, reference: `localhost:5001/x/shop@${digest}` }]);
   assert.match(outcome.log, new RegExp(`STEP 1: FROM scratch\n[^]*${digest}\n`));
 });

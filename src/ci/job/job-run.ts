@@ -240,7 +240,9 @@ export class JobRun {
 
   async #buildImage(step: Extract<Step, { kind: 'build-push' }>, evaluation: Evaluation, signal: AbortSignal): Promise<Record<string, string>> {
     const { run, job, podName } = this.#options;
-    const spec = toImageBuildSpec(step, evaluation, { repository: run.spec.repository, commit: run.spec.commit }, this.#parts.environment.registryHost);
+    const asked = toImageBuildSpec(step, evaluation, { repository: run.spec.repository, commit: run.spec.commit }, this.#parts.environment.registryHost);
+    // What an unprotected branch builds is not reused for a protected one.
+    const spec = run.isProtected ? asked : { ...asked, untrustedScope: `${run.namespace}/${run.spec.repository}` };
     const owner = { namespace: run.namespace, name: run.name, uid: run.uid };
     const lines: Promise<void>[] = [];
     const log = (text: string): void => void lines.push(this.#log.line(text.replace(/\n$/, '')).catch(() => undefined));

@@ -42,7 +42,7 @@ async function openRealBuild(environment = { certificateBundle: undefined as str
   await bootstrapImage('busybox', bootstrapStoreOf(images), { cacheFolder: join(folder, 'cache'), environment }, () => undefined, limit());
   const runtime = buildRuntimeOf({ engine, images, credentialsFor: () => undefined });
   const builder = stack.use(
-    await Builder.open({ runtime, folder: join(folder, 'builder'), runFolder: join(options.runFolder, 'b'), environment, config: { cacheBytes: 1 << 30, parallelSteps: 4 }, log: silentLogger() }),
+    await Builder.open({ runtime, folder: join(folder, 'builder'), runFolder: join(options.runFolder, 'b'), environment, config: { cacheBytes: 1 << 30, cacheMountBytes: 1 << 30, parallelSteps: 4 }, log: silentLogger() }),
   );
   const owned = stack.move();
   return {
