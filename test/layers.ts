@@ -11,13 +11,14 @@ export interface Layer {
 export const layers: readonly Layer[] = [
   { folder: 'kernel', imports: [], packages: ['pino', 'zod'] },
   { folder: 'host', imports: ['kernel'], packages: ['koffi'] },
+  { folder: 'context', imports: ['kernel'], packages: [] },
   { folder: 'wire', imports: ['kernel'], packages: ['@bufbuild/protobuf'] },
   { folder: 'api', imports: ['kernel', 'wire'], packages: ['croner', 'zod'] },
   { folder: 'client', imports: ['kernel', 'wire', 'api'], packages: ['undici', 'ws', 'yaml', 'zod'] },
   { folder: 'store', imports: ['kernel'], packages: [] },
   { folder: 'git', imports: ['kernel', 'api', 'client'], packages: ['zod'] },
   { folder: 'ci', imports: ['kernel', 'wire', 'api', 'client'], packages: ['@actions/workflow-parser', '@actions/expressions', 'yaml', 'fast-xml-parser', 'zod'] },
-  { folder: 'builder', imports: ['kernel', 'host', 'wire', 'api', 'client'], packages: ['zod'] },
+  { folder: 'builder', imports: ['kernel', 'host', 'context', 'wire', 'api', 'client'], packages: ['zod'] },
   { folder: 'registry', imports: ['kernel', 'wire', 'api', 'store'], packages: ['undici', 'zod'] },
   { folder: 'engine', imports: ['kernel', 'host', 'wire', 'api', 'store'], packages: ['zod'] },
   { folder: 'cluster/apiserver', imports: ['kernel', 'wire', 'api', 'store'], packages: ['yaml', 'js-yaml', 'ws', 'zod', '@marcbachmann/cel-js'] },
@@ -35,5 +36,5 @@ export const layers: readonly Layer[] = [
     ],
     packages: ['@peculiar/x509', 'reflect-metadata', 'yaml', 'zod'],
   },
-  { folder: 'cli', imports: ['kernel', 'api', 'client', 'server'], packages: ['commander', 'yaml'] },
+  { folder: 'cli', imports: ['kernel', 'context', 'api', 'client', 'server'], packages: ['commander', 'yaml'] },
 ];

@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { type Digest, familiarImageReference, parseImageReference } from '../api/mod.ts';
 import { type ErrorPlace, GantryError, type Logger, randomHex } from '../kernel/mod.ts';
 import { type CacheAccess, sharedCache } from './cache/cache-access.ts';
+import { cacheLabel, toCacheLabel } from './cache/cache-label.ts';
+import { CacheTransfer } from './cache/cache-transfer.ts';
+import { ContextDigests } from './cache/context-digests.ts';
 import { DigestCache } from './cache/digest-cache.ts';
 import { StepJournal } from './cache/miss-reason.ts';
 import { removeOldFiles } from './cache/old-files.ts';
@@ -23,7 +26,7 @@ import type { StepServices } from './executor/step-executor.ts';
 import { prepareRunExtras } from './executor/trust.ts';
 import type { Entitlement } from './plan/entitlements.ts';
 import type { BuildPlan } from './plan/build-plan.ts';
-import { predefinedArgs, type TargetPlatform } from './plan/global-args.ts';
+import { formatPlatform, predefinedArgs, type TargetPlatform } from './plan/global-args.ts';
 import { planBuild } from './plan/planner.ts';
 import type { BuildRuntime } from './ports.ts';
 import type { BuildListener } from './progress/build-event.ts';
@@ -45,6 +48,8 @@ export interface BuilderOptions {
 export interface BuildRequest {
   /** The unpacked context. Nothing may change it during the build. */
   readonly contextFolder: string;
+  /** Equal versions have equal files, as long as this program runs. */
+  readonly contextVersion?: string;
   /** Below the context folder. */
   readonly dockerfilePath: string;
   /** The Dockerfile itself, when it does not stand in the context. `dockerfilePath` then only names it. */
@@ -57,11 +62,21 @@ export interface BuildRequest {
   readonly labels: Readonly<Record<string, string>>;
   /** Every step runs; results are still kept for later builds. */
   readonly noCache: boolean;
+  /** As `noCache`, for the stages of these names. */
+  readonly noCacheStages?: ReadonlySet<string>;
   /** Base images are asked for at their registry even when they are local. */
   readonly pull: boolean;
   readonly network: 'default' | 'none' | 'host';
   /** What RUN may ask for beyond the usual. Default: nothing. */
   readonly allowed?: ReadonlySet<Entitlement>;
+  /** `os/architecture[/variant]`; only the machine's own can be built. */
+  readonly platform?: string;
+  /** Images of registries that carry results of steps. */
+  readonly cacheFrom?: readonly string[];
+  /** Where results are pushed: of the target's stage (`min`), or of all stages. */
+  readonly cacheTo?: readonly { readonly reference: string; readonly mode: 'min' | 'max' }[];
+  /** The image itself carries the results of its stage's steps. */
+  readonly hasInlineCache?: boolean;
   readonly secrets?: BuildSecrets;
   readonly sshSockets?: ReadonlyMap<string, string>;
   /** Default: `sharedCache`. */
@@ -89,6 +104,8 @@ export class Builder implements AsyncDisposable {
   readonly #remoteNotes: RemoteNotes;
   readonly #cacheMounts: CacheMounts;
   readonly #flights = new SharedWork<StepRecord>();
+  readonly #contextDigests = new ContextDigests();
+  readonly #transfer: CacheTransfer;
   readonly #slots: Semaphore;
   readonly #layerUser: Disposable;
   #evicting: Promise<void> | undefined;
@@ -102,6 +119,7 @@ export class Builder implements AsyncDisposable {
     this.#digests = digests;
     this.#remoteNotes = remoteNotes;
     this.#cacheMounts = new CacheMounts(join(options.folder, 'mounts'));
+    this.#transfer = new CacheTransfer(options.runtime, cache);
     this.#slots = new Semaphore(options.config.parallelSteps);
     this.#layerUser = options.runtime.addLayerUser(() => cache.layers());
   }
@@ -123,7 +141,8 @@ export class Builder implements AsyncDisposable {
   async build(request: BuildRequest, openListener: (plan: BuildPlan) => BuildListener, signal: AbortSignal): Promise<Digest> {
     const { runtime } = this.#options;
     const tags = request.tags.map((tag) => familiarImageReference(parseImageReference(tag)));
-    const context = openBuildContext(request.contextFolder, request.dockerfilePath, request.dockerfile);
+    this.#checkPlatform(request.platform);
+    const context = openBuildContext(request.contextFolder, request.dockerfilePath, request.dockerfile, request.contextVersion);
     const plan = await this.#plan(context, request, { isCheck: false }, signal);
     const listen = openListener(plan);
     for (const place of plan.warnings) listen({ kind: 'warning', place });
@@ -137,10 +156,14 @@ export class Builder implements AsyncDisposable {
       const services = await this.#services(request, plan, { trees, workFolder, owned });
       executor = new BuildExecutor(plan, services, listen, `${repositoryOf(tags[0])} ${request.dockerfilePath}`);
       parts.defer(() => executor?.release());
+      const note = (text: string): void => listen({ kind: 'note', text });
+      for (const reference of request.cacheFrom ?? []) await this.#transfer.import(reference, services.access, note, signal);
       const result = await executor.run(signal);
       const stage = plan.stages.find(({ index }) => index === plan.target);
       if (stage === undefined) throw new GantryError('internal', 'the target stage is not part of the plan');
-      const imageId = await runtime.createImage(imageConfig(plan, stage, result, this.#now), tags, signal);
+      const labels: Record<string, string> = request.hasInlineCache === true ? { [cacheLabel]: toCacheLabel(executor.recordsOf(plan.target)) } : {};
+      const imageId = await runtime.createImage(imageConfig({ ...plan, labels: { ...plan.labels, ...labels } }, stage, result, this.#now), tags, signal);
+      for (const { reference, mode } of request.cacheTo ?? []) await this.#transfer.export(reference, executor.recordsOf(mode === 'max' ? undefined : plan.target), this.#platform, note, signal);
       listen({ kind: 'finished', imageId, tags });
       return imageId;
     } finally {
@@ -190,13 +213,31 @@ export class Builder implements AsyncDisposable {
     this.#layerUser[Symbol.dispose]();
   }
 
+  get #platform(): TargetPlatform {
+    return this.#options.platform ?? { os: 'linux', architecture: architectures[process.arch] ?? process.arch };
+  }
+
+  #checkPlatform(asked: string | undefined): void {
+    const { os, architecture } = this.#platform;
+    if (asked !== undefined && ![`${os}/${architecture}`, architecture, formatPlatform(this.#platform)].includes(asked)) throw new GantryError('unsupported', `the platform ${asked} is not supported: this machine builds for ${formatPlatform(this.#platform)} only`);
+  }
+
+  /** Runs `use` with the folder of the main context, which is checked out first when it is a repository. */
+  async withMainContext<T>(context: RequestedContext, signal: AbortSignal, use: (folder: { folder: string; version?: string }) => Promise<T>): Promise<T> {
+    await using parts = new AsyncDisposableStack();
+    const workFolder = await this.#openWorkFolder(parts);
+    const folder = (await openNamedFolders(new Map([['main', context]]), this.#options.environment, workFolder, signal)).get('main');
+    if (folder === undefined) throw new GantryError('invalid', 'an image is no build context');
+    return await use({ folder: folder.folder, ...(folder.version === undefined ? {} : { version: folder.version }) });
+  }
+
   get #now(): () => Date {
     return this.#options.now ?? (() => new Date());
   }
 
   /** The rules of the published list of build checks that the Dockerfile breaks. Nothing runs. */
   async check(request: BuildRequest, signal: AbortSignal): Promise<readonly ErrorPlace[]> {
-    const context = openBuildContext(request.contextFolder, request.dockerfilePath, request.dockerfile);
+    const context = openBuildContext(request.contextFolder, request.dockerfilePath, request.dockerfile, request.contextVersion);
     return (await this.#plan(context, request, { isCheck: true }, signal)).warnings;
   }
 
@@ -226,7 +267,7 @@ export class Builder implements AsyncDisposable {
       ...(request.allowed === undefined ? {} : { allowed: request.allowed }),
       isCheck,
       contexts: new Map([...(request.contexts ?? [])].map(([name, given]) => [name, given.kind === 'image' ? given : { kind: 'folder' }])),
-      platform: this.#options.platform ?? { os: 'linux', architecture: architectures[process.arch] ?? process.arch },
+      platform: this.#platform,
       resolveImage: (reference) => this.#options.runtime.resolveImage(reference, request.pull ? 'always' : 'missing', signal),
     });
   }
@@ -239,6 +280,7 @@ export class Builder implements AsyncDisposable {
       runtime,
       trees,
       cacheMounts: this.#cacheMounts,
+      contextDigests: this.#contextDigests,
       secrets: request.secrets ?? new Map(),
       sshSockets: request.sshSockets ?? new Map(),
       secretFolder: join(runFolder, 'secrets'),
@@ -256,8 +298,9 @@ export class Builder implements AsyncDisposable {
       slots: this.#slots,
       now: this.#now,
       run,
-      copy: { trees, digests: this.#digests, remoteNotes: this.#remoteNotes, environment, workFolder, timeSeconds: sourceDateEpoch },
+      copy: { trees, digests: this.#digests, contextDigests: this.#contextDigests, remoteNotes: this.#remoteNotes, environment, workFolder, timeSeconds: sourceDateEpoch },
       usesCache: !request.noCache,
+      noCacheStages: request.noCacheStages ?? new Set(),
       sourceDateEpoch,
       access,
       owned,

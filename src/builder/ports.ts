@@ -17,6 +17,10 @@ export interface BuildRuntime {
   addLayerUser(layers: () => Iterable<Digest>): Disposable;
   /** Stores an image of layers the store has, under the references; returns the image id (config digest). */
   createImage(config: ImageConfig, references: readonly string[], signal: AbortSignal): Promise<Digest>;
+  /** The image of a registry with its layers, asked for anew. */
+  fetchCacheImage(reference: string, signal: AbortSignal): Promise<BuildImage>;
+  /** Pushes an image of layers the store has, which gets no name here. */
+  pushCacheImage(config: ImageConfig, reference: string, progress: (message: string) => void, signal: AbortSignal): Promise<Digest>;
   /** Pushes an image of the store. Resolves to the manifest digest. */
   pushImage(reference: string, progress: (message: string) => void, signal: AbortSignal): Promise<Digest>;
 }

@@ -16,3 +16,8 @@ export function readEnvironment(): CliEnvironment {
   const fallback = process.getuid?.() === 0 ? '/var/lib/gantry' : join(HOME ?? '.', '.local/share/gantry');
   return { dataDir: GANTRY_DATA_DIR ?? fallback, kubeconfig: KUBECONFIG, url: GANTRY_URL, token: GANTRY_TOKEN };
 }
+
+/** Every variable of the user's environment, for options that name one. */
+export function readVariables(): Readonly<Record<string, string | undefined>> {
+  return process.env;
+}

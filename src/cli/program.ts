@@ -40,6 +40,7 @@ Exit codes: ${exitCodeHelp()}`);
   addRepositoryCommands(program);
   addRunCommands(program);
   addReleaseCommands(program);
+  addBuildCommand(program);
   addImageCommands(program);
   addDockerCommands(program);
   return program;
@@ -135,16 +136,67 @@ function addReleaseCommands(program: Command): void {
     .action(async (name, options) => (await import('./commands/release.ts')).showRelease(name, options));
 }
 
+function addBuildCommand(program: Command): void {
+  const repeatable = (value: string, previous: string[] = []): string[] => [...previous, value];
+  dataDirOption(program.command('build'))
+    .argument('[context]', 'a folder, or the URL of a git repository', '.')
+    .description("Build an image by the node's builder. Prints its id")
+    .option('-f, --file <file>', 'Dockerfile (default: Dockerfile of the context; -: standard input)')
+    .option('-t, --tag <name>', 'name of the image; may be repeated', repeatable)
+    .option('--target <stage>', 'stage to build (default: the last)')
+    .option('--build-arg <name=value>', 'build argument; a name alone takes its value from the environment', repeatable)
+    .option('--label <name=value>', 'label of the image', repeatable)
+    .option('--secret <secret>', 'id=NAME[,src=FILE|,env=VARIABLE], for RUN --mount=type=secret', repeatable)
+    .option('--ssh <agent>', 'default, or id=SOCKET, for RUN --mount=type=ssh', repeatable)
+    .option('--build-context <name=source>', 'further context: a folder, docker-image://NAME, or a git repository', repeatable)
+    .option('--no-cache', 'run every step')
+    .option('--no-cache-filter <stages>', 'run every step of these stages', repeatable)
+    .option('--pull', 'ask registries for base images even when they are here')
+    .addOption(new Option('--network <mode>', 'network of RUN').choices(['default', 'none', 'host']))
+    .addOption(new Option('--allow <entitlement>', 'let RUN ask for it').choices(['network.host', 'security.insecure']).argParser(repeatable))
+    .option('--platform <platform>', "os/architecture; only the machine's own")
+    .option('--cache-from <cache>', 'NAME or type=registry,ref=NAME: results of steps of an image', repeatable)
+    .option('--cache-to <cache>', 'type=inline, or type=registry,ref=NAME[,mode=max]', repeatable)
+    .option('-o, --output <output>', 'a folder, or type=local|tar|docker,dest=PATH, type=registry')
+    .option('--push', 'push the tags to their registries')
+    .option('--iidfile <file>', "write the image's id to a file")
+    .option('--metadata-file <file>', 'write id, digest and names as JSON to a file')
+    .addOption(new Option('--progress <view>', 'how progress is shown').choices(['auto', 'plain', 'tty', 'rawjson']).default('auto'))
+    .option('--check', 'only look for broken rules in the Dockerfile; nothing runs')
+    .option('--why', 'say for every step whether it was cached, and if not, why')
+    .option('-q, --quiet', 'no progress')
+    .action(async (context, options) => (await import('./commands/build.ts')).build(context, options));
+}
+
 function addImageCommands(program: Command): void {
   const image = program.command('image').description("Images of the node's store");
   dataDirOption(image.command('bootstrap'))
-    .argument('<name>', 'debian:bookworm-slim, node:24-slim or busybox')
+    .argument('<name>', 'debian:bookworm, debian:bookworm-slim, node:24-slim or busybox')
     .description('Make a base image from Debian packages and npm, for machines that reach no registry')
     .option('-q, --quiet', 'no progress')
     .action(async (name, options) => (await import('./commands/image.ts')).bootstrapImage(name, options));
   jsonOption(dataDirOption(image.command('list')))
     .description('List images')
     .action(async (options) => (await import('./commands/image.ts')).listImages(options));
+  const cache = image.command('cache').description('What builds keep: results of steps, and folders of cache mounts');
+  jsonOption(dataDirOption(cache.command('show')))
+    .description('Show how much is kept, and the cache mounts')
+    .action(async (options) => (await import('./commands/build-cache.ts')).showBuildCache(options));
+  dataDirOption(cache.command('prune'))
+    .description('Forget results of steps, and remove cache mounts that no build uses')
+    .action(async (options) => (await import('./commands/build-cache.ts')).pruneBuildCache(options));
+  dataDirOption(cache.command('export'))
+    .argument('<id>', 'id of a cache mount')
+    .argument('<file>', 'tar file to write; -: standard output')
+    .option('--scope <scope>', 'trust scope (default: the trusted one)')
+    .description('Write a cache mount to a tar file')
+    .action(async (id, file, options) => (await import('./commands/build-cache.ts')).exportCacheMount(id, file, options));
+  dataDirOption(cache.command('import'))
+    .argument('<id>', 'id of a cache mount')
+    .argument('<file>', 'tar file to read; -: standard input')
+    .option('--scope <scope>', 'trust scope (default: the trusted one)')
+    .description('Make a cache mount of a tar file')
+    .action(async (id, file, options) => (await import('./commands/build-cache.ts')).importCacheMount(id, file, options));
 }
 
 function addDockerCommands(program: Command): void {

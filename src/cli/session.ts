@@ -1,7 +1,8 @@
 import { type KubeClient, openKubeClient, readKubeconfig } from '../client/mod.ts';
-import { GantryError } from '../kernel/mod.ts';
 import { endpointsOf, environmentOf, type Instance, locateInstance, readInstance } from '../server/mod.ts';
 import { readEnvironment } from './environment.ts';
+
+export { interruptSignal } from './interrupt.ts';
 
 /** Options that every command of an instance takes. */
 export interface InstanceOptions { dataDir?: string }
@@ -37,11 +38,4 @@ export async function openSession(options: InstanceOptions): Promise<Session> {
 async function session(kubeconfig: string, web: { url: string; token: string }, instance: Instance | undefined): Promise<Session> {
   const client = openKubeClient((await readKubeconfig(kubeconfig)).connection);
   return { client, web, instance, [Symbol.asyncDispose]: () => client[Symbol.asyncDispose]() };
-}
-
-/** Aborts with SIGINT or SIGTERM, so that following commands end cleanly. */
-export function interruptSignal(): AbortSignal {
-  const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(new GantryError('cancelled', 'interrupted')));
-  return stop.signal;
 }

@@ -2,6 +2,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { OpenScope, ScopedSockets, ScopeRequest } from '../engine/mod.ts';
 import { formatError, GantryError, type Logger, toGantryError } from '../kernel/mod.ts';
+import { type FurtherRoutes, serveFurther } from './further-routes.ts';
 
 /** What can be asked of the agent on its own socket. */
 export interface AgentCommands {
@@ -13,7 +14,7 @@ export interface AgentCommands {
 
 /**
  * The agent's own unix socket (mode 0600), for what neither the Docker nor the Kubernetes API has. `GET`, `POST` and `DELETE /scopes` list, open
- * and close scoped Docker sockets. `POST /images/bootstrap?name=` answers lines of JSON: `{"progress":…}`, then `{"result":…}` or `{"error":{"code","message"}}`.
+ * and close scoped Docker sockets; below `/builder` is the builder's API. `POST /images/bootstrap?name=` answers lines of JSON: `{"progress":…}`, then `{"result":…}` or `{"error":{"code","message"}}`.
  */
 export class AgentSocket implements AsyncDisposable {
   readonly #server: Server;
@@ -22,10 +23,10 @@ export class AgentSocket implements AsyncDisposable {
     this.#server = server;
   }
 
-  static async open(path: string, commands: AgentCommands, log: Logger): Promise<AgentSocket> {
+  static async open(path: string, commands: AgentCommands, further: FurtherRoutes, log: Logger): Promise<AgentSocket> {
     // A socket file that a killed agent left; the role's lock says that there is no other agent.
     await rm(path, { force: true });
-    const server = createServer({ requestTimeout: 0 }, (request, response) => void serve(commands, request, response, log));
+    const server = createServer({ requestTimeout: 0 }, (request, response) => void serve({ commands, further }, request, response, log));
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(new GantryError('unavailable', `cannot listen on ${path}`, { cause: error })));
       server.listen(path, resolve);
@@ -41,8 +42,11 @@ export class AgentSocket implements AsyncDisposable {
   }
 }
 
-async function serve(commands: AgentCommands, request: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {
+interface Served { readonly commands: AgentCommands; readonly further: FurtherRoutes }
+
+async function serve({ commands, further }: Served, request: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://agent');
+  if (await serveFurther(further, request, response, url)) return;
   const name = url.searchParams.get('name');
   if (url.pathname === '/scopes') return serveScopes(commands.scopes, request, response, name ?? '');
   if (request.method !== 'POST' || url.pathname !== '/images/bootstrap' || name === null) {

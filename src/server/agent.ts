@@ -36,10 +36,10 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   const environment = { certificateBundle, proxyVariables: proxyVariables(settings) };
   const scopes = parts.use(await openScopedSockets({ engine, images, folder: join(paths.engine, 'scopes'), socketFolder: paths.scopeSockets, version, log }));
   const commands = { scopes, bootstrapImage: (name: string, progress: (line: string) => void, stop: AbortSignal) => bootstrapImage(name, bootstrapStoreOf(images), { cacheFolder: bootstrapCache, environment }, progress, stop) };
-  parts.use(await AgentSocket.open(paths.agentSocket, commands, log));
   const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: credentials.pki.ca.cert, clientCert: credentials.pki.agent.cert, clientKey: credentials.pki.agent.key, userAgent: 'gantry-agent' }));
   const informers = new Informers(client, log);
-  const { imageBuilder, imageBuilds } = await openBuildServices(instance, credentials, { client, informers, engine, images, environment, parts, log });
+  const { imageBuilder, imageBuilds, builderApi } = await openBuildServices(instance, credentials, { client, informers, engine, images, environment, parts, log });
+  parts.use(await AgentSocket.open(paths.agentSocket, commands, builderApi, log));
   const docker = await openDockerApi({ engine, images, builder: imageBuilder, temporaryFolder: join(paths.builder, 'contexts'), version, log });
   const groupId = dockerGroupOf(settings.dockerGroup, await readFile('/etc/group', 'utf8'));
   parts.use(await docker.listen({ socketPath: paths.dockerSocket, ...(groupId === undefined ? {} : { groupId }) }));

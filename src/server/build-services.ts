@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type BuildEnvironment, Builder, builderConfigSchema, ImageBuilds } from '../builder/mod.ts';
+import { type BuildEnvironment, Builder, BuilderApi, builderConfigSchema, ContextStore, ImageBuilds } from '../builder/mod.ts';
 import type { Informers, KubeClient } from '../client/mod.ts';
 import type { Credentials as RegistryCredentials, Engine, ImageBuilder, ImageStore } from '../engine/mod.ts';
 import type { Logger } from '../kernel/mod.ts';
@@ -21,7 +21,7 @@ export interface BuildParts {
 }
 
 /** The builder on this node's engine, behind the Docker API and behind ImageBuild resources. */
-export async function openBuildServices(instance: Instance, { token }: Credentials, { client, informers, engine, images, environment, parts, log }: BuildParts): Promise<{ imageBuilder: ImageBuilder; imageBuilds: ImageBuilds }> {
+export async function openBuildServices(instance: Instance, { token }: Credentials, { client, informers, engine, images, environment, parts, log }: BuildParts): Promise<{ imageBuilder: ImageBuilder; imageBuilds: ImageBuilds; builderApi: BuilderApi }> {
   const { paths, record, nodeName } = instance;
   const ownRegistry = `127.0.0.1:${record.registryPort}/`;
   const credentialsFor = (reference: string): RegistryCredentials | undefined => (reference.startsWith(ownRegistry) ? { username: 'agent', password: token } : undefined);
@@ -31,5 +31,6 @@ export async function openBuildServices(instance: Instance, { token }: Credentia
   );
   const sources = openSourceArchives({ gitUrl: `http://127.0.0.1:${record.httpPort}`, token });
   const imageBuilds = await ImageBuilds.open({ nodeName, folder: join(paths.builder, 'resources') }, { client, informers, builder, runtime, sources, log });
-  return { imageBuilder: imageBuilderOf(builder), imageBuilds };
+  const contexts = await ContextStore.open(join(paths.builder, 'client-contexts'));
+  return { imageBuilder: imageBuilderOf(builder), imageBuilds, builderApi: parts.use(new BuilderApi({ builder, runtime, contexts, log })) };
 }

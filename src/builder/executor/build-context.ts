@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { relative } from 'node:path';
-import { errnoOf, GantryError } from '../../kernel/mod.ts';
-import { parseIgnoreFile, IgnoreRules } from '../files/ignore-rules.ts';
+import { errnoOf, GantryError, shortHash } from '../../kernel/mod.ts';
+import { parseIgnoreFile, IgnoreRules } from '../../context/mod.ts';
 import { resolveInRoot } from '../files/resolve-in-root.ts';
 
 /** A Dockerfile may be this long. */
@@ -13,22 +13,24 @@ export interface BuildContext {
   readonly ignore: IgnoreRules;
   readonly dockerfileText: string;
   readonly dockerfileName: string;
+  /** Equal versions have equal files and rules; undefined: nothing is known. */
+  readonly version: string | undefined;
 }
 
 /** The folder of a named context. */
-export interface NamedFolder { readonly folder: string; readonly ignore: IgnoreRules }
+export interface NamedFolder { readonly folder: string; readonly ignore: IgnoreRules; readonly version: string | undefined }
 
 /** The folder with its own `.dockerignore`. */
-export function openNamedFolder(folder: string, name: string): NamedFolder {
+export function openNamedFolder(folder: string, name: string, version?: string): NamedFolder {
   const rules = readInside(folder, '.dockerignore');
-  return { folder, ignore: rules === undefined ? IgnoreRules.none : parseIgnoreFile(rules, `.dockerignore of the context ${name}`) };
+  return { folder, ignore: rules === undefined ? IgnoreRules.none : parseIgnoreFile(rules, `.dockerignore of the context ${name}`), version };
 }
 
 /** A Dockerfile that does not stand in the context, and the `<Dockerfile>.dockerignore` beside it. */
 export interface DockerfileText { readonly text: string; readonly ignoreText?: string }
 
 /** Reads Dockerfile and ignore file (`<Dockerfile>.dockerignore`, else `.dockerignore`) from inside the context folder. `not-found` names the file. */
-export function openBuildContext(folder: string, dockerfilePath: string, dockerfile?: DockerfileText): BuildContext {
+export function openBuildContext(folder: string, dockerfilePath: string, dockerfile?: DockerfileText, version?: string): BuildContext {
   const dockerfileText = dockerfile?.text ?? readInside(folder, dockerfilePath);
   if (dockerfileText === undefined) throw new GantryError('not-found', `the build context has no ${dockerfilePath}`);
   const own = `${dockerfilePath}.dockerignore`;
@@ -39,6 +41,8 @@ export function openBuildContext(folder: string, dockerfilePath: string, dockerf
     ignore: rules === undefined ? IgnoreRules.none : parseIgnoreFile(rules, ownRules === undefined ? '.dockerignore' : own),
     dockerfileText,
     dockerfileName: dockerfilePath,
+    // The rules may come from elsewhere than the folder.
+    version: version === undefined ? undefined : shortHash(JSON.stringify([version, rules ?? null]), 40),
   };
 }
 

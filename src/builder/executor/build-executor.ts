@@ -1,5 +1,6 @@
 import type { Digest } from '../../api/mod.ts';
 import { GantryError } from '../../kernel/mod.ts';
+import type { StepRecord } from '../cache/step-cache.ts';
 import type { BuildPlan, StagePlan } from '../plan/build-plan.ts';
 import type { BuildListener } from '../progress/build-event.ts';
 import { stageResult } from './image-config.ts';
@@ -18,6 +19,7 @@ export class BuildExecutor {
   readonly #slotPrefix: string;
   readonly #stages = new Map<number, Promise<StageResult>>();
   readonly #holds = new DisposableStack();
+  readonly #records = new Map<number, Map<string, StepRecord>>();
 
   constructor(plan: BuildPlan, services: StepServices, listener: BuildListener, slotPrefix: string) {
     this.#plan = plan;
@@ -48,6 +50,12 @@ export class BuildExecutor {
     const target = settled[this.#plan.stages.findIndex(({ index }) => index === this.#plan.target)];
     if (target?.status !== 'fulfilled') throw new GantryError('internal', 'the target stage was not built');
     return target.value;
+  }
+
+  /** What the steps of one stage, or of all, left: by their keys, for taking it elsewhere. */
+  recordsOf(stage?: number): Map<string, StepRecord> {
+    const stages = stage === undefined ? [...this.#records.values()] : [this.#records.get(stage) ?? []];
+    return new Map(stages.flatMap((records) => [...records]));
   }
 
   release(): void {
@@ -92,8 +100,10 @@ export class BuildExecutor {
       else {
         const write = (text: string): void => this.#listener({ kind: 'output', stage: stage.index, text });
         const slot = `${this.#slotPrefix} ${stage.index} ${index}`;
-        const outcome = await executeStep(step, step.action, { layers, slot, below }, this.#services, write, signal);
+        const services = { ...this.#services, usesCache: this.#services.usesCache && !this.#services.noCacheStages.has(stage.name) };
+        const outcome = await executeStep(step, step.action, { layers, slot, below }, services, write, signal);
         ({ isCached, missReason } = outcome);
+        this.#records.set(stage.index, (this.#records.get(stage.index) ?? new Map<string, StepRecord>()).set(outcome.key, outcome.record));
         const { layer, createdAt } = outcome.record;
         if (layer !== undefined) {
           below = `step ${step.number}`;

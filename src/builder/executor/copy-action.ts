@@ -2,6 +2,7 @@ import { lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GantryError, randomHex, shortHash } from '../../kernel/mod.ts';
+import type { ContextDigests } from '../cache/context-digests.ts';
 import type { DigestCache } from '../cache/digest-cache.ts';
 import type { RemoteNotes } from '../cache/remote-notes.ts';
 import type { StepInputs } from '../cache/step-inputs.ts';
@@ -9,7 +10,7 @@ import { isTarArchive, unpackArchive } from '../files/archives.ts';
 import { digestSources } from '../files/content-digest.ts';
 import { copySources, type CopyTarget } from '../files/copy-entries.ts';
 import { type CopySource, findCopySources } from '../files/copy-sources.ts';
-import { IgnoreRules } from '../files/ignore-rules.ts';
+import { IgnoreRules } from '../../context/mod.ts';
 import { makeFolders } from '../files/make-folders.ts';
 import { type Owner, resolveOwner } from '../files/owner.ts';
 import { resolveInRoot } from '../files/resolve-in-root.ts';
@@ -23,6 +24,7 @@ import type { SourceTrees } from './source-trees.ts';
 export interface CopyServices {
   readonly trees: SourceTrees;
   readonly digests: DigestCache;
+  readonly contextDigests: ContextDigests;
   readonly remoteNotes: RemoteNotes;
   /** For what ADD fetches. */
   readonly environment: BuildEnvironment;
@@ -65,9 +67,10 @@ export async function prepareCopy(action: CopyAction, services: CopyServices, si
 
 async function sourceInputs(action: CopyAction, services: CopyServices, signal: AbortSignal): Promise<[string, string][]> {
   if (action.sources.length === 0) return [];
-  const digest = async (): Promise<[string, string][]> => {
+  const digest = async (): Promise<readonly (readonly [string, string])[]> => {
     const tree = await services.trees.open(action.from, signal);
-    return digestSources(findCopySources(tree.rootPath, action, tree.ignore), tree.owners, signal);
+    const read = async (): Promise<[string, string][]> => digestSources(findCopySources(tree.rootPath, action, tree.ignore), tree.owners, tree.version === undefined ? undefined : services.contextDigests.files, signal);
+    return tree.version === undefined ? read() : services.contextDigests.of(tree.version, [action.sources, action.excludes, action.keepsParents], read);
   };
   const layers = await services.trees.layersOf(action.from);
   if (layers === undefined) return (await digest()).map(([path, value]) => [`file ${path.slice(path.indexOf(':') + 1)}`, `${path} ${value}`]);

@@ -8,7 +8,7 @@ import { checkOutGitSource, resolveGitSource } from './git-checkout.ts';
 
 /** A named context of a request. */
 export type RequestedContext =
-  | { readonly kind: 'folder'; readonly folder: string }
+  | { readonly kind: 'folder'; readonly folder: string; readonly version?: string }
   | { readonly kind: 'image'; readonly reference: string }
   | { readonly kind: 'git'; readonly url: string };
 
@@ -16,7 +16,7 @@ export type RequestedContext =
 export async function openNamedFolders(contexts: ReadonlyMap<string, RequestedContext>, environment: BuildEnvironment, workFolder: string, signal: AbortSignal): Promise<Map<string, NamedFolder>> {
   const folders = new Map<string, NamedFolder>();
   for (const [name, context] of contexts) {
-    if (context.kind === 'folder') folders.set(name, openNamedFolder(context.folder, name));
+    if (context.kind === 'folder') folders.set(name, openNamedFolder(context.folder, name, context.version));
     if (context.kind === 'git') folders.set(name, openNamedFolder(await checkOut(context.url, environment, workFolder, signal), name));
   }
   return folders;

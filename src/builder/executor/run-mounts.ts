@@ -5,6 +5,7 @@ import { digestSources } from '../files/content-digest.ts';
 import { copySources } from '../files/copy-entries.ts';
 import { findCopySources } from '../files/copy-sources.ts';
 import { resolveInRoot } from '../files/resolve-in-root.ts';
+import type { ContextDigests } from '../cache/context-digests.ts';
 import type { CacheAccess } from '../cache/cache-access.ts';
 import type { FileSource, PlannedMount } from '../plan/build-plan.ts';
 import type { BuildMount, BuildRuntime } from '../ports.ts';
@@ -16,6 +17,7 @@ export interface RunMountServices {
   readonly runtime: BuildRuntime;
   readonly trees: SourceTrees;
   readonly cacheMounts: CacheMounts;
+  readonly contextDigests: ContextDigests;
   readonly secrets: BuildSecrets;
   /** Host paths of SSH agents' sockets by id. */
   readonly sshSockets: ReadonlyMap<string, string>;
@@ -44,12 +46,13 @@ export async function mountInputs(mounts: readonly PlannedMount[], services: Run
   return inputs;
 }
 
-async function mountedContent(files: FileSource, source: string, { trees }: RunMountServices, signal: AbortSignal): Promise<string> {
+async function mountedContent(files: FileSource, source: string, { trees, contextDigests }: RunMountServices, signal: AbortSignal): Promise<string> {
   const layers = await trees.layersOf(files);
   if (layers !== undefined) return layers.join();
   const tree = await trees.open(files, signal);
-  const sources = findCopySources(tree.rootPath, { sources: [posix.normalize(`/${source}`)], excludes: [], keepsParents: false }, tree.ignore);
-  return shortHash(JSON.stringify(await digestSources(sources, tree.owners, signal)), 64);
+  const selection = { sources: [posix.normalize(`/${source}`)], excludes: [], keepsParents: false };
+  const read = async (): Promise<[string, string][]> => digestSources(findCopySources(tree.rootPath, selection, tree.ignore), tree.owners, tree.version === undefined ? undefined : contextDigests.files, signal);
+  return shortHash(JSON.stringify(tree.version === undefined ? await read() : await contextDigests.of(tree.version, selection, read)), 64);
 }
 
 /** Makes a step's mounts ready. `not-found` for a source or a required secret that is not there. */

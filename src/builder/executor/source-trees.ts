@@ -1,7 +1,7 @@
 import type { Digest } from '../../api/mod.ts';
 import { GantryError } from '../../kernel/mod.ts';
 import type { OwnerRule } from '../files/content-digest.ts';
-import { IgnoreRules } from '../files/ignore-rules.ts';
+import { IgnoreRules } from '../../context/mod.ts';
 import type { FileSource } from '../plan/build-plan.ts';
 import type { BuildRuntime, BuildTree } from '../ports.ts';
 import type { BuildContext, NamedFolder } from './build-context.ts';
@@ -11,8 +11,10 @@ export interface SourceTree {
   readonly rootPath: string;
   readonly ignore: IgnoreRules;
   readonly owners: OwnerRule;
-  /** What the tree's content is known by; undefined for the context, which has to be read. */
+  /** What the tree's content is known by; undefined for contexts. */
   readonly layers: readonly Digest[] | undefined;
+  /** What a context's content is known by, while this program runs; undefined: it has to be read. */
+  readonly version: string | undefined;
 }
 
 /** Opens the trees of stages and images at most once for a build; disposing closes them. Nothing may write to them. */
@@ -43,14 +45,14 @@ export class SourceTrees implements AsyncDisposable {
     const key = layers.join();
     const tree = this.#trees.get(key) ?? this.#runtime.openTree(layers, signal);
     this.#trees.set(key, tree);
-    return { rootPath: (await tree).rootPath, ignore: IgnoreRules.none, owners: 'kept', layers };
+    return { rootPath: (await tree).rootPath, ignore: IgnoreRules.none, owners: 'kept', layers, version: undefined };
   }
 
-  #folder(source: FileSource): { rootPath: string; ignore: IgnoreRules } {
-    if (source.kind !== 'context' || source.name === undefined) return { rootPath: this.#context.folder, ignore: this.#context.ignore };
+  #folder(source: FileSource): Pick<SourceTree, 'rootPath' | 'ignore' | 'version'> {
+    if (source.kind !== 'context' || source.name === undefined) return { rootPath: this.#context.folder, ignore: this.#context.ignore, version: this.#context.version };
     const named = this.#named.get(source.name);
     if (named === undefined) throw new GantryError('internal', `there is no context ${source.name}`);
-    return { rootPath: named.folder, ignore: named.ignore };
+    return { rootPath: named.folder, ignore: named.ignore, version: named.version };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

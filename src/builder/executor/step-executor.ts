@@ -25,7 +25,10 @@ export interface SharedServices {
 export interface StepServices extends SharedServices {
   readonly run: RunServices;
   readonly copy: CopyServices;
+  /** Whether the step looks for its result before it runs. */
   readonly usesCache: boolean;
+  /** Stages whose steps all run. */
+  readonly noCacheStages: ReadonlySet<string>;
   readonly sourceDateEpoch: number | undefined;
   readonly access: CacheAccess;
   /** Work that this build began and that uses its trees and folders, while it goes on. */
@@ -42,6 +45,7 @@ export interface StepPlace {
 }
 
 export interface StepOutcome {
+  readonly key: string;
   readonly record: StepRecord;
   readonly isCached: boolean;
   readonly missReason?: string;
@@ -62,11 +66,11 @@ export async function executeStep(step: Step, action: FileAction, { layers, slot
     const inputs: StepInputs = [...prepared.inputs, ['source date epoch', String(services.sourceDateEpoch ?? '')]];
     const key = stepKey(base, inputs);
     const cached = services.usesCache ? await findCached(key, services) : undefined;
-    if (cached?.record !== undefined) return { record: cached.record, isCached: true };
+    if (cached?.record !== undefined) return { key, record: cached.record, isCached: true };
     const missReason = !services.usesCache ? 'the cache is off' : (cached?.lost ?? (await services.journal.explain(slot, { key, layers: base, inputs, below })));
     const record = await services.flights.run(flightKey(key, services), (emit, flightSignal) => build(key, base, prepared, services, emit, flightSignal), { onOutput: write, owned: services.owned }, signal);
     await services.journal.record(slot, key, base, inputs);
-    return { record, isCached: false, missReason };
+    return { key, record, isCached: false, missReason };
   } catch (error) {
     throwIfAborted(signal);
     if (isError(error, 'invalid', 'not-found', 'unsupported', 'unavailable') && error.places.length === 0) {

@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { throwIfAborted } from '../../kernel/mod.ts';
 import type { CopySource } from './copy-sources.ts';
 import { type FileEntry, fileTypeOf } from './file-entry.ts';
+import type { FileDigests } from './file-digests.ts';
 import { copiedXattrs } from './xattrs.ts';
 
 /** Whose the files will be: the source's owners, or root for what comes from a build context. */
@@ -16,14 +17,14 @@ const yieldAfterBytes = 8 << 20;
  * What a layer would say of each entry, without times: type, permissions, owner, size, content, link target, device numbers
  * and extended attributes. `[path, digest]` in copy order; equal lists copy to equal trees.
  */
-export async function digestSources(sources: readonly CopySource[], owners: OwnerRule, signal: AbortSignal): Promise<[string, string][]> {
+export async function digestSources(sources: readonly CopySource[], owners: OwnerRule, known: FileDigests | undefined, signal: AbortSignal): Promise<[string, string][]> {
   const digests: [string, string][] = [];
   const firstNames = new Map<string, string>();
   let pendingBytes = 0;
   for (const source of sources) {
     for (const entry of source.entries) {
-      digests.push([`${source.kind}:${source.kind === 'file' ? source.name : entry.path}`, digestEntry(entry, owners, linkedTo(entry, firstNames))]);
-      pendingBytes += entry.stats.size + 4096;
+      digests.push([`${source.kind}:${source.kind === 'file' ? source.name : entry.path}`, known?.get(entry) ?? digestAndNote(entry, owners, linkedTo(entry, firstNames), known)]);
+      pendingBytes += known === undefined ? entry.stats.size + 4096 : 4096;
       if (pendingBytes < yieldAfterBytes) continue;
       pendingBytes = 0;
       await setImmediate();
@@ -31,6 +32,12 @@ export async function digestSources(sources: readonly CopySource[], owners: Owne
     }
   }
   return digests;
+}
+
+function digestAndNote(entry: FileEntry, owners: OwnerRule, linked: string, known: FileDigests | undefined): string {
+  const digest = digestEntry(entry, owners, linked);
+  known?.set(entry, digest);
+  return digest;
 }
 
 /** The earlier entry that is the same file: hard links inside a copy stay hard links. */

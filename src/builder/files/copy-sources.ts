@@ -2,8 +2,7 @@ import { lstatSync, readdirSync, type Stats } from 'node:fs';
 import { posix, relative } from 'node:path';
 import { errnoOf, GantryError } from '../../kernel/mod.ts';
 import type { FileEntry } from './file-entry.ts';
-import { compileIgnoreRules, type IgnoreRules } from './ignore-rules.ts';
-import { toPathExpression } from './path-pattern.ts';
+import { compileIgnoreRules, type IgnoreRules, toPathExpression } from '../../context/mod.ts';
 import { resolveInRoot } from './resolve-in-root.ts';
 import { type WalkFilter, walkTree } from './walk.ts';
 

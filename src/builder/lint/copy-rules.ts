@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import type { CopyInstruction, Word } from '../dockerfile/instruction.ts';
-import type { IgnoreRules } from '../files/ignore-rules.ts';
+import type { IgnoreRules } from '../../context/mod.ts';
 import type { ReportLint } from './linter.ts';
 
 /** COPY of a path of the context that .dockerignore leaves out. With exceptions among the rules nothing can be said. */

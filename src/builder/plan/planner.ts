@@ -4,7 +4,7 @@ import type { StageInstruction, Word } from '../dockerfile/instruction.ts';
 import { nearest } from '../dockerfile/nearest.ts';
 import { type Dockerfile, parseTrigger, type Stage } from '../dockerfile/parse.ts';
 import type { SourceFile } from '../dockerfile/source-file.ts';
-import { IgnoreRules } from '../files/ignore-rules.ts';
+import { IgnoreRules } from '../../context/mod.ts';
 import { lintBases } from '../lint/base-rules.ts';
 import { type CheckOptions, parseCheckOptions } from '../lint/check-options.ts';
 import { Linter, type ReportLint } from '../lint/linter.ts';

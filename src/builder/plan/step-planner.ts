@@ -1,6 +1,6 @@
 import type { StageInstruction } from '../dockerfile/instruction.ts';
 import type { SourceFile } from '../dockerfile/source-file.ts';
-import type { IgnoreRules } from '../files/ignore-rules.ts';
+import type { IgnoreRules } from '../../context/mod.ts';
 import type { ReportLint } from '../lint/linter.ts';
 import type { FileAction, FileSource } from './build-plan.ts';
 import type { Entitlement } from './entitlements.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Digest } from '../../api/mod.ts';
-import type { BuildEvent } from './build-event.ts';
+import type { BuildEvent } from '../../api/mod.ts';
 import { classicView } from './classic-view.ts';
 
 function shown(stages: readonly number[], events: readonly BuildEvent[], explains = false): string {

@@ -1,5 +1,6 @@
 import { formatPlace } from '../../kernel/mod.ts';
-import type { BuildEvent, BuildListener } from './build-event.ts';
+import type { BuildEvent } from '../../api/mod.ts';
+import type { BuildListener } from './build-event.ts';
 
 /**
  * A build as `docker build` has always shown it (`Step 2/5 : RUN …`, ` ---> Using cache`). Stages may run at the same time, so
@@ -26,6 +27,8 @@ export function classicView(stages: readonly number[], write: (text: string) => 
     switch (event.kind) {
       case 'warning':
         return write(`[Warning] ${formatPlace(event.place)}\n`);
+      case 'note':
+        return write(`${event.text}\n`);
       case 'step-started':
         return show(event.stage, `Step ${event.number}/${event.count} : ${event.text}\n`);
       case 'output':

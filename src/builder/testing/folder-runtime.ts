@@ -116,6 +116,14 @@ export class FolderRuntime implements BuildRuntime {
     return id;
   }
 
+  async fetchCacheImage(reference: string): Promise<BuildImage> {
+    return this.resolveImage(reference);
+  }
+
+  async pushCacheImage(config: ImageConfig, reference: string, _progress: (message: string) => void, signal: AbortSignal): Promise<Digest> {
+    return this.createImage(config, [reference], signal);
+  }
+
   async pushImage(reference: string): Promise<Digest> {
     return (await this.resolveImage(reference)).id;
   }

@@ -47,6 +47,20 @@ export function buildRuntimeOf({ engine, images, credentialsFor }: BuildRuntimeO
     holdLayers: (layers) => images.holdLayers(layers),
     addLayerUser: (layers) => images.addUsers({ usersOf: () => [], layers }),
     createImage: (config, references, signal) => images.createImage(config, references, signal),
+    fetchCacheImage: async (reference, signal) => {
+      const credentials = credentialsFor(reference);
+      const image = await images.pull(reference, { policy: 'always', ...(credentials === undefined ? {} : { credentials }) }, signal);
+      return { id: image.id, config: image.config };
+    },
+    pushCacheImage: async (config, reference, progress, signal) => {
+      const credentials = credentialsFor(reference);
+      await images.createImage(config, [reference], signal);
+      try {
+        return await images.push(reference, { progress: ({ id, status }) => progress(id === undefined ? status : `${id}: ${status}`), ...(credentials === undefined ? {} : { credentials }) }, signal);
+      } finally {
+        await images.remove(reference, { isForced: true }, AbortSignal.timeout(60_000));
+      }
+    },
     pushImage: async (reference, progress, signal) => {
       const credentials = credentialsFor(reference);
       const onProgress = ({ id, status }: { id?: string; status: string }): void => progress(id === undefined ? status : `${id}: ${status}`);

@@ -7,7 +7,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { type Digest, familiarImageReference, type ImageConfig, parseImageReference } from '../../../src/api/mod.ts';
 import { parseDockerfile } from '../../../src/builder/dockerfile/parse.ts';
-import { parseIgnoreFile } from '../../../src/builder/files/ignore-rules.ts';
+import { parseIgnoreFile } from '../../../src/context/mod.ts';
 import type { BuildPlan } from '../../../src/builder/plan/build-plan.ts';
 import { planBuild } from '../../../src/builder/plan/planner.ts';
 import { GantryError } from '../../../src/kernel/mod.ts';

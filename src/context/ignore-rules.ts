@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { GantryError, isError } from '../../kernel/mod.ts';
+import { GantryError, isError } from '../kernel/mod.ts';
 import { toPathExpression } from './path-pattern.ts';
 
 interface Rule {

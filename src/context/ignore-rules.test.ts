@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assert as check, constantFrom, property, string } from 'fast-check';
-import { isError } from '../../kernel/mod.ts';
+import { isError } from '../kernel/mod.ts';
 import { parseIgnoreFile } from './ignore-rules.ts';
 
 const cases: readonly (readonly [file: string, path: string, isIgnored: boolean])[] = [

@@ -1,4 +1,4 @@
-import { GantryError } from '../../kernel/mod.ts';
+import { GantryError } from '../kernel/mod.ts';
 
 /**
  * A pattern of .dockerignore and `--exclude` as an expression over whole slash-separated paths: Go's `filepath.Match`
