@@ -24,7 +24,7 @@ export class CacheTransfer {
       const slot = `${access.scope}\0${reference}`;
       if (this.#imported.get(slot) === id) return note(`the cache of ${reference} is known`);
       const records = fromCacheLabel(config);
-      using _held = this.#runtime.holdLayers(config.rootfs.diff_ids);
+      using _ = this.#runtime.holdLayers(config.rootfs.diff_ids);
       for (const [key, record] of records) if ((await this.#cache.get(key, access)) === undefined) await this.#cache.set(key, access, record);
       this.#imported.set(slot, id);
       note(`took ${records.size} results from the cache of ${reference}`);

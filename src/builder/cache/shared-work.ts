@@ -49,7 +49,7 @@ export class SharedWork<V> {
     const leave = Promise.withResolvers<never>();
     const onAbort = (): void => leave.reject(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
-    using _following = flight.output.follow(onOutput);
+    using _ = flight.output.follow(onOutput);
     try {
       return await Promise.race([flight.result, leave.promise]);
     } finally {

@@ -83,7 +83,7 @@ export class ContextStore {
   }
 
   #held(base: string, wanted: Manifest, missing: readonly string[], { isOwn, isSame }: { isOwn: boolean; isSame: boolean }): HeldContext {
-    const store = this;
+    const versionOf = (): string => this.#versionOf(base);
     let isComplete = isSame || missing.length === 0;
     const finish = async (): Promise<void> => {
       await writeFileAtomic(join(base, 'manifest.json'), JSON.stringify([...wanted]));
@@ -94,7 +94,7 @@ export class ContextStore {
       folder: join(base, 'files'),
       missing,
       get version() {
-        return store.#versionOf(base);
+        return versionOf();
       },
       get isComplete() {
         return isComplete;
@@ -108,7 +108,7 @@ export class ContextStore {
         await finish();
       },
       [Symbol.dispose]: () => {
-        store.#busy.delete(base);
+        this.#busy.delete(base);
         if (!isOwn) rmSync(base, { recursive: true, force: true });
       },
     };
