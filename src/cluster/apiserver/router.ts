@@ -6,7 +6,7 @@ import { type Authorizer, isPublic } from './access/authorizer.ts';
 import { serveTokenKeys } from './access/tokens/token-keys.ts';
 import type { ServiceAccountTokens } from './access/tokens/service-account-tokens.ts';
 import { impersonated } from './access/impersonation.ts';
-import { anonymous, type Authenticator, type User } from './access/user.ts';
+import { anonymous, type Authenticator, systemMasters, type User } from './access/user.ts';
 import type { ConnectHandler } from './connect/connect-handler.ts';
 import { serveDiscovery } from './discovery/discovery-handler.ts';
 import type { OpenApiHandler } from './discovery/openapi-handler.ts';
@@ -20,6 +20,7 @@ import type { VirtualResource } from './kinds/virtual.ts';
 import type { RequestSink } from './listener.ts';
 import type { Machine } from './operations/machine.ts';
 import { parseRequestInfo, type RequestInfo } from './requests/request-info.ts';
+import type { RequestQueues } from './requests/request-queues.ts';
 import { sendError, sendText } from './requests/respond.ts';
 import { statusOf } from './status.ts';
 
@@ -32,6 +33,7 @@ export interface RouterOptions {
   readonly connects: ConnectHandler;
   readonly protobuf: KubernetesProtobuf;
   readonly tokens: ServiceAccountTokens;
+  readonly queues: RequestQueues;
   readonly log: Logger;
   isReady(): boolean;
 }
@@ -53,7 +55,7 @@ export class Router implements RequestSink {
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      await this.#dispatch(this.#open(request, response));
+      await this.#inTurn(this.#open(request, response));
     } catch (error) {
       await this.#fail(request, response, error);
     }
@@ -76,6 +78,27 @@ export class Router implements RequestSink {
     } catch (error) {
       if (!gone.signal.aborted) refuseUpgrade(socket, error);
     }
+  }
+
+  /** Waits for the client's turn, unless it is exempt, and answers. Watches give their place back once they have it. */
+  async #inTurn(exchange: Exchange): Promise<void> {
+    const { user, info } = exchange;
+    if (user === anonymous || user.groups.includes(systemMasters)) return this.#dispatch(exchange);
+    const { queues } = this.#options;
+    const width = info.verb === 'list' && info.isResource ? this.#listWidth(info) : 1;
+    const release = queues.tryEnter(user.name, width) ?? (await queues.enter(user.name, width, exchange.signal));
+    const isLong = info.verb === 'watch' || this.#options.connects.find(info) !== undefined;
+    if (isLong) release();
+    try {
+      await this.#dispatch(exchange);
+    } finally {
+      release();
+    }
+  }
+
+  /** A list is as much work as several requests for one object: a seat for each hundred, ten at most. */
+  #listWidth({ group, plural }: RequestInfo): number {
+    return Math.min(10, 1 + Math.floor(this.#options.machine.objects.count(`/${group === '' ? 'core' : group}/${plural}/`) / 100));
   }
 
   #open(request: IncomingMessage, response: ServerResponse): Exchange {
@@ -113,7 +136,7 @@ export class Router implements RequestSink {
     const { info } = exchange;
     const { machine } = this.#options;
     if (!info.isResource) {
-      if (info.path === '/metrics') return sendText(exchange.request, exchange.response, 200, this.#metrics.text(machine.objects), 'text/plain; version=0.0.4; charset=utf-8');
+      if (info.path === '/metrics') return sendText(exchange.request, exchange.response, 200, this.#metrics.text(machine.objects, this.#options.queues.counts), 'text/plain; version=0.0.4; charset=utf-8');
       if (await serveHealth(exchange, this.#options.isReady())) return;
       if (await serveDiscovery(machine.kinds, this.#options.virtual, this.#options.connects, exchange)) return;
       if (await this.#options.openApi.serve(exchange)) return;
