@@ -45,6 +45,7 @@ export const resources = {
   horizontalPodAutoscalers: define<k8s.HorizontalPodAutoscaler>('autoscaling', 'v2', 'horizontalpodautoscalers', 'HorizontalPodAutoscaler'),
   priorityClasses: define<k8s.PriorityClass>('scheduling.k8s.io', 'v1', 'priorityclasses', 'PriorityClass', false),
   limitRanges: define<k8s.LimitRange>('', 'v1', 'limitranges', 'LimitRange'),
+  resourceQuotas: define<k8s.ResourceQuota>('', 'v1', 'resourcequotas', 'ResourceQuota'),
   roles: define<k8s.Role>('rbac.authorization.k8s.io', 'v1', 'roles', 'Role'),
   roleBindings: define<k8s.RoleBinding>('rbac.authorization.k8s.io', 'v1', 'rolebindings', 'RoleBinding'),
   clusterRoles: define<k8s.ClusterRole>('rbac.authorization.k8s.io', 'v1', 'clusterroles', 'ClusterRole', false),

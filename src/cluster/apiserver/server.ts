@@ -7,6 +7,7 @@ import { NodeAuthorizer } from './access/node-authorizer.ts';
 import { RoleAggregation } from './access/rbac/aggregation.ts';
 import { escalationCheck } from './access/rbac/escalation.ts';
 import { RbacAuthorizer } from './access/rbac/rbac-authorizer.ts';
+import { BootstrapTokens } from './access/tokens/bootstrap-tokens.ts';
 import { ServiceAccountTokens } from './access/tokens/service-account-tokens.ts';
 import { SigningKey } from './access/tokens/signing-key.ts';
 import { tokenReviewResource } from './access/tokens/token-requests.ts';
@@ -27,7 +28,11 @@ import { type AdvertisedAddress, createInitialObjects } from './initial-objects.
 import { Listener, type ServerTls } from './listener.ts';
 import type { AdmissionCheck } from './operations/admission.ts';
 import type { Machine } from './operations/machine.ts';
+import { podSecurityCheck } from './pod-security/pod-security-check.ts';
 import type { MetricsSource, NodeDialer } from './ports.ts';
+import { quotaCheck } from './quota/quota-admission.ts';
+import { QuotaStatus } from './quota/quota-status.ts';
+import { type QueueLimits, RequestQueues } from './requests/request-queues.ts';
 import { reviewResources } from './reviews/review-resources.ts';
 import { Router } from './router.ts';
 import { boundPatterns } from './validation/bounded-patterns.ts';
@@ -55,6 +60,8 @@ export interface ApiServerOptions {
   readonly serviceCidr?: string;
   /** Default 30000 to 32767. */
   readonly nodePortRange?: PortRange;
+  /** How clients share the server. */
+  readonly requestLimits?: QueueLimits;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -88,16 +95,18 @@ export class ApiServer implements AsyncDisposable {
     const machine: Machine = { objects, kinds, clock: options.clock ?? systemClock, admission };
     const rbac = cleanup.use(new RbacAuthorizer(machine));
     const authorizer = options.authorizer ?? new UnionAuthorizer([new GroupAuthorizer([systemMasters]), new NodeAuthorizer(objects), rbac]);
-    admission.push(escalationCheck(authorizer, rbac));
+    admission.push(escalationCheck(authorizer, rbac), podSecurityCheck(() => machine, options.log), quotaCheck(() => machine));
     cleanup.use(DefinitionService.open(machine, schemas, options.log));
     await createInitialObjects(machine, allocator.serverAddress, options.advertise);
     cleanup.use(await RoleAggregation.open(machine, options.log));
+    cleanup.use(QuotaStatus.open(machine, options.store, options.log));
     const tokens = new ServiceAccountTokens(machine, await SigningKey.load(options.store));
-    const authenticators = [...options.authenticators, tokens];
+    const authenticators = [...options.authenticators, tokens, new BootstrapTokens(machine)];
     const router = new Router({
       machine,
       authenticators,
       tokens,
+      queues: new RequestQueues(options.requestLimits),
       authorizer,
       virtual: [...reviewResources(authorizer), tokenReviewResource(authenticators), ...(options.metrics === undefined ? [] : metricsResources(machine, options.metrics))],
       connects: new ConnectHandler(machine, options.dialer, [...podConnects, ...(options.connects ?? [])]),

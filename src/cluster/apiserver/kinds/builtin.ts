@@ -21,6 +21,7 @@ import { podStrategy } from './pod.ts';
 import { priorityClassColumns, priorityClassStrategy } from './priority-class.ts';
 import { bindingStrategy, clusterRoleStrategy, roleStrategy } from './rbac.ts';
 import { replicaSetStrategy } from './replica-set.ts';
+import { resourceQuotaColumns, resourceQuotaStrategy } from './resource-quota.ts';
 import type { ServiceAllocator } from './service-allocator.ts';
 import { serviceStrategy } from './service.ts';
 import { controllerRevisionStrategy, endpointSliceStrategy, eventStrategy, leaseStrategy, nodeStrategy } from './simple-strategies.ts';
@@ -82,6 +83,7 @@ export function builtinEntries(allocator: ServiceAllocator): KindEntry[] {
     }),
     entry({ type: resources.priorityClasses, schemaPackage: 'io.k8s.api.scheduling.v1', shortNames: ['pc'], strategy: priorityClassStrategy, columns: priorityClassColumns }),
     entry({ type: resources.limitRanges, schemaPackage: core, shortNames: ['limits'], strategy: limitRangeStrategy, allColumns: createdColumns }),
+    entry({ type: resources.resourceQuotas, schemaPackage: core, shortNames: ['quota'], hasGeneration: false, strategy: resourceQuotaStrategy, columns: resourceQuotaColumns }),
     entry({ type: resources.roles, schemaPackage: rbac, nameRule: 'path', strategy: roleStrategy, allColumns: createdColumns }),
     entry({ type: resources.roleBindings, schemaPackage: rbac, nameRule: 'path', strategy: bindingStrategy(true), columns: [roleColumn], wideColumns: subjectColumns }),
     entry({ type: resources.clusterRoles, schemaPackage: rbac, nameRule: 'path', strategy: clusterRoleStrategy, allColumns: createdColumns }),

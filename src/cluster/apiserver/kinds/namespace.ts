@@ -1,4 +1,5 @@
 import type { k8s } from '../../../api/mod.ts';
+import { validatePolicyLabels } from '../pod-security/policy.ts';
 import type { Strategy } from './kind.ts';
 
 /** A namespace stays, held by its own finalizer, until the namespace controller has emptied it. */
@@ -11,6 +12,7 @@ export const namespaceStrategy: Strategy<k8s.Namespace> = {
     namespace.spec = { finalizers: ['kubernetes'] };
     namespace.status = { phase: 'Active' };
   },
+  validate: ({ metadata }, errors) => validatePolicyLabels(metadata?.labels, errors),
   prepareUpdate(namespace, old) {
     // Only the finalize subresource changes them.
     namespace.spec = { ...old.spec };

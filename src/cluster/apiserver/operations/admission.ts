@@ -8,6 +8,10 @@ export interface AdmissionRequest {
   readonly old: ApiObject | undefined;
   readonly user: User | undefined;
   readonly part: 'main' | 'status' | 'all';
+  /** Told to the client as Warning headers. */
+  readonly warnings: string[];
+  /** Called when the write is over, whether it succeeded or not. */
+  onFinished(release: () => void): void;
 }
 
 /** Looks at a write beyond what its kind knows; throws what the client is told when it must not happen. May change the object. */

@@ -41,7 +41,7 @@ async function insertObject(machine: Machine, kind: Kind, object: ApiObject, opt
     if (kind.hasGeneration) metadata.generation = 1;
     if (kind.hasStatus) delete object.status;
     kind.strategy.prepareCreate?.(object, context);
-    for (const check of machine.admission) check({ kind, object, old: undefined, user: options.user, part: 'main' });
+    for (const check of machine.admission) check({ kind, object, old: undefined, user: options.user, part: 'main', warnings: options.warnings, onFinished: (release) => context.onFinished(release) });
     noteOwner(kind, undefined, object, 'main', options, context.now);
     checkObject(kind, object, { isUpdateChecked: false, problems: context.problems }, options);
     return await storeNew(machine, kind, object, options);

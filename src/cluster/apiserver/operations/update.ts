@@ -89,7 +89,7 @@ async function writeChanged(machine: Machine, kind: Kind, stored: StoredObject, 
     const object = takePart(kind, next, old, part);
     if (part === 'main') kind.strategy.prepareUpdate?.(object, old, context);
     object.apiVersion = storedApiVersion(kind);
-    for (const check of machine.admission) check({ kind, object, old, user: options.user, part });
+    for (const check of machine.admission) check({ kind, object, old, user: options.user, part, warnings: options.warnings, onFinished: (release) => context.onFinished(release) });
     noteOwner(kind, old, object, part, options, context.now);
     if (kind.hasGeneration && part !== 'status' && isSpecChanged(object, old)) object.metadata.generation = (old.metadata.generation ?? 0) + 1;
     checkObject(kind, object, { old, isUpdateChecked: part !== 'all', problems: context.problems }, options);
