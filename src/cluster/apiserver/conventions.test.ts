@@ -114,11 +114,14 @@ check('begins a watch without initial events at the present', async (call, serve
   await call('POST', maps, { metadata: { name: 'old' } });
   const events = readWatch(server, `${maps}?watch=true&sendInitialEvents=false&resourceVersionMatch=NotOlderThan&resourceVersion=0&timeoutSeconds=30`);
   const first = events.next();
-  // The watch is open once its answer has begun; until then new objects are made.
-  let made = 0;
-  const timer = setInterval(() => void call('POST', maps, { metadata: { name: `new-${(made += 1)}` } }), 20);
+  // Nothing tells when a watch without events is open: new objects are made until one is seen.
+  const seen = new AbortController();
+  void first.finally(() => seen.abort());
+  for (let made = 0; !seen.signal.aborted; made += 1) {
+    assert.ok(made < 5000, 'no new object was seen');
+    await call('POST', maps, { metadata: { name: `new-${made}` } });
+  }
   const { value } = await first;
-  clearInterval(timer);
   await events.return();
   assert.deepEqual([value?.type, String(at(value?.object, 'metadata.name')).startsWith('new-')], ['ADDED', true]);
 });
