@@ -5,6 +5,7 @@
 import { formatError } from '../src/kernel/mod.ts';
 import { Instance } from '../test/story/instance.ts';
 import { benchApi } from './api.ts';
+import { benchClusterApi } from './cluster-api.ts';
 import { benchContainerStart } from './container-start.ts';
 import { benchEngine } from './engine.ts';
 import { benchEngineMemory } from './engine-memory.ts';
@@ -17,6 +18,7 @@ import { benchRegistry } from './registry.ts';
 const benchmarks: Readonly<Record<string, (instance: Instance, signal: AbortSignal) => Promise<void>>> = {
   idle: benchIdle,
   api: benchApi,
+  'cluster-api': benchClusterApi,
   container: benchContainerStart,
   build: benchImageBuild,
   pod: benchPodStart,
