@@ -63,9 +63,10 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
   const nftables = stack.use(openNftables());
   const cgroups = new Cgroups(host.layout, instanceId);
   cgroups.createSlices();
-  const networks = stack.use(await NetworkManager.open(options, paths, nftables, events, log));
   const volumes = await VolumeManager.open(paths.volumes, events);
   const index = new ContainerIndex();
+  const names = new ContainerNames(() => index.all().map(({ record }) => record), () => networks.list());
+  const networks = stack.use(await NetworkManager.open(options, paths, nftables, names, events, log));
   const sandboxes = new SandboxManager(paths, networks, cgroups, events);
   const store = new ContainerStore(paths);
   const launcher = new Launcher({ host, paths, cgroups, networks, volumes, images, peers: peersOf(index, sandboxes), log });
@@ -89,7 +90,6 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
   stack.use(images.addUsers({ usersOf: (imageId) => usersOf(index, imageId), layers: () => [] }));
   await recoverContainers(index, { launcher, lifecycle, exits, cgroups, networks, paths });
   networks.applyFirewall();
-  await networks.serveNames(new ContainerNames(() => index.all().map(({ record }) => record), () => networks.list()));
   stack.use(new Periodic(() => rotateLogs(index.all().filter(({ isRunning }) => isRunning).map(rotatableLog), log), options.logCheckIntervalMs ?? 5000));
   const containers = new LocalContainers({ host, paths, index, store, lifecycle, launcher, cgroups, events });
   const kept = stack.move();
@@ -114,5 +114,6 @@ function peersOf(index: ContainerIndex, sandboxes: SandboxManager): LaunchPeers 
     etcFolderOf: (id) => index.get(id).paths.etc,
     shmOf: (id) => index.get(id).paths.shm,
     sandbox: (id) => sandboxes.partsOf(id),
+    isNetworkShared: (id) => index.all().some(({ isRunning, spec: { network } }) => isRunning && network.mode === 'container' && network.containerId === id),
   };
 }

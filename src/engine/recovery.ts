@@ -36,10 +36,22 @@ export async function recoverContainers(index: ContainerIndex, { launcher, lifec
       hasRunFolder: existsSync(entry.paths.run),
       processCount: cgroups.processes(launcher.cgroupPath(entry)).length,
     });
-    const [endpoint] = entry.status.endpoints;
-    if (action.kind === 'adopt' && endpoint !== undefined) await networks.restorePublications(entry.status.ports, endpoint.ipv4Address);
+    if (action.kind === 'adopt') await adoptNetwork(networks, entry);
     await lifecycle.recover(entry, action);
   }
+}
+
+/** Takes up the ports and the name service of a container that runs on. */
+async function adoptNetwork(networks: NetworkManager, { id, spec, status }: ContainerEntry): Promise<void> {
+  const { network } = spec;
+  if (network.mode !== 'bridge') return;
+  const file = networks.namespaceFile(id.slice(0, 16));
+  await networks.reconcile(file, status.endpoints);
+  const gateways = networks.planGateways(status.endpoints, network.endpoints);
+  const { ipv4, ipv6 } = gateways;
+  networks.route(file, gateways);
+  if (ipv4 !== undefined) await networks.publications.restore(id, status.ports, { ipv4: ipv4.ipv4Address, ipv6: ipv6?.ipv6?.address });
+  await networks.serveNames(id, file, status.endpoints);
 }
 
 /** Containers of a pod whose sandbox is gone: their removal was cut short. */

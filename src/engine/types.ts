@@ -147,16 +147,22 @@ export interface EndpointSpec {
   network: string;
   aliases: string[];
   ipv4Address?: string;
+  /** Only on a network with IPv6. */
+  ipv6Address?: string;
   macAddress?: string;
+  /** The container's way out is the network with the highest; default 0. */
+  gatewayPriority?: number;
 }
 
 export interface PortBinding {
   protocol: 'tcp' | 'udp';
   containerPort: number;
-  /** Empty: the engine's publish address (loopback by default). */
+  /** IPv4 or IPv6. Empty: the network's or the engine's publish address (loopback by default). */
   hostIp: string;
   /** 0: any free port, chosen at start. */
   hostPort: number;
+  /** The end of a range whose first free port is taken at start; absent: just `hostPort`. */
+  hostPortLast?: number;
 }
 
 export type RestartPolicy =
@@ -209,6 +215,7 @@ export interface EndpointStatus {
   readonly ipv4Address: string;
   readonly prefixLength: number;
   readonly gateway: string;
+  readonly ipv6?: { readonly address: string; readonly prefixLength: number; readonly gateway: string };
   readonly macAddress: string;
   readonly interfaceName: string;
   readonly aliases: readonly string[];
@@ -228,9 +235,14 @@ export interface NetworkSpec {
   gateway?: string;
   /** Part of the subnet that addresses are taken from. */
   addressRange?: string;
+  /** Addresses of either family that belong to something else, by its name: containers do not get them. */
+  reservedAddresses?: Record<string, string>;
+  /** With IPv6 beside IPv4; absent parts are chosen. `unsupported` where the host has none. */
+  ipv6?: { subnet?: string; gateway?: string; addressRange?: string };
   /** No way out and no published ports. */
   isInternal: boolean;
   labels: Record<string, string>;
+  /** Of Docker's bridge driver; see networks/bridge-options.ts. */
   options: Record<string, string>;
   /** Made through a scoped endpoint. */
   scopeId?: string;
@@ -245,6 +257,7 @@ export interface NetworkRecord {
   readonly bridgeName: string;
   readonly subnet: string;
   readonly gateway: string;
+  readonly ipv6?: { readonly subnet: string; readonly gateway: string; readonly addressRange?: string };
 }
 
 export interface VolumeRecord {

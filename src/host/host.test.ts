@@ -57,7 +57,7 @@ test('LinkTable joins a namespace to a bridge by a veth pair', { skip }, async (
       assert.ok(eth0);
       own.setUp(eth0.index);
       own.addAddress(eth0.index, '203.0.113.2', 32);
-      own.addDefaultRoute(eth0.index, '203.0.113.1', true);
+      own.setDefaultRoute(eth0.index, '203.0.113.1', true);
       return { mac: eth0.macAddress, hasAddress: readFileSync('/proc/thread-self/net/fib_trie', 'utf8').includes('203.0.113.2'), routes: readFileSync('/proc/thread-self/net/route', 'utf8').split('\n').length - 2 };
     });
     assert.deepEqual(inside, { mac: '02:42:cb:00:71:02', hasAddress: true, routes: 1 });

@@ -1,4 +1,5 @@
 import { isError } from '../kernel/mod.ts';
+import { formatIp, ipBytes } from './ip-bytes.ts';
 import { withinNamespaces } from './namespaces.ts';
 import {
   addressHeader,
@@ -10,7 +11,6 @@ import {
   encodeNested,
   encodeText,
   encodeU32,
-  ipv4Bytes,
   linkHeader,
   netlink,
   type NetlinkMessage,
@@ -56,22 +56,25 @@ export class LinkTable implements Disposable {
   }
 
   /** A bridge that forwards at once. `already-exists` when the name is taken. */
-  createBridge(name: string, macAddress?: string): void {
+  createBridge(name: string, macAddress?: string, mtu?: number): void {
     const info = encodeNested(attribute.linkInfo, [encodeText(attribute.linkInfoKind, 'bridge')]);
     this.#change(`bridge ${name}`, netlink.newLink, netlink.create | netlink.exclusive, linkHeader(0), [
       encodeText(attribute.linkName, name),
       ...(macAddress === undefined ? [] : [encodeAttribute(attribute.linkAddress, macBytes(macAddress))]),
+      ...(mtu === undefined ? [] : [encodeU32(attribute.linkMtu, mtu)]),
       info,
     ]);
   }
 
   /** A veth pair: `name` here, attached to the bridge and up; the peer in the namespace of `peerNamespaceFd`. */
-  createVeth(name: string, bridgeIndex: number, peer: { name: string; macAddress: string; namespaceFd: number }): void {
+  createVeth(name: string, bridgeIndex: number, peer: { name: string; macAddress: string; namespaceFd: number }, mtu?: number): void {
+    const size = mtu === undefined ? [] : [encodeU32(attribute.linkMtu, mtu)];
     const peerAttributes = [
       linkHeader(0),
       encodeText(attribute.linkName, peer.name),
       encodeAttribute(attribute.linkAddress, macBytes(peer.macAddress)),
       encodeU32(attribute.linkNetnsFd, peer.namespaceFd),
+      ...size,
     ];
     const info = encodeNested(attribute.linkInfo, [
       encodeText(attribute.linkInfoKind, 'veth'),
@@ -80,6 +83,7 @@ export class LinkTable implements Disposable {
     this.#change(`veth ${name}`, netlink.newLink, netlink.create | netlink.exclusive, linkHeader(0, true), [
       encodeText(attribute.linkName, name),
       encodeU32(attribute.linkMaster, bridgeIndex),
+      ...size,
       info,
     ]);
   }
@@ -116,27 +120,46 @@ export class LinkTable implements Disposable {
     }
   }
 
-  /** Adds an IPv4 address; a no-op when the link has it. */
+  /** Adds an IPv4 or IPv6 address, the latter usable at once (nobody else can have it); a no-op when the link has it. */
   addAddress(index: number, address: string, prefixLength: number): void {
-    const bytes = ipv4Bytes(address);
-    this.#changeUnlessPresent(`address ${address}`, netlink.newAddress, addressHeader(prefixLength, index), [
+    const bytes = ipBytes(address);
+    this.#changeUnlessPresent(`address ${address}`, netlink.newAddress, addressHeader(prefixLength, index, bytes.length === 16), [
       encodeAttribute(attribute.addressLocal, bytes),
       encodeAttribute(attribute.addressAddress, bytes),
     ]);
   }
 
-  /** The IPv4 default route through a gateway; `isOnLink` when the link's own prefix does not cover the gateway. */
-  addDefaultRoute(linkIndex: number, gateway: string, isOnLink: boolean): void {
-    this.#changeUnlessPresent(`default route ${gateway}`, netlink.newRoute, routeHeader(0, false, isOnLink), [
-      encodeAttribute(attribute.routeGateway, ipv4Bytes(gateway)),
+  /** The default route of the gateway's family, in place of another there may be; `isOnLink` when the link's own prefix does not cover the gateway. */
+  setDefaultRoute(linkIndex: number, gateway: string, isOnLink: boolean): void {
+    const bytes = ipBytes(gateway);
+    this.#change(`default route ${gateway}`, netlink.newRoute, netlink.create | netlink.replace, routeHeader(0, false, isOnLink, bytes.length === 16), [
+      encodeAttribute(attribute.routeGateway, bytes),
       encodeU32(attribute.routeOutputLink, linkIndex),
     ]);
+  }
+
+  /** Removes the default route of a family; a no-op without one. */
+  removeDefaultRoute(isIpv6: boolean): void {
+    try {
+      this.#change('default route', netlink.deleteRoute, 0, routeHeader(0, false, false, isIpv6, true), []);
+    } catch (error) {
+      if (!isError(error) || error.details.errno !== 'ESRCH') throw error;
+    }
+  }
+
+  /** IP addresses of a link with their prefix lengths, those that the kernel made itself included. */
+  addresses(index: number): { address: string; prefixLength: number }[] {
+    return this.#request('list addresses', netlink.getAddress, netlink.dump, Buffer.alloc(8), []).flatMap(({ payload }) => {
+      const attributes = decodeAttributes(payload, 8);
+      const bytes = attributes.get(attribute.addressLocal) ?? attributes.get(attribute.addressAddress);
+      return payload.readUInt32LE(4) !== index || bytes === undefined ? [] : [{ address: formatIp(bytes), prefixLength: payload.readUInt8(1) }];
+    });
   }
 
   /** A route to a subnet that is reached directly over the link. */
   addLinkRoute(linkIndex: number, subnet: string, prefixLength: number): void {
     this.#changeUnlessPresent(`route ${subnet}/${prefixLength}`, netlink.newRoute, routeHeader(prefixLength, true, false), [
-      encodeAttribute(attribute.routeDestination, ipv4Bytes(subnet)),
+      encodeAttribute(attribute.routeDestination, ipBytes(subnet)),
       encodeU32(attribute.routeOutputLink, linkIndex),
     ]);
   }

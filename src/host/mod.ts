@@ -2,7 +2,9 @@
  * host: what the machine's kernel offers, as typed functions: mounts, namespaces, links, packet filter, processes.
  * Read syscalls.ts (the bindings), then namespaces.ts, links.ts and nftables.ts. Nothing here knows of containers.
  */
+export * from './bound-socket.ts';
 export * from './confined-path.ts';
+export * from './ip-bytes.ts';
 export * from './links.ts';
 export * from './mounts.ts';
 export * from './namespaces.ts';

@@ -1,5 +1,6 @@
-import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { errnoOf } from '../kernel/mod.ts';
 import { enter, mount, mountFlags, namespaceFlags, setHostname, unmount, unshare } from './syscalls.ts';
 
 /** Namespaces that a thread can make and pin without a process. */
@@ -31,6 +32,17 @@ export function pinNamespaces(files: Partial<Record<PinnableNamespace, string>>,
       enter(fd, namespaceFlags[kind]);
       closeSync(fd);
     }
+  }
+}
+
+/** Whether a namespace is pinned at the file. */
+export function isPinned(file: string): boolean {
+  const namespaceFileSystem = 0x6e736673;
+  try {
+    return statfsSync(file).type === namespaceFileSystem;
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
   }
 }
 

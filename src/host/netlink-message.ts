@@ -4,7 +4,10 @@ export const netlink = {
   deleteLink: 17,
   getLink: 18,
   newAddress: 20,
+  deleteAddress: 21,
+  getAddress: 22,
   newRoute: 24,
+  deleteRoute: 25,
   request: 0x1,
   acknowledge: 0x4,
   exclusive: 0x200,
@@ -70,24 +73,28 @@ export function linkHeader(index: number, isUp?: boolean): Buffer {
   return header;
 }
 
-/** ifaddrmsg for IPv4. */
-export function addressHeader(prefixLength: number, linkIndex: number): Buffer {
+/** Address families, and the flag of an address that is not looked for among the neighbours first. */
+const [familyInet, familyInet6, noDuplicateDetection] = [2, 10, 0x02];
+
+/** ifaddrmsg. */
+export function addressHeader(prefixLength: number, linkIndex: number, isIpv6 = false): Buffer {
   const header = Buffer.alloc(8);
-  header.writeUInt8(2, 0);
+  header.writeUInt8(isIpv6 ? familyInet6 : familyInet, 0);
   header.writeUInt8(prefixLength, 1);
+  header.writeUInt8(isIpv6 ? noDuplicateDetection : 0, 2);
   header.writeUInt32LE(linkIndex, 4);
   return header;
 }
 
-/** rtmsg for an IPv4 unicast route of the main table. `isOnLink`: the gateway is reachable although no address covers it. */
-export function routeHeader(destinationLength: number, isLinkScope: boolean, isOnLink: boolean): Buffer {
+/** rtmsg for a unicast route of the main table. `isOnLink`: the gateway is reachable although no address covers it. `isAny`: matches a route of any origin and scope. */
+export function routeHeader(destinationLength: number, isLinkScope: boolean, isOnLink: boolean, isIpv6 = false, isAny = false): Buffer {
   const header = Buffer.alloc(12);
-  header.writeUInt8(2, 0);
+  header.writeUInt8(isIpv6 ? familyInet6 : familyInet, 0);
   header.writeUInt8(destinationLength, 1);
   header.writeUInt8(254, 4);
-  header.writeUInt8(4, 5);
-  header.writeUInt8(isLinkScope ? 253 : 0, 6);
-  header.writeUInt8(1, 7);
+  header.writeUInt8(isAny ? 0 : 4, 5);
+  header.writeUInt8(isAny ? 255 : isLinkScope ? 253 : 0, 6);
+  header.writeUInt8(isAny ? 0 : 1, 7);
   header.writeUInt32LE(isOnLink ? 4 : 0, 8);
   return header;
 }
@@ -133,9 +140,4 @@ export function decodeAttributes(payload: Buffer, headerLength: number): Map<num
     offset += (length + 3) & ~3;
   }
   return attributes;
-}
-
-/** `10.1.2.3` as four bytes. */
-export function ipv4Bytes(address: string): Buffer {
-  return Buffer.from(address.split('.').map(Number));
 }

@@ -38,7 +38,15 @@ export function tablesWithPrefix(nftables: Nftables, prefix: string): { family: 
 
 type Library = ReturnType<typeof bind>;
 
+/** Like the bindings of the C library it holds no state of ours, so it is the process's. */
+let loaded: { library: Library | undefined } | undefined;
+
 function loadLibrary(): Library | undefined {
+  loaded ??= { library: tryLoad() };
+  return loaded.library;
+}
+
+function tryLoad(): Library | undefined {
   try {
     return bind(koffi.load('libnftables.so.1'));
   } catch {

@@ -111,7 +111,7 @@ export class ContainerLifecycle {
     try {
       await this.#parts.launcher.letGo(entry, withTimeout(signal, 30_000));
     } catch (error) {
-      await this.#parts.launcher.cleanUp(entry, entry.status.endpoints, entry.status.ports);
+      await this.#parts.launcher.cleanUp(entry, entry.status.endpoints);
       throw error;
     }
   }
@@ -163,7 +163,7 @@ export class ContainerLifecycle {
   /** The transition running → exited, with what follows: clean up, then restart or removal. Under the lock. */
   async #ended(entry: ContainerEntry, exitCode: number, error: string | undefined): Promise<void> {
     const { launcher, store } = this.#parts;
-    const { endpoints, ports, startedAt, isStopRequested, restartCount } = entry.status;
+    const { endpoints, startedAt, isStopRequested, restartCount } = entry.status;
     this.#parts.health.end(entry);
     const isOomKilled = launcher.wasOomKilled(entry);
     const ranForMs = Date.now() - Date.parse(startedAt ?? new Date().toISOString());
@@ -174,7 +174,7 @@ export class ContainerLifecycle {
     if (isOomKilled) this.#publish(entry, 'oom');
     this.#publish(entry, 'die', { exitCode: String(exitCode), execDuration: String(Math.max(0, Math.floor(ranForMs / 1000))) });
     if (isStopRequested) this.#publish(entry, 'stop');
-    await Promise.all([store.save(entry.record, !entry.spec.autoRemove), launcher.cleanUp(entry, endpoints, ports)]);
+    await Promise.all([store.save(entry.record, !entry.spec.autoRemove), launcher.cleanUp(entry, endpoints)]);
     if (restart.restart) this.#scheduleRestart(entry, restart.delayMs);
     else if (entry.spec.autoRemove) await this.#remove(entry, true);
   }
@@ -332,7 +332,9 @@ export class ContainerLifecycle {
     this.#cancelRestart(entry);
     entry.change({ status: { state: 'removing' } });
     // After a run it has been cleaned up; anything left (of a removal that failed half-way) has its run folder still.
-    if (existsSync(entry.paths.run)) await launcher.cleanUp(entry, entry.status.endpoints, entry.status.ports);
+    if (existsSync(entry.paths.run)) await launcher.cleanUp(entry, entry.status.endpoints);
+    // Kept for those who shared it.
+    this.#parts.networks.removeNamespace(entry.id.slice(0, 16));
     await store.remove(entry.id);
     entry.isRemoved = true;
     index.remove(entry);
@@ -376,7 +378,7 @@ export class ContainerLifecycle {
 
   /** Takes up a container that ran on, or that ended, while the engine was away. Under no lock: nobody knows the entry yet. */
   async recover(entry: ContainerEntry, action: RecoveryAction): Promise<void> {
-    const { endpoints, ports } = entry.status;
+    const { endpoints } = entry.status;
     switch (action.kind) {
       case 'adopt':
         if (entry.status.state !== 'paused') entry.change({ status: { state: 'running', startedAt: entry.status.startedAt ?? new Date().toISOString(), error: undefined } });
@@ -389,7 +391,7 @@ export class ContainerLifecycle {
       case 'lost':
         return this.#ended(entry, lostExitCode, 'the container was lost: the machine went down, or its monitor died');
       case 'discard':
-        await this.#parts.launcher.cleanUp(entry, endpoints, ports);
+        await this.#parts.launcher.cleanUp(entry, endpoints);
         entry.change({ status: { ...endOfRun } });
         await this.#parts.store.save(entry.record, false);
         return this.#recoverStopped(entry);

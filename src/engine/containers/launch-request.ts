@@ -19,6 +19,8 @@ export interface LaunchPeers {
   etcFolderOf(id: ContainerId): string;
   shmOf(id: ContainerId): string;
   sandbox(id: string): SandboxParts;
+  /** Whether running containers have joined this one's network namespace. */
+  isNetworkShared(id: ContainerId): boolean;
 }
 
 /** The engine's own files, bound over the image's unless the caller mounts something there. */

@@ -15,7 +15,7 @@ import { readUserDatabases, resolveUser } from '../bundle/user.ts';
 import { type Cgroups, countOomKills } from '../cgroups/cgroups.ts';
 import type { HostFacts } from '../host-facts.ts';
 import { currentLogName } from '../logs/log-files.ts';
-import { type DnsConfig, formatHosts, formatResolvConf, planDns, readHostDns } from '../networks/etc-files.ts';
+import { formatHosts, formatResolvConf, ownHosts, readHostDns } from '../networks/etc-files.ts';
 import type { NetworkManager } from '../networks/network-manager.ts';
 import type { EnginePaths } from '../paths.ts';
 import { findInit, initTarget } from '../runtime/init-program.ts';
@@ -25,6 +25,7 @@ import type { ContainerSpec, EndpointStatus, PortBinding, RootfsSource } from '.
 import type { VolumeManager } from '../volumes/volume-manager.ts';
 import type { ContainerEntry } from './container-entry.ts';
 import { Gate } from './gate.ts';
+import { hostNames, planContainerDns } from './container-etc.ts';
 import { etcMounts, type LaunchPeers, namespaceOf, type SandboxParts } from './launch-request.ts';
 import { IdMappedMounts, mountRootfs, removeRunFolder, unmountRootfs } from './rootfs.ts';
 import { closeUserNamespace, type ContainerUserNamespace, openRunFolder, openUserNamespace } from './user-namespace.ts';
@@ -76,7 +77,8 @@ export class Launcher {
       const sandbox = spec.owner.kind === 'pod' ? this.#parts.peers.sandbox(spec.owner.sandboxId) : undefined;
       const network = this.#connect(entry, sandbox, userNamespace);
       endpoints = network.endpoints;
-      ports = await this.#publish(spec, endpoints);
+      if (spec.network.mode === 'bridge') await this.#parts.networks.serveNames(entry.id, this.#parts.networks.namespaceFile(entry.id.slice(0, 16)), endpoints);
+      ports = await this.#publish(entry, endpoints);
       using volumes = userNamespace === undefined ? undefined : new IdMappedMounts(paths, userNamespace.file);
       const { facts, warnings } = await this.#facts(entry, sandbox, network.source, endpoints, userNamespace, volumes);
       await writeFile(join(paths.bundle, 'config.json'), serializeSpec(planBundle(spec, facts)), { mode: 0o600 });
@@ -88,7 +90,7 @@ export class Launcher {
       );
       return { pid, endpoints, ports, warnings };
     } catch (error) {
-      await this.cleanUp(entry, endpoints, ports);
+      await this.cleanUp(entry, endpoints);
       throw error;
     }
   }
@@ -138,7 +140,7 @@ export class Launcher {
   }
 
   /** Removes everything of a run from the machine: processes, ports, namespaces, mounts, cgroups. Idempotent; goes on after a failure. */
-  async cleanUp(entry: ContainerEntry, endpoints: readonly EndpointStatus[], ports: readonly PortBinding[]): Promise<void> {
+  async cleanUp(entry: ContainerEntry, endpoints: readonly EndpointStatus[]): Promise<void> {
     const { cgroups, networks, paths, log } = this.#parts;
     const attempt = async (what: string, work: () => unknown): Promise<void> => {
       try {
@@ -152,16 +154,27 @@ export class Launcher {
     entry.monitor = undefined;
     await attempt('monitor', () => endMonitor(entry));
     await attempt('processes', () => cgroups.kill(cgroupPath, AbortSignal.timeout(10_000)));
-    await attempt('ports', () => networks.unpublish(ports, endpoints[0]?.ipv4Address ?? ''));
-    await attempt('network', () => networks.removeNamespace(entry.id.slice(0, 16)));
+    await attempt('ports', () => networks.publications.unpublish(entry.id));
+    await attempt('names', () => networks.stopNames(entry.id));
+    await attempt('network', () => this.#leaveNetwork(entry, endpoints));
     await attempt('user namespace', () => closeUserNamespace(paths, entry.id));
-    networks.release(endpoints);
     await attempt('rootfs', () => unmountRootfs(entry.paths));
     await attempt('runtime state', () => rmSync(join(paths.runtimeState, entry.id), { recursive: true, force: true }));
     await attempt('exit file', () => rm(join(paths.exits, entry.id), { force: true }));
     await attempt('cgroup', () => pollUntil('the cgroup to empty', () => cgroups.remove(cgroupPath) || undefined, { timeoutMs: 5000, intervalMs: 1 }, AbortSignal.timeout(10_000)));
     // The last: as long as it is there, something of a run may be left (recovery-plan.ts).
     await attempt('run folder', () => removeRunFolder(entry.paths));
+  }
+
+  /** Others may live in the namespace (`container:ID`): they keep it without its interfaces, and get new ones when this container starts again. */
+  async #leaveNetwork(entry: ContainerEntry, endpoints: readonly EndpointStatus[]): Promise<void> {
+    const { networks, peers } = this.#parts;
+    const name = entry.id.slice(0, 16);
+    if (!peers.isNetworkShared(entry.id)) {
+      networks.removeNamespace(name);
+      return networks.release(endpoints);
+    }
+    for (const endpoint of endpoints) await networks.disconnect(networks.namespaceFile(name), endpoint);
   }
 
   #connect(entry: ContainerEntry, sandbox: SandboxParts | undefined, userNamespace: ContainerUserNamespace | undefined): { source: BundleFacts['namespaces']['network']; endpoints: EndpointStatus[] } {
@@ -179,10 +192,12 @@ export class Launcher {
         return { source: { kind: 'new' }, endpoints: [] };
       case 'bridge': {
         const name = entry.id.slice(0, 16);
-        const file = userNamespace?.networkFile === undefined ? networks.createNamespace(name) : networks.adoptNamespace(name);
+        const file = userNamespace?.networkFile === undefined ? networks.createNamespace(name, peers.isNetworkShared(entry.id)) : networks.adoptNamespace(name);
         const endpoints: EndpointStatus[] = [];
         try {
-          for (const [index, endpoint] of network.endpoints.entries()) endpoints.push(networks.connect(file, endpoint, `eth${index}`, index === 0));
+          const isOnly = network.endpoints.length === 1;
+          for (const endpoint of network.endpoints) endpoints.push(networks.connect(file, endpoint, networks.nextInterfaceName(endpoint.network, endpoints), isOnly));
+          if (!isOnly) networks.route(file, networks.planGateways(endpoints, network.endpoints));
         } catch (error) {
           networks.release(endpoints);
           throw error;
@@ -192,9 +207,9 @@ export class Launcher {
     }
   }
 
-  async #publish(spec: ContainerSpec, endpoints: readonly EndpointStatus[]): Promise<PortBinding[]> {
-    const [first] = endpoints;
-    return first === undefined || spec.ports.length === 0 ? [] : this.#parts.networks.publish(spec.ports, first.ipv4Address);
+  async #publish({ id, spec }: ContainerEntry, endpoints: readonly EndpointStatus[]): Promise<PortBinding[]> {
+    const { networks } = this.#parts;
+    return spec.network.mode === 'bridge' ? networks.publish(id, spec.ports, networks.planGateways(endpoints, spec.network.endpoints)) : [];
   }
 
   async #facts(
@@ -281,21 +296,14 @@ export class Launcher {
     if (sandbox !== undefined) return sandbox.etcFolder;
     if (spec.network.mode === 'container') return this.#parts.peers.etcFolderOf(spec.network.containerId);
     mkdirSync(paths.etc, { recursive: true });
-    const names = spec.domainname === undefined || spec.domainname === '' ? [hostname] : [`${hostname}.${spec.domainname}`, hostname];
+    const names = hostNames(hostname, spec.domainname);
     const extra = spec.extraHosts.map(({ ip, names: extraNames }) => ({ ip: ip === 'host-gateway' ? this.#parts.networks.get('bridge').gateway : ip, names: extraNames }));
     const isHost = spec.network.mode === 'host';
     if (isHost && extra.length === 0) copyFileSync('/etc/hosts', join(paths.etc, 'hosts'));
-    else writeFileSync(join(paths.etc, 'hosts'), formatHosts(endpoints.map(({ ipv4Address }) => ({ ip: ipv4Address, names })), extra));
+    else writeFileSync(join(paths.etc, 'hosts'), formatHosts(ownHosts(endpoints, names), extra));
     writeFileSync(join(paths.etc, 'hostname'), `${hostname}\n`);
-    writeFileSync(join(paths.etc, 'resolv.conf'), formatResolvConf(this.#dns(spec, endpoints)));
+    writeFileSync(join(paths.etc, 'resolv.conf'), formatResolvConf(planContainerDns(spec, this.#parts.networks.hasNames(endpoints), readHostDns())));
     return paths.etc;
-  }
-
-  /** On a network that answers names, its server, which knows the caller's servers; else those themselves. */
-  #dns(spec: ContainerSpec, endpoints: readonly EndpointStatus[]): DnsConfig {
-    const planned = planDns(spec.dns, readHostDns(), spec.network.mode === 'host');
-    const server = this.#parts.networks.nameServerOf(endpoints);
-    return server === undefined ? planned : { ...planned, servers: [server], options: [...planned.options.filter((option) => !option.startsWith('ndots:')), 'ndots:0'] };
   }
 
   async #resolveMounts(spec: ContainerSpec, rootfs: string, mapped: IdMappedMounts | undefined): Promise<ResolvedMount[]> {

@@ -1,6 +1,6 @@
-import type { ContainerRecord, NetworkRecord } from '../types.ts';
+import type { ContainerRecord, EndpointStatus, NetworkRecord } from '../types.ts';
 import { readHostDns } from './etc-files.ts';
-import type { NameSource } from './name-server.ts';
+import type { NamedAddresses, NameSource } from './name-server.ts';
 
 /**
  * Names of containers on user-defined networks, as Docker answers them: to a container, the names, aliases and short ids of the running
@@ -15,43 +15,39 @@ export class ContainerNames implements NameSource {
     this.#networks = networks;
   }
 
-  addressesOf(name: string, askerIp: string): readonly string[] | undefined {
-    const found = this.#neighbours(askerIp).filter(({ names }) => names.includes(name)).map(({ address }) => address);
-    return found.length === 0 ? undefined : found;
+  addressesOf(name: string, askerId: string): NamedAddresses | undefined {
+    const found = this.#neighbours(askerId).filter(({ names }) => names.includes(name)).map(({ endpoint }) => endpoint);
+    if (found.length === 0) return undefined;
+    return { ipv4: found.map(({ ipv4Address }) => ipv4Address), ipv6: found.flatMap(({ ipv6 }) => (ipv6 === undefined ? [] : [ipv6.address])) };
   }
 
-  nameOf(address: string, askerIp: string): string | undefined {
-    const found = this.#neighbours(askerIp).find((neighbour) => neighbour.address === address);
-    return found === undefined ? undefined : `${found.container}.${found.network}`;
+  nameOf(address: string, askerId: string): string | undefined {
+    const found = this.#neighbours(askerId).find(({ endpoint }) => endpoint.ipv4Address === address || endpoint.ipv6?.address === address);
+    return found === undefined ? undefined : `${found.container}.${found.endpoint.networkName}`;
   }
 
   /** The asker's own resolvers or the host's, read anew each time; none when all its networks are internal. */
-  upstreams(askerIp: string): readonly string[] {
-    const asker = this.#ownerOf(askerIp);
+  upstreams(askerId: string): readonly string[] {
+    const asker = this.#find(askerId);
     const internal = new Set(this.#networks().filter(({ spec }) => spec.isInternal).map(({ id }) => id));
     if (asker === undefined || asker.status.endpoints.every(({ networkId }) => internal.has(networkId))) return [];
     return asker.spec.dns.servers.length > 0 ? asker.spec.dns.servers : readHostDns().servers;
   }
 
-  /** Endpoints on networks that are gone do not count: a container that is being removed may still hold one with the address of another. */
-  #ownerOf(address: string): ContainerRecord | undefined {
-    const existing = new Set(this.#networks().map(({ id }) => id));
-    return this.#containers().find(({ status }) => status.endpoints.some(({ ipv4Address, networkId }) => ipv4Address === address && existing.has(networkId)));
+  #find(id: string): ContainerRecord | undefined {
+    return this.#containers().find((container) => container.id === id);
   }
 
-  #neighbours(askerIp: string): { address: string; names: string[]; container: string; network: string }[] {
+  #neighbours(askerId: string): { names: string[]; container: string; endpoint: EndpointStatus }[] {
     const userNetworks = new Set(this.#networks().filter(({ kind }) => kind === 'user').map(({ id }) => id));
-    const all = this.#containers();
-    const asker = this.#ownerOf(askerIp);
-    const shared = new Set(asker?.status.endpoints.map(({ networkId }) => networkId).filter((id) => userNetworks.has(id)));
-    return all.flatMap(({ id, spec, status }) =>
+    const shared = new Set(this.#find(askerId)?.status.endpoints.map(({ networkId }) => networkId).filter((id) => userNetworks.has(id)));
+    return this.#containers().flatMap(({ id, spec, status }) =>
       status.endpoints
         .filter(({ networkId }) => shared.has(networkId))
         .map((endpoint) => ({
-          address: endpoint.ipv4Address,
           names: [spec.name, ...endpoint.aliases, id.slice(0, 12)].flatMap((name) => [name.toLowerCase(), `${name}.${endpoint.networkName}`.toLowerCase()]),
           container: spec.name,
-          network: endpoint.networkName,
+          endpoint,
         })),
     );
   }

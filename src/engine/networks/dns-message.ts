@@ -1,3 +1,5 @@
+import { formatIp, ipBytes } from '../../host/mod.ts';
+
 /** The first question of a DNS query (RFC 1035, 4.1). Names are lower-case, without the final dot. */
 export interface DnsQuestion { readonly id: number; readonly name: string; readonly type: number; readonly isClassIn: boolean; readonly end: number }
 
@@ -29,10 +31,10 @@ export function parseQuestion(message: Buffer): DnsQuestion | undefined {
   return { id: message.readUInt16BE(0), name: labels.join('.'), type: message.readUInt16BE(offset), isClassIn: message.readUInt16BE(offset + 2) === 1, end: offset + 4 };
 }
 
-/** An answer to the question. Of type A when `addresses` are given, PTR with `names`; neither: the name exists and has no such record. */
+/** An answer to the question. Of type A or AAAA when `addresses` are given, PTR with `names`; neither: the name exists and has no such record. */
 export function encodeAnswer(query: Buffer, question: DnsQuestion, answer: { code: number; addresses?: readonly string[]; names?: readonly string[] }): Buffer {
   const records = [
-    ...(answer.addresses ?? []).map((address) => encodeRecord(dnsTypes.a, Buffer.from(address.split('.').map(Number)))),
+    ...(answer.addresses ?? []).map((address) => encodeRecord(address.includes(':') ? dnsTypes.aaaa : dnsTypes.a, ipBytes(address))),
     ...(answer.names ?? []).map((name) => encodeRecord(dnsTypes.ptr, encodeName(name))),
   ];
   const header = Buffer.alloc(headerBytes);
@@ -64,8 +66,10 @@ function encodeName(name: string): Buffer {
   return Buffer.concat([...labels.map((label) => Buffer.concat([Buffer.of(label.length), Buffer.from(label, 'latin1')])), Buffer.of(0)]);
 }
 
-/** The address of a reverse name: `4.3.2.1.in-addr.arpa` → `1.2.3.4`. */
+/** The address of a reverse name: `4.3.2.1.in-addr.arpa` → `1.2.3.4`, and 32 digits before `ip6.arpa` (RFC 3596, 2.5). */
 export function addressOfReverseName(name: string): string | undefined {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/.exec(name);
-  return match === null ? undefined : [match[4], match[3], match[2], match[1]].join('.');
+  const four = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/.exec(name);
+  if (four !== null) return [four[4], four[3], four[2], four[1]].join('.');
+  const six = /^((?:[0-9a-f]\.){32})ip6\.arpa$/.exec(name);
+  return six === null ? undefined : formatIp(Buffer.from((six[1] ?? '').replaceAll('.', '').split('').toReversed().join(''), 'hex'));
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { errnoOf } from '../../kernel/mod.ts';
+import type { EndpointStatus } from '../types.ts';
 
 export interface HostsEntry { ip: string; names: string[] }
 
@@ -8,6 +9,19 @@ export function formatHosts(own: readonly HostsEntry[], extra: readonly HostsEnt
   const loopback = ['127.0.0.1\tlocalhost', '::1\tlocalhost ip6-localhost ip6-loopback', 'fe00::\tip6-localnet', 'ff00::\tip6-mcastprefix', 'ff02::1\tip6-allnodes', 'ff02::2\tip6-allrouters'];
   const entries = [...own, ...extra].filter(({ names }) => names.length > 0).map(({ ip, names }) => `${ip}\t${names.join(' ')}`);
   return `${[...loopback, ...entries].join('\n')}\n`;
+}
+
+/** The entries of a container's own addresses. */
+export function ownHosts(endpoints: readonly Pick<EndpointStatus, 'ipv4Address' | 'ipv6'>[], names: readonly string[]): HostsEntry[] {
+  return endpoints.flatMap(({ ipv4Address, ipv6 }) => [ipv4Address, ...(ipv6 === undefined ? [] : [ipv6.address])]).map((ip) => ({ ip, names: [...names] }));
+}
+
+/** /etc/hosts with entries taken out and put in, everything else as it is: it may hold what the container wrote itself. Pure. */
+export function changeHosts(text: string, removed: readonly HostsEntry[], added: readonly HostsEntry[]): string {
+  const lineOf = ({ ip, names }: HostsEntry): string => `${ip}\t${names.join(' ')}`;
+  const gone = new Set(removed.map(lineOf));
+  const kept = text.split('\n').filter((line) => line !== '' && !gone.has(line));
+  return `${[...kept, ...added.map(lineOf)].join('\n')}\n`;
 }
 
 export interface DnsConfig { servers: string[]; searches: string[]; options: string[] }

@@ -3,7 +3,7 @@ import { Resolver } from 'node:dns/promises';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { silentLogger } from '../../kernel/mod.ts';
+import { openPortPair, silentLogger } from '../../kernel/mod.ts';
 import { addressOfReverseName, encodeAnswer, parseQuestion } from './dns-message.ts';
 import { NameServer } from './name-server.ts';
 
@@ -29,16 +29,20 @@ test('encodeAnswer() repeats the question and points to its name', () => {
 
 test('NameServer answers by UDP and TCP, knows what does not exist, and tells nobody else', async () => {
   const source = {
-    addressesOf: (name: string, askerIp: string) => (name === 'web' && askerIp === '127.0.0.1' ? ['10.0.0.2', '10.0.0.3'] : undefined),
-    nameOf: (address: string) => (address === '10.0.0.2' ? 'web.net' : undefined),
+    addressesOf: (name: string, askerId: string) => (name === 'web' && askerId === 'asker' ? { ipv4: ['10.0.0.2', '10.0.0.3'], ipv6: ['fd00::2'] } : undefined),
+    nameOf: (address: string) => (address === '10.0.0.2' || address === 'fd00::2' ? 'web.net' : undefined),
     upstreams: () => [],
   };
-  await using server = await NameServer.open('127.0.0.1', source, silentLogger(), 0);
+  const sockets = await openPortPair('127.0.0.1', 0);
+  await using server = new NameServer(sockets, 'asker', source, silentLogger());
+  assert.equal(server.port, sockets.port);
   const resolver = new Resolver();
   resolver.setServers([`127.0.0.1:${server.port}`]);
   assert.deepEqual(await resolver.resolve4('web'), ['10.0.0.2', '10.0.0.3']);
   assert.deepEqual(await resolver.reverse('10.0.0.2'), ['web.net']);
-  await assert.rejects(resolver.resolve6('web'), { code: 'ENODATA' });
+  assert.deepEqual(await resolver.resolve6('web'), ['fd00::2']);
+  assert.deepEqual(await resolver.reverse('fd00::2'), ['web.net']);
+  await assert.rejects(resolver.resolveTxt('web'), { code: 'ENODATA' });
   await assert.rejects(resolver.resolve4('other'), { code: 'ENOTFOUND' });
   await assert.rejects(resolver.resolve4('other.example'), { code: 'ENOTFOUND' });
   const bytes = query('web', 1);

@@ -1,63 +1,64 @@
 import { createSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
-import { type Logger, openPortPair, type PortPair } from '../../kernel/mod.ts';
+import type { Logger, PortPair } from '../../kernel/mod.ts';
 import { addressOfReverseName, dnsCodes, dnsTypes, encodeAnswer, parseQuestion } from './dns-message.ts';
+
+/** Addresses of a name by family. */
+export interface NamedAddresses { readonly ipv4: readonly string[]; readonly ipv6: readonly string[] }
 
 /** What names mean to the one who asks. */
 export interface NameSource {
   /** Addresses of the name for the asking container; undefined: not one of ours. */
-  addressesOf(name: string, askerIp: string): readonly string[] | undefined;
+  addressesOf(name: string, askerId: string): NamedAddresses | undefined;
   /** The name of an address; undefined: not one of ours. */
-  nameOf(address: string, askerIp: string): string | undefined;
+  nameOf(address: string, askerId: string): string | undefined;
   /** Resolvers that the asker's other questions go to; none: other names do not exist for it. */
-  upstreams(askerIp: string): readonly string[];
+  upstreams(askerId: string): readonly string[];
 }
 
 const upstreamTimeoutMs = 4000;
 const maxTcpBytes = 65_537;
 
-/** Answers DNS on a bridge's own address: names of containers from the source, everything else from the host's resolvers. */
+/** Answers one container's DNS questions: names of containers from the source, everything else from the resolvers that are its own. */
 export class NameServer implements AsyncDisposable {
   readonly #source: NameSource;
+  readonly #askerId: string;
   readonly #sockets: PortPair;
   readonly #connections = new Set<Socket>();
 
-  private constructor(source: NameSource, sockets: PortPair) {
+  /** Takes the sockets over. */
+  constructor(sockets: PortPair, askerId: string, source: NameSource, log: Logger) {
     this.#source = source;
+    this.#askerId = askerId;
     this.#sockets = sockets;
+    this.#serve(log);
   }
 
-  /** Port 53 of the address, UDP and TCP. */
-  static async open(address: string, source: NameSource, log: Logger, port = 53): Promise<NameServer> {
-    const sockets = await openPortPair(address, port);
-    const server = new NameServer(source, sockets);
-    server.#serve(address, log);
-    return server;
-  }
-
-  #serve(address: string, log: Logger): void {
+  #serve(log: Logger): void {
     const { udp, tcp } = this.#sockets;
-    udp.on('message', (query, { address: asker, port: askerPort }) => {
-      void this.#answer(query, asker, askUdp).then((answer) => {
-        if (answer !== undefined) udp.send(answer, askerPort, asker, () => undefined);
+    udp.on('message', (query, { address, port }) => {
+      void this.#answer(query, askUdp).then((answer) => {
+        if (answer !== undefined && !this.#isClosed) udp.send(answer, port, address, () => undefined);
       });
     });
     tcp.on('connection', (socket) => this.#serveTcp(socket));
-    for (const socket of [udp, tcp]) socket.on('error', (error) => log.warn('the name server failed', { address, err: error }));
+    for (const socket of [udp, tcp]) socket.on('error', (error) => log.warn('the name server failed', { container: this.#askerId, err: error }));
     udp.unref();
     tcp.unref();
   }
 
-  get port(): number {
-    return this.#sockets.port;
-  }
+  #isClosed = false;
 
-  async #answer(query: Buffer, asker: string, ask: Ask): Promise<Buffer | undefined> {
+  async #answer(query: Buffer, ask: Ask): Promise<Buffer | undefined> {
     const question = parseQuestion(query);
     if (question === undefined) return undefined;
     const { name, type } = question;
+    const asker = this.#askerId;
     const addresses = this.#source.addressesOf(name, asker);
-    if (addresses !== undefined) return encodeAnswer(query, question, { code: dnsCodes.success, addresses: type === dnsTypes.a ? addresses : [] });
+    if (addresses !== undefined) {
+      const wanted = type === dnsTypes.a ? addresses.ipv4 : type === dnsTypes.aaaa ? addresses.ipv6 : [];
+      return encodeAnswer(query, question, { code: dnsCodes.success, addresses: wanted });
+    }
     const reverse = type === dnsTypes.ptr ? addressOfReverseName(name) : undefined;
     const reverseName = reverse === undefined ? undefined : this.#source.nameOf(reverse, asker);
     if (reverseName !== undefined) return encodeAnswer(query, question, { code: dnsCodes.success, names: [reverseName] });
@@ -76,9 +77,8 @@ export class NameServer implements AsyncDisposable {
     socket.setTimeout(10_000, () => socket.destroy());
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#connections.delete(socket));
-    const asker = socket.remoteAddress ?? '';
     readMessages(socket, (query) => {
-      void this.#answer(query, asker, askTcp).then((answer) => {
+      void this.#answer(query, askTcp).then((answer) => {
         if (answer === undefined) socket.destroy();
         else if (!socket.destroyed) socket.write(withLength(answer));
       });
@@ -86,6 +86,7 @@ export class NameServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
     for (const socket of this.#connections) socket.destroy();
     await new Promise<void>((resolve) => void this.#sockets.udp.close(() => resolve()));
     await new Promise<void>((resolve) => void this.#sockets.tcp.close(() => resolve()));

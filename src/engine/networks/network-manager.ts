@@ -1,16 +1,22 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LinkTable, type Nftables, pinNamespaces, removeLink, unpinNamespace, writeSysctl, withinNamespaces } from '../../host/mod.ts';
-import { GantryError, isError, type Logger, Mutex, randomHex, readTextIfExists, writeFileAtomic } from '../../kernel/mod.ts';
+import { deleteTable, isPinned, LinkTable, type Nftables, pinNamespaces, removeLink, unpinNamespace, withinNamespaces } from '../../host/mod.ts';
+import { GantryError, type Logger, Mutex, randomHex, readTextIfExists, writeFileAtomic } from '../../kernel/mod.ts';
 import type { EventLog } from '../events/event-log.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { EndpointSpec, EndpointStatus, NetworkRecord, NetworkSpec, PortBinding } from '../types.ts';
 import { AddressPool } from './address-pool.ts';
-import { setUpNamespace, wireEndpoint } from './endpoints.ts';
-import { firewallTable, planFirewall, planPublish, planUnpublish, type Publication } from './firewall.ts';
-import { HostPorts } from './host-ports.ts';
-import { NameServer, type NameSource } from './name-server.ts';
-import { contains, formatCidr, formatIpv4, type Ipv4Range, macOf, nextRange, parseCidr, parseIpv4 } from './ipv4.ts';
+import { parseBridgeOptions } from './bridge-options.ts';
+import { ensureBridge, ensureForwarding } from './bridges.ts';
+import { ContainerDns } from './container-dns.ts';
+import { routeNamespace, setUpNamespace, wireEndpoint } from './endpoints.ts';
+import { firewallTable, planFirewall } from './firewall.ts';
+import { type GatewayPlan, planGateways } from './gateway-plan.ts';
+import { parseRange } from './ip.ts';
+import { formatCidr, formatIpv4, macOf, parseCidr } from './ipv4.ts';
+import type { NameSource } from './name-server.ts';
+import { Publications, type PublishTarget } from './publications.ts';
+import { hostHasIpv6, planSubnets } from './subnets.ts';
 
 export interface NetworkOptions {
   readonly instanceId: string;
@@ -23,68 +29,64 @@ export interface NetworkOptions {
   readonly publishAddress: string;
 }
 
-/** Networks of 256 addresses, or smaller ones so that a small pool has room for eight. */
-function userPrefixLength(pool: Ipv4Range): number {
-  return Math.min(28, Math.max(24, pool.prefixLength + 3));
-}
+/** Addresses of one network. */
+interface Pools { readonly ipv4: AddressPool; readonly ipv6: AddressPool | undefined }
 
-/** Bridges, addresses, published ports. It knows namespaces and networks, not containers. */
+/** Bridges, addresses, names, published ports. It knows namespaces and networks, not containers. */
 export class NetworkManager implements AsyncDisposable {
   readonly #options: NetworkOptions;
   readonly #paths: EnginePaths;
   readonly #nftables: Nftables;
   readonly #links: LinkTable;
   readonly #events: EventLog;
-  readonly #log: Logger;
-  readonly #ports = new HostPorts();
   readonly #networks = new Map<string, NetworkRecord>();
-  readonly #pools = new Map<string, AddressPool>();
-  readonly #publications = new Set<Publication>();
-  /** By network id. A network whose address 53 is taken by another program has none. */
-  readonly #nameServers = new Map<string, NameServer>();
+  readonly #pools = new Map<string, Pools>();
   readonly #changes = new Mutex();
-  #names: NameSource | undefined;
+  readonly #dns: ContainerDns;
+  /** Ports of containers and pods on the host. */
+  readonly publications: Publications;
 
-  private constructor(options: NetworkOptions, paths: EnginePaths, nftables: Nftables, events: EventLog, log: Logger) {
+  private constructor(options: NetworkOptions, paths: EnginePaths, nftables: Nftables, names: NameSource, events: EventLog, log: Logger) {
     this.#options = options;
     this.#paths = paths;
     this.#nftables = nftables;
     this.#links = LinkTable.open();
     this.#events = events;
-    this.#log = log;
+    this.#dns = new ContainerDns(names, log);
+    this.publications = new Publications({ nftables, table: this.tableName, publishAddress: options.publishAddress, applyFirewall: () => this.applyFirewall(), log });
   }
 
   /** Reads the networks and makes the engine's own. Nothing is published until `applyFirewall`. */
-  static async open(options: NetworkOptions, paths: EnginePaths, nftables: Nftables, events: EventLog, log: Logger): Promise<NetworkManager> {
-    const manager = new NetworkManager(options, paths, nftables, events, log);
+  static async open(options: NetworkOptions, paths: EnginePaths, nftables: Nftables, names: NameSource, events: EventLog, log: Logger): Promise<NetworkManager> {
+    const manager = new NetworkManager(options, paths, nftables, names, events, log);
     await mkdir(paths.networks, { recursive: true });
     await mkdir(paths.namespaces, { recursive: true });
     for (const record of await readRecords(paths.networks)) manager.#add(record);
     await manager.#ensureOwn('default', 'bridge', options.defaultCidr);
     await manager.#ensureOwn('pod', 'pods', options.podCidr);
-    writeSysctl('net.ipv4.ip_forward', '1');
-    for (const record of manager.#networks.values()) manager.#ensureBridge(record);
+    manager.#ensureBridges();
     return manager;
   }
 
-  /** Begins to answer names on the clients' networks, also on those that are made later. */
-  async serveNames(names: NameSource): Promise<void> {
-    this.#names = names;
-    for (const record of this.#networks.values()) await this.#openNameServer(record);
+  #ensureBridges(): void {
+    ensureForwarding(this.list());
+    for (const record of this.#networks.values()) ensureBridge(this.#links, record);
   }
 
-  async #openNameServer(record: NetworkRecord): Promise<void> {
-    if (record.kind !== 'user' || this.#names === undefined) return;
-    try {
-      this.#nameServers.set(record.id, await NameServer.open(record.gateway, this.#names, this.#log));
-    } catch (error) {
-      this.#log.warn('names are not served on a network: its DNS address is in use', { network: record.spec.name, address: record.gateway, err: error });
-    }
+  /** Whether containers with these endpoints are answered names: on networks that clients made. */
+  hasNames(endpoints: readonly EndpointStatus[]): boolean {
+    return endpoints.some(({ networkId }) => this.#networks.get(networkId)?.kind === 'user');
   }
 
-  /** Where containers of these endpoints ask for names; undefined: no network of theirs answers names. */
-  nameServerOf(endpoints: readonly EndpointStatus[]): string | undefined {
-    return endpoints.find(({ networkId }) => this.#nameServers.has(networkId))?.gateway;
+  /** Begins or ends to answer names in the container's namespace, as its endpoints want it. */
+  async serveNames(containerId: string, namespaceFile: string, endpoints: readonly EndpointStatus[]): Promise<void> {
+    if (this.hasNames(endpoints)) await this.#dns.open(containerId, namespaceFile);
+    else await this.#dns.close(containerId);
+  }
+
+  /** Before the namespace goes: the sockets in it would keep it. */
+  async stopNames(containerId: string): Promise<void> {
+    await this.#dns.close(containerId);
   }
 
   list(): readonly NetworkRecord[] {
@@ -117,19 +119,14 @@ export class NetworkManager implements AsyncDisposable {
   async #create(spec: NetworkSpec): Promise<NetworkRecord> {
     if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(spec.name)) throw new GantryError('invalid', `invalid network name ${JSON.stringify(spec.name)}`);
     if (this.list().some((other) => other.spec.name === spec.name)) throw new GantryError('already-exists', `network with name ${spec.name} already exists`);
-    const used = this.list().map(({ subnet }) => parseCidr(subnet));
-    const userPool = parseCidr(this.#options.userCidr);
-    const subnet = spec.subnet === undefined ? nextRange(userPool, userPrefixLength(userPool), used) : parseCidr(spec.subnet);
-    if (subnet.prefixLength > 30) throw new GantryError('invalid', `the subnet ${formatCidr(subnet)} has no room for containers`);
-    if (used.some((other) => contains(other, subnet.first) || contains(subnet, other.first))) throw new GantryError('conflict', `the subnet ${formatCidr(subnet)} overlaps another network`);
-    const gateway = spec.gateway ?? formatIpv4(subnet.first + 1);
-    if (!contains(subnet, parseIpv4(gateway))) throw new GantryError('invalid', `the gateway ${gateway} is not in ${formatCidr(subnet)}`);
-    const record = this.#newRecord('user', spec, formatCidr(subnet), gateway);
+    parseBridgeOptions(spec.options);
+    const used = this.list().flatMap(({ subnet, ipv6 }) => [subnet, ...(ipv6 === undefined ? [] : [ipv6.subnet])]);
+    const planned = planSubnets(spec, { userCidr: this.#options.userCidr, instanceId: this.#options.instanceId, used, hasIpv6: hostHasIpv6() });
+    const record = this.#newRecord('user', { ...spec, ...(planned.addressRange === undefined ? {} : { addressRange: planned.addressRange }) }, planned);
     await this.#save(record);
     this.#add(record);
-    this.#ensureBridge(record);
+    this.#ensureBridges();
     this.applyFirewall();
-    await this.#openNameServer(record);
     this.#events.publish({ type: 'network', action: 'create', id: record.id, attributes: { name: spec.name, type: 'bridge' } });
     return record;
   }
@@ -145,16 +142,15 @@ export class NetworkManager implements AsyncDisposable {
     this.#networks.delete(record.id);
     this.#pools.delete(record.id);
     this.applyFirewall();
-    await this.#nameServers.get(record.id)?.[Symbol.asyncDispose]();
-    this.#nameServers.delete(record.id);
     await removeLink(record.bridgeName);
     await rm(join(this.#paths.networks, `${record.id}.json`), { force: true });
     this.#events.publish({ type: 'network', action: 'destroy', id: record.id, attributes: { name: record.spec.name, type: 'bridge' } });
   }
 
-  /** File of a new pinned network namespace with its loopback up. */
-  createNamespace(name: string): string {
+  /** File of a pinned network namespace with its loopback up: a new one, or with `isKept` the one that others still use. */
+  createNamespace(name: string, isKept = false): string {
     const file = this.namespaceFile(name);
+    if (isKept && isPinned(file)) return file;
     unpinNamespace(file);
     pinNamespaces({ net: file }, setUpNamespace);
     return file;
@@ -176,44 +172,82 @@ export class NetworkManager implements AsyncDisposable {
     unpinNamespace(this.namespaceFile(name));
   }
 
-  /** Takes an address and joins the namespace to the network. The first endpoint of a namespace carries the default route. */
+  /** Takes addresses and joins the namespace to the network. `hasDefaultRoute`: the network's gateways are its ways out. */
   connect(namespaceFile: string, endpoint: EndpointSpec, interfaceName: string, hasDefaultRoute: boolean): EndpointStatus {
     const network = this.get(endpoint.network);
-    const pool = this.#pool(network.id);
-    const address = pool.take(endpoint.ipv4Address);
+    const pools = this.#poolsOf(network.id);
+    if (endpoint.ipv6Address !== undefined && network.ipv6 === undefined) throw new GantryError('invalid', `the network ${network.spec.name} has no IPv6: the address ${endpoint.ipv6Address} cannot be given`);
+    const options = parseBridgeOptions(network.spec.options);
+    const address = pools.ipv4.take(endpoint.ipv4Address);
+    let address6: string | undefined;
     try {
-      const isPod = network.kind === 'pod';
-      const prefixLength = isPod ? 32 : parseCidr(network.subnet).prefixLength;
-      const macAddress = endpoint.macAddress ?? macOf(address);
+      address6 = pools.ipv6?.take(endpoint.ipv6Address);
+      const ipv6 = network.ipv6 === undefined || address6 === undefined ? undefined : { address: address6, prefixLength: parseRange(network.ipv6.subnet).prefixLength, gateway: network.ipv6.gateway };
+      const status: EndpointStatus = {
+        networkId: network.id,
+        networkName: network.spec.name,
+        ipv4Address: address,
+        prefixLength: network.kind === 'pod' ? 32 : parseCidr(network.subnet).prefixLength,
+        gateway: network.gateway,
+        ...(ipv6 === undefined ? {} : { ipv6 }),
+        macAddress: endpoint.macAddress ?? macOf(address),
+        interfaceName,
+        aliases: endpoint.aliases,
+      };
       wireEndpoint(this.#links, {
         namespaceFile,
         bridgeName: network.bridgeName,
         linkPrefix: `${this.#linkPrefix}v`,
         interfaceName,
         address,
-        prefixLength,
-        macAddress,
-        gateway: hasDefaultRoute && !network.spec.isInternal ? network.gateway : undefined,
+        prefixLength: status.prefixLength,
+        ipv6,
+        macAddress: status.macAddress,
+        mtu: options.mtu,
+        isAlone: !options.isOpenInside,
+        gateways: hasDefaultRoute && !network.spec.isInternal ? [status.gateway, ...(ipv6 === undefined ? [] : [ipv6.gateway])] : [],
       });
-      return {
-        networkId: network.id,
-        networkName: network.spec.name,
-        ipv4Address: address,
-        prefixLength,
-        gateway: network.gateway,
-        macAddress,
-        interfaceName,
-        aliases: endpoint.aliases,
-      };
+      return status;
     } catch (error) {
-      pool.release(address);
+      pools.ipv4.release(address);
+      if (address6 !== undefined) pools.ipv6?.release(address6);
       throw error;
     }
   }
 
+  /** A free interface name for a further endpoint on the network. */
+  nextInterfaceName(network: string, endpoints: readonly Pick<EndpointStatus, 'interfaceName'>[]): string {
+    const { interfacePrefix } = parseBridgeOptions(this.get(network).spec.options);
+    const taken = new Set(endpoints.map(({ interfaceName }) => interfaceName));
+    for (let index = 0; ; index += 1) if (!taken.has(`${interfacePrefix}${index}`)) return `${interfacePrefix}${index}`;
+  }
+
+  planGateways(endpoints: readonly EndpointStatus[], wanted: readonly EndpointSpec[]): GatewayPlan {
+    return planGateways(endpoints, wanted, this.list());
+  }
+
+  /** Makes the planned gateways the namespace's default routes, and no others. */
+  route(namespaceFile: string, { ipv4, ipv6 }: GatewayPlan): void {
+    routeNamespace(namespaceFile, {
+      ipv4: ipv4 === undefined ? undefined : { interfaceName: ipv4.interfaceName, gateway: ipv4.gateway },
+      ipv6: ipv6?.ipv6 === undefined ? undefined : { interfaceName: ipv6.interfaceName, gateway: ipv6.ipv6.gateway },
+    });
+  }
+
+  /** Publishes ports at the container's gateways; none where all its networks are internal. */
+  async publish(owner: string, bindings: readonly PortBinding[], { ipv4, ipv6 }: GatewayPlan): Promise<PortBinding[]> {
+    if (ipv4 === undefined || bindings.length === 0) return [];
+    const target: PublishTarget = { ipv4: ipv4.ipv4Address, ipv6: ipv6?.ipv6?.address };
+    return this.publications.publish(owner, bindings, target, parseBridgeOptions(this.get(ipv4.networkId).spec.options).publishAddress);
+  }
+
   /** Gives the addresses back. The interfaces go with the namespace. */
   release(endpoints: readonly EndpointStatus[]): void {
-    for (const endpoint of endpoints) this.#pools.get(endpoint.networkId)?.release(endpoint.ipv4Address);
+    for (const { networkId, ipv4Address, ipv6 } of endpoints) {
+      const pools = this.#pools.get(networkId);
+      pools?.ipv4.release(ipv4Address);
+      if (ipv6 !== undefined) pools?.ipv6?.release(ipv6.address);
+    }
   }
 
   async disconnect(namespaceFile: string, endpoint: EndpointStatus): Promise<void> {
@@ -221,74 +255,60 @@ export class NetworkManager implements AsyncDisposable {
     this.release([endpoint]);
   }
 
+  /**
+   * Brings the interfaces of a namespace in line with its endpoints, after a stop in the middle of a change: what is too much is removed,
+   * what is missing is made with the addresses that it had.
+   */
+  async reconcile(namespaceFile: string, endpoints: readonly EndpointStatus[]): Promise<void> {
+    const present = namesInside(namespaceFile);
+    const wanted = new Set(endpoints.map(({ interfaceName }) => interfaceName));
+    for (const name of present) if (name !== 'lo' && !wanted.has(name) && this.#isOurs(name)) await removeLink(name, namespaceFile);
+    for (const endpoint of endpoints) {
+      if (present.includes(endpoint.interfaceName)) continue;
+      this.release([endpoint]);
+      const { networkId, aliases, ipv4Address, ipv6, macAddress } = endpoint;
+      this.connect(namespaceFile, { network: networkId, aliases: [...aliases], ipv4Address, ...(ipv6 === undefined ? {} : { ipv6Address: ipv6.address }), macAddress }, endpoint.interfaceName, false);
+    }
+  }
+
+  /** Interfaces that a container made itself (with CAP_NET_ADMIN) are its own. */
+  #isOurs(interfaceName: string): boolean {
+    return this.list().some(({ spec }) => new RegExp(`^${parseBridgeOptions(spec.options).interfacePrefix}\\d+$`).test(interfaceName));
+  }
+
   /** Marks what running containers have, after a restart. */
   restore(endpoints: readonly EndpointStatus[]): void {
-    for (const endpoint of endpoints) this.#pools.get(endpoint.networkId)?.restore(endpoint.ipv4Address);
-  }
-
-  /** Redirects host ports to the address; resolves to the bindings with the ports chosen. All or none. */
-  async publish(bindings: readonly PortBinding[], targetIp: string): Promise<PortBinding[]> {
-    const held: PortBinding[] = [];
-    try {
-      for (const binding of bindings) {
-        const wanted = { ...binding, hostIp: binding.hostIp === '' ? this.#options.publishAddress : binding.hostIp };
-        held.push(await this.#ports.hold(wanted));
-      }
-      const publications = held.map((binding) => ({ ...binding, targetIp }));
-      if (publications.length > 0) this.#nftables.apply(planPublish(this.tableName, publications));
-      for (const publication of publications) this.#publications.add(publication);
-      return held;
-    } catch (error) {
-      await Promise.all(held.map((binding) => this.#ports.release(binding)));
-      throw error;
+    for (const { networkId, ipv4Address, ipv6 } of endpoints) {
+      const pools = this.#pools.get(networkId);
+      pools?.ipv4.restore(ipv4Address);
+      if (ipv6 !== undefined) pools?.ipv6?.restore(ipv6.address);
     }
   }
 
-  /** Takes publications back; those that are not there are ignored. */
-  async unpublish(bindings: readonly PortBinding[], targetIp: string): Promise<void> {
-    const found = [...this.#publications].filter((publication) => publication.targetIp === targetIp && bindings.some((binding) => isSamePort(binding, publication)));
-    for (const publication of found) this.#publications.delete(publication);
-    if (found.length > 0) this.#unpublishRules(found);
-    await Promise.all(found.map((publication) => this.#ports.release(publication)));
-  }
-
-  #unpublishRules(publications: readonly Publication[]): void {
-    try {
-      this.#nftables.apply(planUnpublish(this.tableName, publications));
-    } catch (error) {
-      if (!isError(error, 'not-found', 'invalid')) throw error;
-      // Somebody emptied the table: put it back as it should be.
-      this.applyFirewall();
-    }
-  }
-
-  /** Takes up publications of containers that ran on while we were away. A port that is lost to another program is logged. */
-  async restorePublications(bindings: readonly PortBinding[], targetIp: string): Promise<void> {
-    for (const binding of bindings) {
-      this.#publications.add({ ...binding, targetIp });
-      await this.#ports.hold(binding).catch((error: unknown) => this.#log.warn('a published port is in use by another program', { binding, err: error }));
-    }
-  }
-
-  /** Writes the whole table anew. */
+  /** Writes the whole tables anew. That of IPv6 is there only while a network has it. */
   applyFirewall(): void {
-    const networks = this.list().map((network) => ({
-      bridgeName: network.bridgeName,
-      subnet: network.subnet,
-      isInternal: network.spec.isInternal,
-      isIsolated: network.kind !== 'pod',
-    }));
-    this.#nftables.apply(planFirewall(this.tableName, networks, [...this.#publications]));
+    const networks = this.list();
+    const facts = ({ kind, bridgeName, spec }: NetworkRecord, subnet: string) => ({
+      bridgeName,
+      subnet,
+      isInternal: spec.isInternal,
+      isIsolated: kind !== 'pod',
+      isMasqueraded: parseBridgeOptions(spec.options).isMasqueraded,
+    });
+    const publications = this.publications.all();
+    const four = planFirewall('ip', this.tableName, networks.map((network) => facts(network, network.subnet)), publications);
+    const withIpv6 = networks.flatMap((network) => (network.ipv6 === undefined ? [] : [facts(network, network.ipv6.subnet)]));
+    const six = withIpv6.length > 0 ? planFirewall('ip6', this.tableName, withIpv6, publications) : deleteTable('ip6', this.tableName);
+    this.#nftables.apply(hostHasIpv6() ? `${four}\n${six}` : four);
   }
 
-  /** Makes bridges, their addresses and settings, and the table anew where they are missing. Endpoints of removed bridges stay lost. */
+  /** Makes bridges, their addresses and settings, and the tables anew where they are missing. Endpoints of removed bridges stay lost. */
   repair(): void {
-    writeSysctl('net.ipv4.ip_forward', '1');
-    for (const record of this.#networks.values()) this.#ensureBridge(record);
+    this.#ensureBridges();
     this.applyFirewall();
   }
 
-  /** The engine's own table of the packet filter, family ip. */
+  /** The engine's own tables of the packet filter, families ip and, with an IPv6 network, ip6. */
   get tableName(): string {
     return firewallTable(this.#options.instanceId);
   }
@@ -297,15 +317,20 @@ export class NetworkManager implements AsyncDisposable {
     return linkPrefix(this.#options.instanceId);
   }
 
-  #pool(networkId: string): AddressPool {
-    const pool = this.#pools.get(networkId);
-    if (pool === undefined) throw new GantryError('internal', `network ${networkId} has no addresses`);
-    return pool;
+  #poolsOf(networkId: string): Pools {
+    const pools = this.#pools.get(networkId);
+    if (pools === undefined) throw new GantryError('internal', `network ${networkId} has no addresses`);
+    return pools;
   }
 
   #add(record: NetworkRecord): void {
+    const { subnet, gateway, ipv6, spec } = record;
+    const reserved = Object.values(spec.reservedAddresses ?? {});
     this.#networks.set(record.id, record);
-    this.#pools.set(record.id, new AddressPool(record.subnet, record.gateway, record.spec.addressRange));
+    this.#pools.set(record.id, {
+      ipv4: new AddressPool(subnet, gateway, spec.addressRange, reserved.filter((address) => !address.includes(':'))),
+      ipv6: ipv6 === undefined ? undefined : new AddressPool(ipv6.subnet, ipv6.gateway, ipv6.addressRange, reserved.filter((address) => address.includes(':'))),
+    });
   }
 
   async #ensureOwn(kind: 'default' | 'pod', name: string, cidr: string): Promise<void> {
@@ -317,26 +342,14 @@ export class NetworkManager implements AsyncDisposable {
       await rm(join(this.#paths.networks, `${existing.id}.json`), { force: true });
     }
     const spec: NetworkSpec = { name, isInternal: false, labels: {}, options: {} };
-    const record = this.#newRecord(kind, spec, formatCidr(parseCidr(cidr)), formatIpv4(parseCidr(cidr).first + 1));
+    const record = this.#newRecord(kind, spec, { subnet: formatCidr(parseCidr(cidr)), gateway: formatIpv4(parseCidr(cidr).first + 1) });
     await this.#save(record);
     this.#add(record);
   }
 
-  #newRecord(kind: NetworkRecord['kind'], spec: NetworkSpec, subnet: string, gateway: string): NetworkRecord {
+  #newRecord(kind: NetworkRecord['kind'], spec: NetworkSpec, { subnet, gateway, ipv6 }: { subnet: string; gateway: string; ipv6?: NetworkRecord['ipv6'] }): NetworkRecord {
     const bridgeName = `${this.#linkPrefix}${kind === 'default' ? 'br' : kind === 'pod' ? 'pod' : `b${randomHex(3)}`}`;
-    return { id: randomHex(32), kind, spec, createdAt: new Date().toISOString(), bridgeName, subnet, gateway };
-  }
-
-  #ensureBridge({ bridgeName, subnet, gateway }: NetworkRecord): void {
-    if (this.#links.find(bridgeName) === undefined) this.#links.createBridge(bridgeName, macOf(gateway));
-    const link = this.#links.find(bridgeName);
-    if (link === undefined) throw new GantryError('internal', `the bridge ${bridgeName} did not appear`);
-    this.#links.addAddress(link.index, gateway, parseCidr(subnet).prefixLength);
-    this.#links.setUp(link.index);
-    // 127.0.0.1:port of the host is translated to a container's address and leaves over the bridge.
-    writeSysctl(`net.ipv4.conf.${bridgeName}.route_localnet`, '1');
-    writeSysctl(`net.ipv4.conf.${bridgeName}.send_redirects`, '0');
-    writeSysctl(`net.ipv4.conf.${bridgeName}.rp_filter`, '2');
+    return { id: randomHex(32), kind, spec, createdAt: new Date().toISOString(), bridgeName, subnet, gateway, ...(ipv6 === undefined ? {} : { ipv6 }) };
   }
 
   async #save(record: NetworkRecord): Promise<void> {
@@ -345,18 +358,21 @@ export class NetworkManager implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#links[Symbol.dispose]();
-    await Promise.all([...this.#nameServers.values()].map((server) => server[Symbol.asyncDispose]()));
-    await this.#ports[Symbol.asyncDispose]();
+    await this.#dns[Symbol.asyncDispose]();
+    await this.publications[Symbol.asyncDispose]();
   }
+}
+
+function namesInside(namespaceFile: string): string[] {
+  return withinNamespaces({ net: namespaceFile }, () => {
+    using inside = LinkTable.open();
+    return inside.list().map(({ name }) => name);
+  });
 }
 
 /** What every interface name of an instance begins with. */
 export function linkPrefix(instanceId: string): string {
   return `g${instanceId.slice(0, 6)}`;
-}
-
-function isSamePort(a: PortBinding, b: PortBinding): boolean {
-  return a.protocol === b.protocol && a.hostIp === b.hostIp && a.hostPort === b.hostPort && a.containerPort === b.containerPort;
 }
 
 async function readRecords(folder: string): Promise<NetworkRecord[]> {

@@ -74,14 +74,15 @@ test('formatHosts() lists the loopback, the own names and the extra ones', () =>
   assert.deepEqual(text.split('\n').filter((line) => line.startsWith('10.') || line.startsWith('127.')), ['127.0.0.1\tlocalhost', '10.0.0.2\tweb.lan web', '10.0.0.9\tdb']);
 });
 
-const publication = { protocol: 'tcp', hostIp: '127.0.0.1', hostPort: 8080, containerPort: 80, targetIp: '10.0.0.2' } as const;
+const publication = { protocol: 'tcp', hostIp: '127.0.0.1', hostPort: 8080, containerPort: 80, targetIp: '10.0.0.2', owner: 'c' } as const;
 
 test('planFirewall() protects the loopback, separates networks and shuts internal ones', () => {
   const script = planFirewall(
+    'ip',
     't',
     [
-      { bridgeName: 'gpod', subnet: '10.1.0.0/24', isInternal: false, isIsolated: false },
-      { bridgeName: 'gint', subnet: '10.2.0.0/24', isInternal: true, isIsolated: true },
+      { bridgeName: 'gpod', subnet: '10.1.0.0/24', isInternal: false, isIsolated: false, isMasqueraded: true },
+      { bridgeName: 'gint', subnet: '10.2.0.0/24', isInternal: true, isIsolated: true, isMasqueraded: true },
     ],
     [publication, { ...publication, hostIp: '0.0.0.0', hostPort: 81 }],
   );

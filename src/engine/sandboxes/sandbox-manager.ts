@@ -47,7 +47,7 @@ export class SandboxManager {
       this.#sandboxes.set(record.id, state);
       const pins = Object.values(this.#files(record.id, record.spec.hostNetwork));
       if (pins.some((file) => !mounted.has(file))) this.#remake(record);
-      if (record.endpoint !== undefined) await this.#networks.restorePublications(state.ports, record.endpoint.ipv4Address);
+      if (record.endpoint !== undefined) await this.#networks.publications.restore(record.id, state.ports, { ipv4: record.endpoint.ipv4Address });
       this.#prepareShared(record);
     }
   }
@@ -87,7 +87,7 @@ export class SandboxManager {
     let ports: PortBinding[] = [];
     try {
       endpoint = this.#makeNamespaces(id, spec, undefined);
-      if (endpoint !== undefined) ports = await this.#networks.publish(spec.ports, endpoint.ipv4Address);
+      if (endpoint !== undefined) ports = await this.#networks.publications.publish(id, spec.ports, { ipv4: endpoint.ipv4Address });
       const record: SandboxRecord = { id, spec, createdAt: new Date().toISOString(), ...(endpoint === undefined ? {} : { endpoint }) };
       this.#cgroups.createParent(this.#cgroupPath(spec), spec.cgroup);
       this.#prepareShared(record);
@@ -97,7 +97,7 @@ export class SandboxManager {
       this.#events.publish({ type: 'sandbox', action: 'create', id, attributes: attributesOf(spec) });
       return record;
     } catch (error) {
-      await this.#dismantle(id, spec, endpoint, ports);
+      await this.#dismantle(id, spec, endpoint);
       throw error;
     }
   }
@@ -109,18 +109,16 @@ export class SandboxManager {
     await this.#lock(found.record.spec.podUid).run(async () => {
       const state = this.#sandboxes.get(id);
       if (state === undefined) return;
-      await this.#dismantle(id, state.record.spec, state.record.endpoint, state.ports);
+      await this.#dismantle(id, state.record.spec, state.record.endpoint);
       this.#sandboxes.delete(id);
       this.#events.publish({ type: 'sandbox', action: 'destroy', id, attributes: attributesOf(state.record.spec) });
     });
     this.#locks.delete(found.record.spec.podUid);
   }
 
-  async #dismantle(id: string, spec: SandboxSpec, endpoint: EndpointStatus | undefined, ports: readonly PortBinding[]): Promise<void> {
-    if (endpoint !== undefined) {
-      await this.#networks.unpublish(ports, endpoint.ipv4Address);
-      this.#networks.release([endpoint]);
-    }
+  async #dismantle(id: string, spec: SandboxSpec, endpoint: EndpointStatus | undefined): Promise<void> {
+    await this.#networks.publications.unpublish(id);
+    if (endpoint !== undefined) this.#networks.release([endpoint]);
     for (const file of Object.values(this.#files(id, false))) unpinNamespace(file);
     while (unmount(this.#shmPath(id), { lazy: true }));
     this.#cgroups.remove(this.#cgroupPath(spec));

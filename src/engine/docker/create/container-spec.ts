@@ -152,8 +152,17 @@ function planNetwork(request: CreateContainerRequest, host: HostConfigRequest, c
 /** How the container joins the network of that name. */
 export function planEndpoint(network: string, endpoint: EndpointRequest | undefined, macAddress: string | undefined): EndpointSpec {
   const address = firstText(endpoint?.IPAMConfig?.IPv4Address);
+  const address6 = firstText(endpoint?.IPAMConfig?.IPv6Address);
   const mac = firstText(endpoint?.MacAddress, macAddress);
-  return { network, aliases: endpoint?.Aliases ?? [], ...(address === undefined ? {} : { ipv4Address: address }), ...(mac === undefined ? {} : { macAddress: mac }) };
+  const priority = endpoint?.GwPriority ?? 0;
+  return {
+    network,
+    aliases: endpoint?.Aliases ?? [],
+    ...(address === undefined ? {} : { ipv4Address: address }),
+    ...(address6 === undefined ? {} : { ipv6Address: address6 }),
+    ...(mac === undefined ? {} : { macAddress: mac }),
+    ...(priority === 0 ? {} : { gatewayPriority: priority }),
+  };
 }
 
 function planDevice(device: HostConfigRequest['Devices'][number]): DeviceSpec {

@@ -22,7 +22,7 @@ export function planPorts(bindings: Readonly<Record<string, readonly { HostIp?: 
     const { port, protocol } = parseContainerPort(name);
     // A port with an empty list is published on any free port, as Docker does.
     for (const { HostIp, HostPort } of list.length === 0 ? [{}] as typeof list : list) {
-      planned.push({ protocol, containerPort: port, hostIp: checkedHostIp(HostIp ?? '', name), hostPort: parseHostPort(HostPort ?? '', name) });
+      planned.push({ protocol, containerPort: port, hostIp: checkedHostIp(HostIp ?? '', name), ...parseHostPort(HostPort ?? '', name) });
     }
   }
   if (!publishAll) return planned;
@@ -33,15 +33,16 @@ export function planPorts(bindings: Readonly<Record<string, readonly { HostIp?: 
   return planned;
 }
 
-function parseHostPort(text: string, name: string): number {
-  if (text === '') return 0;
-  if (/^\d{1,5}-\d{1,5}$/.test(text)) throw new GantryError('unsupported', `port ${name}: a range of host ports (${text}) is not supported; leave it out for any free port`);
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : -1;
-  if (port < 0 || port > 65_535) throw new GantryError('invalid', `port ${name}: invalid host port ${JSON.stringify(text)}`);
-  return port;
+/** One port, none for any free one, or a range of which the first free one is taken. */
+function parseHostPort(text: string, name: string): { hostPort: number; hostPortLast?: number } {
+  if (text === '') return { hostPort: 0 };
+  const [first = -1, last = first] = /^\d{1,5}(-\d{1,5})?$/.test(text) ? text.split('-').map(Number) : [];
+  if (first < 0 || last > 65_535 || last < first || (last > first && first === 0)) throw new GantryError('invalid', `port ${name}: invalid host port ${JSON.stringify(text)}`);
+  return last === first ? { hostPort: first } : { hostPort: first, hostPortLast: last };
 }
 
 function checkedHostIp(text: string, name: string): string {
-  if (text !== '' && isIP(text) === 0) throw new GantryError('invalid', `port ${name}: invalid IP address ${JSON.stringify(text)}`);
-  return text;
+  const plain = text.replace(/^\[(.*)\]$/, '$1');
+  if (plain !== '' && isIP(plain) === 0) throw new GantryError('invalid', `port ${name}: invalid IP address ${JSON.stringify(text)}`);
+  return plain;
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { GantryError } from '../../../kernel/mod.ts';
 import type { Engine } from '../../engine.ts';
-import type { NetworkRecord } from '../../types.ts';
+import type { NetworkRecord, NetworkSpec } from '../../types.ts';
 import { type Call, type DockerServices, readJson, sendEmpty, sendJson } from '../call.ts';
 import { planEndpoint } from '../create/container-spec.ts';
 import { type Filters, flagFilter, lacksLabels, matchesAny, matchesLabels, parseFilters, parseTime } from '../filters.ts';
@@ -10,7 +10,7 @@ import { dockerObject, optional, optionalFlag, optionalText, textMap } from '../
 import { flag, type Route, route, text } from '../route.ts';
 import { builtInNetworks, networkView } from '../views/network.ts';
 
-const ipamConfig = dockerObject({ Subnet: optionalText, Gateway: optionalText, IPRange: optionalText }, { AuxiliaryAddresses: 'reserve addresses with IPRange' });
+const ipamConfig = dockerObject({ Subnet: optionalText, Gateway: optionalText, IPRange: optionalText, AuxiliaryAddresses: textMap });
 const createSchema = dockerObject(
   {
     Name: z.string({ error: 'names the network' }).min(1, 'names the network'),
@@ -19,18 +19,31 @@ const createSchema = dockerObject(
     Internal: optionalFlag,
     /** For swarm services; a bridge of one machine is open to its containers anyway. */
     Attachable: optionalFlag,
+    EnableIPv6: optionalFlag,
     EnableIPv4: optional(z.literal(true, { error: 'a network without IPv4 is not supported' })),
     IPAM: optional(dockerObject({ Driver: optional(z.enum(['', 'default'], { error: 'only the default IPAM driver is supported' })), Config: z.array(ipamConfig).nullish().transform((value) => value ?? []), Options: textMap })),
     Options: textMap,
     Labels: textMap,
   },
-  { EnableIPv6: 'IPv6 is not implemented', Ingress: 'this engine is not part of a swarm', Scope: 'networks are local', ConfigOnly: 'this engine is not part of a swarm', ConfigFrom: 'this engine is not part of a swarm' },
+  { Ingress: 'this engine is not part of a swarm', Scope: 'networks are local', ConfigOnly: 'this engine is not part of a swarm', ConfigFrom: 'this engine is not part of a swarm' },
 );
 const connectSchema = dockerObject({ Container: z.string().min(1), EndpointConfig: optional(endpointSchema) });
 const disconnectSchema = dockerObject({ Container: z.string().min(1), Force: optionalFlag });
 
-/** Options of the bridge driver that are what this engine does anyway. */
-const acceptedOptions: Readonly<Record<string, string>> = { 'com.docker.network.bridge.enable_icc': 'true', 'com.docker.network.bridge.enable_ip_masquerade': 'true' };
+type IpamConfig = z.output<typeof ipamConfig>;
+
+/** The subnets of a request by family. As Docker's bridge: at most one of each. */
+function planIpam(configs: readonly IpamConfig[], isIpv6: boolean): Pick<NetworkSpec, 'subnet' | 'gateway' | 'addressRange' | 'ipv6' | 'reservedAddresses'> {
+  const filled = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
+  const isOfIpv6 = ({ Subnet, Gateway, IPRange }: IpamConfig): boolean => [Subnet, Gateway, IPRange].some((text) => text?.includes(':') === true);
+  const [four, six] = [configs.filter((config) => !isOfIpv6(config)), configs.filter(isOfIpv6)];
+  if (four.length > 1 || six.length > 1) throw new GantryError('forbidden', "bridge driver doesn't support multiple subnets");
+  if (six.length > 0 && !isIpv6) throw new GantryError('invalid', `the subnet ${six[0]?.Subnet ?? ''} needs EnableIPv6`);
+  const parts = (config: IpamConfig | undefined) =>
+    Object.fromEntries([['subnet', filled(config?.Subnet)], ['gateway', filled(config?.Gateway)], ['addressRange', filled(config?.IPRange)]].filter(([, value]) => value !== undefined)) as Pick<NetworkSpec, 'subnet' | 'gateway' | 'addressRange'>;
+  const reservedAddresses = Object.assign({}, ...configs.map(({ AuxiliaryAddresses }) => AuxiliaryAddresses)) as Record<string, string>;
+  return { ...parts(four[0]), ...(isIpv6 ? { ipv6: parts(six[0]) } : {}), ...(Object.keys(reservedAddresses).length > 0 ? { reservedAddresses } : {}) };
+}
 
 function isUsed(engine: Engine, { id, spec }: NetworkRecord): boolean {
   return engine.containers.list().some((container) => container.status.endpoints.some(({ networkId }) => networkId === id) || (container.spec.network.mode === 'bridge' && container.spec.network.endpoints.some(({ network }) => network === id || network === spec.name)));
@@ -68,18 +81,12 @@ function inspectNetwork(call: Call, { engine }: DockerServices): void {
 
 async function createNetwork(call: Call, { engine }: DockerServices): Promise<void> {
   const request = await readJson(call, createSchema);
-  for (const [name, value] of Object.entries(request.Options)) if (acceptedOptions[name] !== value) throw new GantryError('unsupported', `network option ${name}=${value} is not supported`);
-  const [config, ...others] = request.IPAM?.Config ?? [];
-  if (others.length > 0) throw new GantryError('unsupported', 'a network with several subnets is not supported');
-  const filled = (value: string | undefined): value is string => value !== undefined && value !== '';
   const record = await engine.networks.create({
     name: request.Name,
     isInternal: request.Internal ?? false,
     labels: request.Labels,
     options: request.Options,
-    ...(filled(config?.Subnet) ? { subnet: config.Subnet } : {}),
-    ...(filled(config?.Gateway) ? { gateway: config.Gateway } : {}),
-    ...(filled(config?.IPRange) ? { addressRange: config.IPRange } : {}),
+    ...planIpam(request.IPAM?.Config ?? [], request.EnableIPv6 ?? false),
   }, call.signal);
   sendJson(call, 201, { Id: record.id, Warning: '' });
 }
@@ -119,7 +126,7 @@ async function removeNetwork(call: Call, { engine }: DockerServices): Promise<vo
 export const networkRoutes: readonly Route[] = [
   route({ method: 'GET', path: '/networks', summary: 'List networks', query: { filters: text }, handle: listNetworks }),
   route({ method: 'GET', path: '/networks/{id}', summary: 'Inspect a network', query: { verbose: flag, scope: text }, handle: inspectNetwork }),
-  route({ method: 'POST', path: '/networks/create', summary: 'Create a network', note: 'bridge networks with one IPv4 subnet', handle: createNetwork }),
+  route({ method: 'POST', path: '/networks/create', summary: 'Create a network', note: 'bridge networks with one IPv4 and, with EnableIPv6, one IPv6 subnet', handle: createNetwork }),
   route({ method: 'DELETE', path: '/networks/{id}', summary: 'Remove a network', handle: removeNetwork }),
   route({ method: 'POST', path: '/networks/{id}/connect', summary: 'Connect a container to a network', handle: connect }),
   route({ method: 'POST', path: '/networks/{id}/disconnect', summary: 'Disconnect a container from a network', handle: disconnect }),

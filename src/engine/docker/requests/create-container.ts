@@ -102,13 +102,14 @@ export const hostConfigSchema = dockerObject(
 
 const endpoint = dockerObject(
   {
-    IPAMConfig: optional(dockerObject({ IPv4Address: optionalText }, { IPv6Address: 'IPv6 is not implemented', LinkLocalIPs: 'link-local addresses are not implemented' })),
+    IPAMConfig: optional(dockerObject({ IPv4Address: optionalText, IPv6Address: optionalText }, { LinkLocalIPs: 'link-local addresses are not implemented' })),
     Aliases: texts,
     MacAddress: optionalText,
     // What inspect answers and clients send back: the engine decides these.
     NetworkID: optionalText, EndpointID: optionalText, Gateway: optionalText, IPAddress: optionalText, IPPrefixLen: optionalInteger, DNSNames: texts,
+    IPv6Gateway: optionalText, GlobalIPv6Address: optionalText, GlobalIPv6PrefixLen: optionalInteger, GwPriority: optionalInteger,
   },
-  { Links: 'deprecated by Docker: use aliases', DriverOpts: 'the bridge has no options', GwPriority: 'the first network has the default route' },
+  { Links: 'deprecated by Docker: use aliases', DriverOpts: 'the bridge has no options' },
 );
 
 /** How a container joins one network. */

@@ -63,7 +63,7 @@ export function portMap({ spec, status }: ContainerRecord): Record<string, { Hos
 /** `HostConfig.PortBindings` of a container that no Docker client made. */
 export function portBindings(ports: readonly PortBinding[]): Record<string, { HostIp: string; HostPort: string }[]> {
   const map: Record<string, { HostIp: string; HostPort: string }[]> = {};
-  for (const { containerPort, protocol, hostIp, hostPort } of ports) (map[`${containerPort}/${protocol}`] ??= []).push({ HostIp: hostIp, HostPort: hostPort === 0 ? '' : String(hostPort) });
+  for (const { containerPort, protocol, hostIp, hostPort, hostPortLast } of ports) (map[`${containerPort}/${protocol}`] ??= []).push({ HostIp: hostIp, HostPort: hostPort === 0 ? '' : hostPortLast === undefined ? String(hostPort) : `${hostPort}-${hostPortLast}` });
   return map;
 }
 

@@ -51,8 +51,8 @@ export function inspectView(record: ContainerRecord, engine: Engine, execIds: re
     NetworkSettings: {
       Bridge: '', SandboxID: '', SandboxKey: '', HairpinMode: false, LinkLocalIPv6Address: '', LinkLocalIPv6PrefixLen: 0, SecondaryIPAddresses: null, SecondaryIPv6Addresses: null,
       Ports: portMap(record),
-      EndpointID: first === undefined ? '' : endpointId(record, first), Gateway: first?.gateway ?? '', GlobalIPv6Address: '', GlobalIPv6PrefixLen: 0, IPAddress: first?.ipv4Address ?? '',
-      IPPrefixLen: first?.prefixLength ?? 0, IPv6Gateway: '', MacAddress: first?.macAddress ?? '',
+      EndpointID: first === undefined ? '' : endpointId(record, first), Gateway: first?.gateway ?? '', GlobalIPv6Address: first?.ipv6?.address ?? '', GlobalIPv6PrefixLen: first?.ipv6?.prefixLength ?? 0, IPAddress: first?.ipv4Address ?? '',
+      IPPrefixLen: first?.prefixLength ?? 0, IPv6Gateway: first?.ipv6?.gateway ?? '', MacAddress: first?.macAddress ?? '',
       Networks: networksView(record),
     },
   };
@@ -116,6 +116,7 @@ function endpointView(record: ContainerRecord, endpoint: EndpointStatus): Record
   return {
     ...emptyEndpoint(endpoint.aliases),
     NetworkID: endpoint.networkId, EndpointID: endpointId(record, endpoint), Gateway: endpoint.gateway, IPAddress: endpoint.ipv4Address, IPPrefixLen: endpoint.prefixLength, MacAddress: endpoint.macAddress,
+    IPv6Gateway: endpoint.ipv6?.gateway ?? '', GlobalIPv6Address: endpoint.ipv6?.address ?? '', GlobalIPv6PrefixLen: endpoint.ipv6?.prefixLength ?? 0,
     DNSNames: [record.spec.name, ...endpoint.aliases, record.id.slice(0, 12)],
   };
 }

@@ -12,8 +12,8 @@ export function networkView(network: NetworkRecord, containers: readonly Contain
     Scope: 'local',
     Driver: 'bridge',
     EnableIPv4: true,
-    EnableIPv6: false,
-    IPAM: { Driver: 'default', Options: {}, Config: [{ Subnet: network.subnet, Gateway: network.gateway, ...(spec.addressRange === undefined ? {} : { IPRange: spec.addressRange }) }] },
+    EnableIPv6: network.ipv6 !== undefined,
+    IPAM: { Driver: 'default', Options: {}, Config: ipamView(network) },
     Internal: spec.isInternal,
     Attachable: false,
     Ingress: false,
@@ -25,11 +25,20 @@ export function networkView(network: NetworkRecord, containers: readonly Contain
   };
 }
 
+function ipamView({ subnet, gateway, ipv6, spec }: NetworkRecord): Record<string, unknown>[] {
+  const reserved = Object.entries(spec.reservedAddresses ?? {});
+  const config = (range: { subnet: string; gateway: string; addressRange?: string | undefined }, isIpv6: boolean): Record<string, unknown> => {
+    const own = reserved.filter(([, address]) => address.includes(':') === isIpv6);
+    return { Subnet: range.subnet, Gateway: range.gateway, ...(range.addressRange === undefined ? {} : { IPRange: range.addressRange }), ...(own.length === 0 ? {} : { AuxiliaryAddresses: Object.fromEntries(own) }) };
+  };
+  return [config({ subnet, gateway, addressRange: spec.addressRange }, false), ...(ipv6 === undefined ? [] : [config(ipv6, true)])];
+}
+
 function endpointEntries(container: ContainerRecord, networkId: string): [string, Record<string, string>][] {
   return container.status.endpoints
     .filter((endpoint) => endpoint.networkId === networkId)
     .map((endpoint) => [container.id, {
-      Name: container.spec.name, EndpointID: endpointId(container, endpoint), MacAddress: endpoint.macAddress, IPv4Address: `${endpoint.ipv4Address}/${endpoint.prefixLength}`, IPv6Address: '',
+      Name: container.spec.name, EndpointID: endpointId(container, endpoint), MacAddress: endpoint.macAddress, IPv4Address: `${endpoint.ipv4Address}/${endpoint.prefixLength}`, IPv6Address: endpoint.ipv6 === undefined ? '' : `${endpoint.ipv6.address}/${endpoint.ipv6.prefixLength}`,
     }]);
 }
 

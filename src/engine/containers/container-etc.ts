@@ -1,0 +1,49 @@
+import { writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../../kernel/mod.ts';
+import { containerDnsAddress } from '../networks/container-dns.ts';
+import { changeHosts, type DnsConfig, formatResolvConf, ownHosts, planDns, readHostDns } from '../networks/etc-files.ts';
+import type { ContainerSpec, EndpointStatus } from '../types.ts';
+import type { ContainerEntry } from './container-entry.ts';
+
+/** The names of a container by its host and domain name, the full one first. */
+export function hostNames(hostname: string, domainname: string | undefined): string[] {
+  return domainname === undefined || domainname === '' ? [hostname] : [`${hostname}.${domainname}`, hostname];
+}
+
+/** resolv.conf: on a network that answers names its server, which knows the caller's servers; else those themselves. Pure. */
+export function planContainerDns(spec: ContainerSpec, hasNames: boolean, host: DnsConfig): DnsConfig {
+  const planned = planDns(spec.dns, host, spec.network.mode === 'host');
+  return hasNames ? { ...planned, servers: [containerDnsAddress], options: [...planned.options.filter((option) => !option.startsWith('ndots:')), 'ndots:0'] } : planned;
+}
+
+export interface EtcChange {
+  readonly before: { readonly endpoints: readonly EndpointStatus[]; readonly hasNames: boolean };
+  readonly after: { readonly endpoints: readonly EndpointStatus[]; readonly hasNames: boolean };
+}
+
+/** Brings the files of a running container in line with its networks. Written in place: the container has them mounted. */
+export async function updateEtcFiles({ id, spec, paths }: ContainerEntry, { before, after }: EtcChange): Promise<void> {
+  const names = hostNames(spec.hostname === '' ? id.slice(0, 12) : spec.hostname, spec.domainname);
+  const hosts = join(paths.etc, 'hosts');
+  const isNew = ({ networkId }: EndpointStatus, others: readonly EndpointStatus[]): boolean => !others.some((other) => other.networkId === networkId);
+  const removed = ownHosts(before.endpoints.filter((endpoint) => isNew(endpoint, after.endpoints)), names);
+  const added = ownHosts(after.endpoints.filter((endpoint) => isNew(endpoint, before.endpoints)), names);
+  const text = await readIfThere(hosts);
+  if (text !== undefined) writeFileSync(hosts, changeHosts(text, removed, added));
+  if (before.hasNames === after.hasNames) return;
+  const resolver = join(paths.etc, 'resolv.conf');
+  const host = readHostDns();
+  // What the container has written there itself stays.
+  if ((await readIfThere(resolver)) === formatResolvConf(planContainerDns(spec, before.hasNames, host))) writeFileSync(resolver, formatResolvConf(planContainerDns(spec, after.hasNames, host)));
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
