@@ -143,7 +143,8 @@ export class LinkTable implements Disposable {
     try {
       this.#change('default route', netlink.deleteRoute, 0, routeHeader(0, false, false, isIpv6, true), []);
     } catch (error) {
-      if (!isError(error) || error.details.errno !== 'ESRCH') throw error;
+      // None of the family, no table of the family yet, no such family.
+      if (!isError(error) || !['ESRCH', 'ENOENT', 'EOPNOTSUPP'].includes(String(error.details.errno))) throw error;
     }
   }
 

@@ -65,9 +65,11 @@ async function openSockets(namespaceFile: string): Promise<PortPair> {
     }
   });
   const [udp, tcp] = [createSocket('udp4'), createServer()];
+  // Before they are bound: with a descriptor the event comes at once.
+  const listening = Promise.all([once(udp, 'listening'), once(tcp, 'listening')]);
   udp.bind({ fd: fds.udp });
   tcp.listen({ fd: fds.tcp });
-  await Promise.all([once(udp, 'listening'), once(tcp, 'listening')]);
+  await listening;
   const address = tcp.address();
   return { udp, tcp, port: typeof address === 'object' && address !== null ? address.port : 0 };
 }

@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
-import { LinkTable, withinNamespaces, writeSysctl } from '../../host/mod.ts';
+import { LinkTable, readSysctl, withinNamespaces, writeSysctl } from '../../host/mod.ts';
 import { GantryError, randomHex } from '../../kernel/mod.ts';
 
 export interface EndpointWiring {
@@ -33,7 +33,7 @@ export function wireEndpoint(links: LinkTable, wiring: EndpointWiring): void {
     links.createVeth(hostSide, bridge.index, peer, wiring.mtu);
     // Where bridged frames pass the packet filter, a container that reaches itself by a translated address comes back through its own port.
     writeFileSync(`/sys/class/net/${hostSide}/brport/hairpin_mode`, '1');
-    if (wiring.isAlone) writeFileSync(`/sys/class/net/${hostSide}/brport/isolated`, '1');
+    if (wiring.isAlone && !passesFilter()) writeFileSync(`/sys/class/net/${hostSide}/brport/isolated`, '1');
   } finally {
     closeSync(namespaceFd);
   }
@@ -48,6 +48,11 @@ export function wireEndpoint(links: LinkTable, wiring: EndpointWiring): void {
     if (wiring.ipv6 !== undefined) inside.addAddress(link.index, wiring.ipv6.address, wiring.ipv6.prefixLength);
     for (const gateway of wiring.gateways) inside.setDefaultRoute(link.index, gateway, wiring.prefixLength === 32);
   });
+}
+
+/** Whether bridged frames pass the packet filter, which then keeps containers apart and still lets published ports through. */
+function passesFilter(): boolean {
+  return readSysctl('net.bridge.bridge-nf-call-iptables') === '1' && readSysctl('net.bridge.bridge-nf-call-ip6tables') !== '0';
 }
 
 /** Makes these the only default routes of the namespace. */

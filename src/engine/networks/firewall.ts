@@ -10,6 +10,8 @@ export interface FirewallNetwork {
   /** Kept apart from the other networks of the instance. Its containers are neighbours on the bridge; pods are routed even to each other. */
   readonly isIsolated: boolean;
   readonly isMasqueraded: boolean;
+  /** Whether its containers reach each other's unpublished ports. */
+  readonly isOpenInside: boolean;
 }
 
 /** A published port with a concrete host port, where it leads, and whose it is. */
@@ -64,7 +66,9 @@ export function planFirewall(family: FirewallFamily, table: string, networks: re
     '  chain forward { type filter hook forward priority -5; policy accept;',
     '    ct state established,related accept',
     '    ct status dnat accept',
-    ...networks.flatMap(({ bridgeName, isInternal, isIsolated }) => [
+    ...networks.flatMap(({ bridgeName, isInternal, isIsolated, isOpenInside }) => [
+      // Where bridged frames pass this filter; elsewhere the bridge itself keeps its ports apart (endpoints.ts).
+      ...(isOpenInside ? [] : [`    iifname "${bridgeName}" oifname "${bridgeName}" drop`]),
       ...(isInternal ? [`    iifname "${bridgeName}" oifname != "${bridgeName}" drop`, `    oifname "${bridgeName}" iifname != "${bridgeName}" drop`] : []),
       ...(isIsolated ? [`    iifname "${bridgeName}" oifname @bridges oifname != "${bridgeName}" drop`] : []),
       // Whoever routes to the subnet through this host reaches what is published, not every port of every container.

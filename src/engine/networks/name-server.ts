@@ -25,6 +25,7 @@ export class NameServer implements AsyncDisposable {
   readonly #askerId: string;
   readonly #sockets: PortPair;
   readonly #connections = new Set<Socket>();
+  #isClosed = false;
 
   /** Takes the sockets over. */
   constructor(sockets: PortPair, askerId: string, source: NameSource, log: Logger) {
@@ -47,7 +48,9 @@ export class NameServer implements AsyncDisposable {
     tcp.unref();
   }
 
-  #isClosed = false;
+  get port(): number {
+    return this.#sockets.port;
+  }
 
   async #answer(query: Buffer, ask: Ask): Promise<Buffer | undefined> {
     const question = parseQuestion(query);

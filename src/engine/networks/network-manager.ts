@@ -10,7 +10,7 @@ import { parseBridgeOptions } from './bridge-options.ts';
 import { ensureBridge, ensureForwarding } from './bridges.ts';
 import { ContainerDns } from './container-dns.ts';
 import { routeNamespace, setUpNamespace, wireEndpoint } from './endpoints.ts';
-import { firewallTable, planFirewall } from './firewall.ts';
+import { type FirewallNetwork, firewallTable, planFirewall } from './firewall.ts';
 import { type GatewayPlan, planGateways } from './gateway-plan.ts';
 import { parseRange } from './ip.ts';
 import { formatCidr, formatIpv4, macOf, parseCidr } from './ipv4.ts';
@@ -288,13 +288,10 @@ export class NetworkManager implements AsyncDisposable {
   /** Writes the whole tables anew. That of IPv6 is there only while a network has it. */
   applyFirewall(): void {
     const networks = this.list();
-    const facts = ({ kind, bridgeName, spec }: NetworkRecord, subnet: string) => ({
-      bridgeName,
-      subnet,
-      isInternal: spec.isInternal,
-      isIsolated: kind !== 'pod',
-      isMasqueraded: parseBridgeOptions(spec.options).isMasqueraded,
-    });
+    const facts = ({ kind, bridgeName, spec }: NetworkRecord, subnet: string): FirewallNetwork => {
+      const { isMasqueraded, isOpenInside } = parseBridgeOptions(spec.options);
+      return { bridgeName, subnet, isInternal: spec.isInternal, isIsolated: kind !== 'pod', isMasqueraded, isOpenInside };
+    };
     const publications = this.publications.all();
     const four = planFirewall('ip', this.tableName, networks.map((network) => facts(network, network.subnet)), publications);
     const withIpv6 = networks.flatMap((network) => (network.ipv6 === undefined ? [] : [facts(network, network.ipv6.subnet)]));

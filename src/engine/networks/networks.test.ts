@@ -81,8 +81,8 @@ test('planFirewall() protects the loopback, separates networks and shuts interna
     'ip',
     't',
     [
-      { bridgeName: 'gpod', subnet: '10.1.0.0/24', isInternal: false, isIsolated: false, isMasqueraded: true },
-      { bridgeName: 'gint', subnet: '10.2.0.0/24', isInternal: true, isIsolated: true, isMasqueraded: true },
+      { bridgeName: 'gpod', subnet: '10.1.0.0/24', isInternal: false, isIsolated: false, isMasqueraded: true, isOpenInside: true },
+      { bridgeName: 'gint', subnet: '10.2.0.0/24', isInternal: true, isIsolated: true, isMasqueraded: true, isOpenInside: true },
     ],
     [publication, { ...publication, hostIp: '0.0.0.0', hostPort: 81 }],
   );

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { GantryError } from '../../kernel/mod.ts';
+import { readFileSync } from 'node:fs';
+import { errnoOf, GantryError } from '../../kernel/mod.ts';
 import type { NetworkRecord, NetworkSpec } from '../types.ts';
 import { formatIpNumber, formatRange, type IpRange, normalIp, parseIp, parseRange, rangeContains, rangeSize, rangesOverlap } from './ip.ts';
 import { formatCidr, type Ipv4Range, nextRange, parseCidr } from './ipv4.ts';
@@ -24,7 +24,12 @@ export interface SubnetFacts {
 
 /** Whether this host's kernel has IPv6 and it is not switched off: then at least the loopback has an address. */
 export function hostHasIpv6(): boolean {
-  return existsSync('/proc/net/if_inet6') && existsSync('/proc/sys/net/ipv6/conf/all/forwarding');
+  try {
+    return readFileSync('/proc/net/if_inet6', 'utf8') !== '';
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** Chooses and checks subnets, gateways and ranges. `unsupported` for IPv6 where the host has none, `conflict` for what overlaps. Pure. */

@@ -99,7 +99,7 @@ test('planContainer() refuses values it cannot honour', () => {
   const hosts: object[] = [
     { UsernsMode: 'private' }, { IpcMode: 'none' }, { UTSMode: 'x' }, { PidMode: 'x' }, { Isolation: 'hyperv' }, { Runtime: 'kata' }, { MemorySwappiness: 10 }, { NanoCpus: 1, CpuQuota: 5 }, { AutoRemove: true, RestartPolicy: { Name: 'always' } },
     { RestartPolicy: { Name: 'always', MaximumRetryCount: 2 } }, { SecurityOpt: ['label=type:x'] }, { SecurityOpt: ['seccomp={'] }, { LogConfig: { Type: 'journald' } }, { LogConfig: { Config: { tag: 'x' } } }, { ExtraHosts: ['nocolon'] }, { ShmSize: -1 },
-    { PortBindings: { '80/sctp': [{}] } }, { PortBindings: { '80/tcp': [{ HostPort: '80-90' }] } }, { PortBindings: { '0': [{}] } }, { PortBindings: { '80': [{ HostIp: 'localhost' }] } }, { Binds: ['/a:/b', '/c:/b/'] }, { VolumeDriver: 'nfs' },
+    { PortBindings: { '80/sctp': [{}] } }, { PortBindings: { '80/tcp': [{ HostPort: '90-80' }] } }, { PortBindings: { '0': [{}] } }, { PortBindings: { '80': [{ HostIp: 'localhost' }] } }, { Binds: ['/a:/b', '/c:/b/'] }, { VolumeDriver: 'nfs' },
     { VolumesFrom: ['a:b:c'] }, { Devices: [{ PathOnHost: '/dev/x', CgroupPermissions: 'x' }] },
   ];
   for (const host of hosts) assert.throws(() => plan({ HostConfig: host }), code('invalid', 'unsupported'), JSON.stringify(host));
@@ -139,6 +139,9 @@ test('planMount() and parseTmpfs() refuse what does not fit the type', () => {
 test('planPorts() publishes what is bound and, when asked, what is exposed', () => {
   assert.deepEqual(planPorts({ '53/udp': [{ HostIp: '127.0.0.1', HostPort: '5353' }], '80/tcp': [] }, ['80/tcp', '443/tcp'], true), [
     { protocol: 'udp', containerPort: 53, hostIp: '127.0.0.1', hostPort: 5353 }, { protocol: 'tcp', containerPort: 80, hostIp: '', hostPort: 0 }, { protocol: 'tcp', containerPort: 443, hostIp: '', hostPort: 0 },
+  ]);
+  assert.deepEqual(planPorts({ '80/tcp': [{ HostIp: '[::1]', HostPort: '8000-8010' }, { HostPort: '80-80' }] }, [], false), [
+    { protocol: 'tcp', containerPort: 80, hostIp: '::1', hostPort: 8000, hostPortLast: 8010 }, { protocol: 'tcp', containerPort: 80, hostIp: '', hostPort: 80 },
   ]);
 });
 
