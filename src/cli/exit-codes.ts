@@ -17,6 +17,9 @@ export const exitCodes = {
   cancelled: 130,
 } as const satisfies Record<ErrorCode, number>;
 
+/** What `gantry doctor` exits with when it found something. */
+export const doctorStatuses = { repaired: 20, found: 21 } as const;
+
 /** `0 done`, then every code with its meaning, in order. */
 export function exitCodeHelp(): string {
   const lines = Object.entries(exitCodes).map(([code, status]) => `${status} ${code}`);

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { toGantryError } from '../kernel/mod.ts';
-import { exitCodeHelp, exitCodes } from './exit-codes.ts';
+import { doctorStatuses, exitCodeHelp, exitCodes } from './exit-codes.ts';
 import { formatFailure } from './output.ts';
 
 /** Parses the command line and runs the command. The exit code is set, not forced, so that output is flushed. */
@@ -37,6 +37,7 @@ The data folder is --data-dir, else GANTRY_DATA_DIR, else /var/lib/gantry (root)
 Exit codes: ${exitCodeHelp()}`);
   addProcessCommands(program);
   addInspectionCommands(program);
+  addDoctorCommand(program);
   addRepositoryCommands(program);
   addRunCommands(program);
   addReleaseCommands(program);
@@ -77,6 +78,13 @@ function addInspectionCommands(program: Command): void {
   dataDirOption(program.command('env'))
     .description('Print shell exports for kubectl, docker and scripts: eval "$(gantry env)"')
     .action(async (options) => (await import('./commands/env.ts')).env(options));
+}
+
+function addDoctorCommand(program: Command): void {
+  jsonOption(dataDirOption(program.command('doctor')))
+    .description(`List what an unclean stop or somebody else left of this instance on the machine, and what keeps it from working, whether the agent runs or not.\nExit status: 0 nothing found, ${doctorStatuses.repaired} all that was found is repaired, ${doctorStatuses.found} something is left`)
+    .option('--repair', 'remove what is too much and make what is missing')
+    .action(async (options) => (await import('./commands/doctor.ts')).doctor(options));
 }
 
 function addRepositoryCommands(program: Command): void {
@@ -256,6 +264,7 @@ function settingOptions(command: Command): Command {
     .option('--pod-cidr <cidr>', 'network of pods (default: 10.244.0.0/16 or a free one)')
     .option('--service-cidr <cidr>', 'network of services (default: 10.96.0.0/16 or a free one)')
     .option('--container-cidr <cidr>', 'networks of containers that are not pods (default: 10.160.0.0/16 or a free one)')
+    .option('--publish-address <address>', 'where ports of containers are published when no address is named (default: 127.0.0.1)')
     .option('--node-port-range <first-last>', 'ports of NodePort services (default: 30000-32767)')
     .option('--token-file <file>', 'Kubernetes static token file: lines of token,user,uid,"group1,group2"')
     .option('--git-root <dir>', 'serve this folder of bare repositories (default: DIR/git)')

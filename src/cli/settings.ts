@@ -17,6 +17,7 @@ export interface SettingFlags {
   podCidr?: string;
   serviceCidr?: string;
   containerCidr?: string;
+  publishAddress?: string;
   nodePortRange?: string;
   tokenFile?: string;
   gitRoot?: string;
@@ -33,13 +34,13 @@ export interface SettingFlags {
 
 /** The flags that were given, checked like the configuration file. `invalid` names the setting. */
 export async function settingsOf(flags: SettingFlags): Promise<Settings> {
-  const { dockerListen, dockerGroup, usernsRemap, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, registryAuthFile, registryCertificates, certificateBundle, httpProxy, httpsProxy, logLevel } = flags;
+  const { dockerListen, dockerGroup, usernsRemap, podCidr, serviceCidr, containerCidr, publishAddress, nodePortRange, tokenFile, gitRoot, registryAuthFile, registryCertificates, certificateBundle, httpProxy, httpsProxy, logLevel } = flags;
   const given = {
     apiPort: port(flags.apiPort),
     httpPort: port(flags.httpPort),
     registryPort: port(flags.registryPort),
     agentPort: port(flags.agentPort),
-    ...{ dockerListen, dockerGroup, usernsRemap, podCidr, serviceCidr, containerCidr, nodePortRange, tokenFile, gitRoot, registryAuthFile, registryCertificates, certificateBundle, httpProxy, httpsProxy, logLevel },
+    ...{ dockerListen, dockerGroup, usernsRemap, podCidr, serviceCidr, containerCidr, publishAddress, nodePortRange, tokenFile, gitRoot, registryAuthFile, registryCertificates, certificateBundle, httpProxy, httpsProxy, logLevel },
     dockerTls: dockerTls(flags),
     noProxy: flags.noProxyFor,
     insecureRegistries: flags.insecureRegistry,

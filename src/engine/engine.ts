@@ -29,7 +29,10 @@ export interface Engine extends AsyncDisposable {
   purge(signal: AbortSignal): Promise<void>;
 }
 
-/** Something on the machine that is not as it should be. `kind`: mount, link, table, cgroup, sysctl. */
+/**
+ * Something on the machine that is not as it should be. `kind`: mount, namespace, link, veth, address, table, cgroup, sysctl, process, container-folder,
+ * run-folder, runtime-state, exit-file, snapshot, socket, lock, port, program, disk, kernel. The last four can only be told.
+ */
 export interface EngineFinding {
   readonly kind: string;
   readonly name: string;

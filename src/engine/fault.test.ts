@@ -11,7 +11,7 @@ import { Cgroups } from './cgroups/cgroups.ts';
 import { readCgroupLayout } from './cgroups/layout.ts';
 import type { Engine } from './engine.ts';
 import { EnginePaths } from './paths.ts';
-import { findDebris } from './sweep.ts';
+import { findDebris } from './doctor/sweep.ts';
 import { BusyboxImages } from './testing/busybox-images.ts';
 import { busyboxSpec, runToEnd } from './testing/run-to-end.ts';
 import { openTestEngine, type TestEngine } from './testing/test-engine.ts';
@@ -82,7 +82,7 @@ async function checkClean({ options }: TestEngine): Promise<void> {
     return { ...found, links: found.links.filter((name) => !name.endsWith('br') && !name.endsWith('pod')) };
   };
   await pollUntil('the last interface', () => debris().links.length === 0 || undefined, { timeoutMs: 5000 }, signal);
-  assert.deepEqual(debris(), { mounts: [], links: [], tables: [`gantry-${options.instanceId}-engine`], cgroups: [] });
+  assert.deepEqual(debris(), { mounts: [], links: [], tables: [`ip gantry-${options.instanceId}-engine`], cgroups: [] });
   const table = nftables.list(`list table ip gantry-${options.instanceId}-engine`);
   const elements = table.flatMap((item) => ('map' in item ? [(item.map as { name: string; elem?: unknown[] }).elem?.length ?? 0] : []));
   assert.deepEqual(elements, [0, 0, 0, 0]);

@@ -7,13 +7,15 @@ import type { ContainerLifecycle } from './containers/container-lifecycle.ts';
 import type { ContainerStore } from './containers/container-store.ts';
 import { connectContainer, disconnectContainer } from './containers/network-changes.ts';
 import type { Containers, Engine, EngineFinding, EngineInfo, Networks, Sandboxes, Trees, Volumes } from './engine.ts';
-import { examine } from './doctor.ts';
+import { examine } from './doctor/examine.ts';
+import { realHost } from './doctor/host-checks.ts';
 import type { EventLog } from './events/event-log.ts';
 import type { HostFacts } from './host-facts.ts';
 import type { NetworkManager } from './networks/network-manager.ts';
 import type { EnginePaths } from './paths.ts';
 import type { SandboxManager } from './sandboxes/sandbox-manager.ts';
-import { findDebris, sweep } from './sweep.ts';
+import type { EngineState } from './doctor/state.ts';
+import { findDebris, sweep } from './doctor/sweep.ts';
 import type { TreeManager } from './trees/tree-manager.ts';
 import type { VolumeManager } from './volumes/volume-manager.ts';
 
@@ -68,7 +70,8 @@ export class LocalEngine implements Engine {
 
   examine(isRepaired: boolean, signal: AbortSignal): Promise<EngineFinding[]> {
     const { index, sandboxes, networks, trees, instanceId, paths, cgroups, nftables } = this.#parts;
-    return examine({ sweep: { instanceId, paths, cgroups, nftables }, index, sandboxes, networks, trees }, isRepaired, signal);
+    const state = (): EngineState => ({ containers: index.all().map(({ record }) => record), sandboxes: sandboxes.known(), networks: networks.list(), builds: trees.inUse() });
+    return examine({ sweep: { instanceId, paths, cgroups, nftables }, state, networks, host: realHost }, isRepaired, signal);
   }
 
   async purge(signal: AbortSignal): Promise<void> {

@@ -4,12 +4,14 @@
  */
 export { defaultIdRange, parseSubordinateRange, type UserNamespaceOptions } from './containers/id-ranges.ts';
 export { defaultLogOptions, plainContainerSpec } from './containers/plain-spec.ts';
+export { examineClosed } from './doctor/examine.ts';
 export { type DockerApi, type DockerApiOptions, type DockerListener, type DockerTls, type ListeningDockerApi, openDockerApi } from './docker/docker-api.ts';
 export { type OpenScope, openScopedSockets, type ScopedSockets, type ScopedSocketsOptions } from './docker/scoped-sockets.ts';
 export type * from './engine.ts';
 export { ImageCollector, type ImageCollectorOptions } from './images/image-collector.ts';
 export { openImageStore, type ImageStoreOptions } from './images/local-image-store.ts';
 export { formatPlatform, hostPlatform, parsePlatform } from './images/platform.ts';
+export { examineClosedStore } from './images/store-doctor.ts';
 export * from './images/types.ts';
 export { type EngineOptions, openEngine } from './open-engine.ts';
 export type * from './ports.ts';

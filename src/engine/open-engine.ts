@@ -21,7 +21,7 @@ import { type RotatableLog, Periodic, rotateLogs } from './logs/rotation.ts';
 import { ContainerNames } from './networks/container-names.ts';
 import { NetworkManager, type NetworkOptions } from './networks/network-manager.ts';
 import { EnginePaths } from './paths.ts';
-import { dropOrphans, recoverContainers, sweepLeftovers, wantedOf } from './recovery.ts';
+import { dropOrphans, recoverContainers, sweepLeftovers } from './recovery.ts';
 import { reopenLog } from './runtime/attach-input.ts';
 import { ExitFiles } from './runtime/exits.ts';
 import { SandboxManager } from './sandboxes/sandbox-manager.ts';
@@ -85,7 +85,8 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
   await sandboxes.load();
   await dropOrphans(index, sandboxes, store);
   const sweepParts = { instanceId, paths, cgroups, nftables };
-  await sweepLeftovers(sweepParts, wantedOf(index, sandboxes, networks, sweepParts), index, sandboxes, signal);
+  const state = { containers: index.all().map(({ record }) => record), sandboxes: sandboxes.list(), networks: networks.list(), builds: { mounts: [], cgroups: [], shortIds: [] } };
+  await sweepLeftovers(sweepParts, state, signal);
   await trees.load();
   stack.use(images.addUsers({ usersOf: (imageId) => usersOf(index, imageId), layers: () => [] }));
   await recoverContainers(index, { launcher, lifecycle, exits, cgroups, networks, paths });

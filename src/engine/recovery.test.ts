@@ -9,7 +9,7 @@ import { Cgroups } from './cgroups/cgroups.ts';
 import { readCgroupLayout } from './cgroups/layout.ts';
 import { EnginePaths } from './paths.ts';
 import { readPidFile } from './runtime/monitor.ts';
-import { findDebris } from './sweep.ts';
+import { findDebris } from './doctor/sweep.ts';
 import { busyboxSpec, runToEnd } from './testing/run-to-end.ts';
 import { openTestEngine, type TestEngine } from './testing/test-engine.ts';
 

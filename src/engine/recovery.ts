@@ -12,7 +12,11 @@ import type { ExitFiles } from './runtime/exits.ts';
 import { isMonitorAlive } from './runtime/monitor.ts';
 import { execFifoPath } from './runtime/start.ts';
 import type { SandboxManager } from './sandboxes/sandbox-manager.ts';
-import { findDebris, planSweep, sweep, sweepFolder, type SweepParts, type Wanted } from './sweep.ts';
+import { type EngineState, shortIdsOf, wantedOf } from './doctor/state.ts';
+import { findStrayFiles, findStrayMonitors, removeStrayFile } from './doctor/strays.ts';
+import { findDebris, planSweep, sweep, type SweepParts } from './doctor/sweep.ts';
+import { findStrayVeths } from './doctor/veths.ts';
+import { removeLink, signalProcess } from '../host/mod.ts';
 
 export interface RecoveryParts {
   readonly launcher: Launcher;
@@ -64,34 +68,11 @@ export async function dropOrphans(index: ContainerIndex, sandboxes: SandboxManag
   }
 }
 
-/** What containers and pods own on the machine, running or not. Links: a veth pair goes with its namespace, so all are wanted but bridges nobody has. */
-export function wantedOf(index: ContainerIndex, sandboxes: SandboxManager, networks: NetworkManager, { paths, cgroups, instanceId }: SweepParts): Wanted {
-  const shortIds = [...index.all(), ...sandboxes.list()].map(({ id }) => id.slice(0, 16));
-  const folders = ['c', 's'].flatMap((kind) => shortIds.map((id) => `${paths.run}/${kind}/${id}`));
-  const pins = shortIds.flatMap((id) => ['net', 'ipc', 'uts', 'user'].map((kind) => `${paths.namespaces}/${kind}-${id}`));
-  const scopePaths = index.all().flatMap(({ spec }) => (spec.scope === undefined ? [] : [cgroups.scopePath(spec.scope.id)]));
-  const podPaths = sandboxes.list().map(({ id }) => sandboxes.partsOf(id).cgroupPath);
-  return {
-    mounts: new Set([...folders, ...pins]),
-    links: new Set(networks.list().map(({ bridgeName }) => bridgeName)),
-    tables: new Set([networks.tableName]),
-    cgroups: new Set([...podPaths, ...scopePaths, ...index.all().map((entry) => cgroupOf(entry, sandboxes, cgroups))]),
-    isVeth: (name) => name.startsWith(`g${instanceId.slice(0, 6)}v`),
-  };
-}
-
-function cgroupOf({ spec, id }: ContainerEntry, sandboxes: SandboxManager, cgroups: Cgroups): string {
-  return spec.owner.kind === 'pod' ? `${sandboxes.partsOf(spec.owner.sandboxId).cgroupPath}/${id}` : cgroups.containerPath(id, spec.scope?.id);
-}
-
 /** Removes what belongs to no container and no pod: of builds, of removals that a crash cut short, of records that are gone. */
-export async function sweepLeftovers(parts: SweepParts, wanted: Wanted, index: ContainerIndex, sandboxes: SandboxManager, signal: AbortSignal): Promise<void> {
-  const { paths } = parts;
-  await sweep(parts, planSweep(findDebris(parts), wanted), signal);
-  const shortIds = new Set([...index.all(), ...sandboxes.list()].map(({ id }) => id.slice(0, 16)));
-  for (const kind of ['c', 's', 't']) await sweepFolder(`${paths.run}/${kind}`, (name) => kind !== 't' && shortIds.has(name));
-  await sweepFolder(paths.namespaces, (name) => shortIds.has(name.replace(/^\w+-/, '')));
-  const ids = new Set(index.all().map(({ id }) => String(id)));
-  await sweepFolder(paths.runtimeState, (name) => ids.has(name));
-  await sweepFolder(paths.exits, (name) => ids.has(name));
+export async function sweepLeftovers(parts: SweepParts, state: EngineState, signal: AbortSignal): Promise<void> {
+  const { paths, cgroups, instanceId } = parts;
+  for (const identity of findStrayMonitors(() => state, paths)) signalProcess(identity, 9);
+  await sweep(parts, planSweep(findDebris(parts), wantedOf(state, paths, cgroups, instanceId)), signal);
+  for (const name of await findStrayVeths(instanceId, paths, (shortId) => shortIdsOf(state).has(shortId))) await removeLink(name);
+  for (const file of await findStrayFiles(() => state, paths)) await removeStrayFile(file);
 }

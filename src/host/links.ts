@@ -18,7 +18,7 @@ import {
 } from './netlink-message.ts';
 import { descriptors, systemError } from './syscalls.ts';
 
-export interface Link { readonly index: number; readonly name: string; readonly macAddress: string; readonly isUp: boolean; readonly masterIndex: number | undefined }
+export interface Link { readonly index: number; readonly name: string; readonly macAddress: string; readonly isUp: boolean; readonly masterIndex: number | undefined; /** Of a veth: the other end's index, in its namespace. */ readonly peerIndex: number | undefined }
 
 /**
  * Network interfaces of one network namespace through rtnetlink(7), synchronously: about 0.1 ms a call where `ip` takes 5 ms.
@@ -129,6 +129,16 @@ export class LinkTable implements Disposable {
     ]);
   }
 
+  /** Removes an address; a no-op when the link does not have it. */
+  removeAddress(index: number, address: string, prefixLength: number): void {
+    const bytes = ipBytes(address);
+    try {
+      this.#change(`address ${address}`, netlink.deleteAddress, 0, addressHeader(prefixLength, index, bytes.length === 16), [encodeAttribute(attribute.addressLocal, bytes)]);
+    } catch (error) {
+      if (!isError(error) || error.details.errno !== 'EADDRNOTAVAIL') throw error;
+    }
+  }
+
   /** The default route of the gateway's family, in place of another there may be; `isOnLink` when the link's own prefix does not cover the gateway. */
   setDefaultRoute(linkIndex: number, gateway: string, isOnLink: boolean): void {
     const bytes = ipBytes(gateway);
@@ -218,6 +228,7 @@ function toLink({ payload }: NetlinkMessage): Link {
     name: (attributes.get(attribute.linkName) ?? Buffer.alloc(1)).toString().replace(/\0.*$/, ''),
     macAddress: [...address].map((byte) => byte.toString(16).padStart(2, '0')).join(':'),
     masterIndex: attributes.get(attribute.linkMaster)?.readUInt32LE(0),
+    peerIndex: attributes.get(attribute.linkPeer)?.readUInt32LE(0),
   };
 }
 

@@ -24,6 +24,7 @@ export const attribute = {
   linkAddress: 1,
   linkName: 3,
   linkMtu: 4,
+  linkPeer: 5,
   linkMaster: 10,
   linkInfo: 18,
   linkInfoKind: 1,

@@ -1,6 +1,6 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { OpenScope, ScopedSockets, ScopeRequest } from '../engine/mod.ts';
+import type { EngineFinding, OpenScope, ScopedSockets, ScopeRequest } from '../engine/mod.ts';
 import { formatError, GantryError, type Logger, toGantryError } from '../kernel/mod.ts';
 import { type FurtherRoutes, serveFurther } from './further-routes.ts';
 
@@ -8,12 +8,14 @@ import { type FurtherRoutes, serveFurther } from './further-routes.ts';
 export interface AgentCommands {
   /** Makes a base image; resolves to its id. `not-found` for a name without a recipe. */
   bootstrapImage(name: string, progress: (line: string) => void, signal: AbortSignal): Promise<string>;
+  /** Compares the machine with what the agent knows; with `isRepaired` what is too much is removed. */
+  examine(isRepaired: boolean, signal: AbortSignal): Promise<EngineFinding[]>;
   /** Docker sockets for those who are not root. */
   readonly scopes: Pick<ScopedSockets, 'open' | 'list' | 'close'>;
 }
 
 /**
- * The agent's own unix socket (mode 0600), for what neither the Docker nor the Kubernetes API has. `GET`, `POST` and `DELETE /scopes` list, open
+ * The agent's own unix socket (mode 0600), for what neither the Docker nor the Kubernetes API has. `POST /doctor` examines the machine. `GET`, `POST` and `DELETE /scopes` list, open
  * and close scoped Docker sockets; below `/builder` is the builder's API. `POST /images/bootstrap?name=` answers lines of JSON: `{"progress":…}`, then `{"result":…}` or `{"error":{"code","message"}}`.
  */
 export class AgentSocket implements AsyncDisposable {
@@ -48,6 +50,7 @@ async function serve({ commands, further }: Served, request: IncomingMessage, re
   const url = new URL(request.url ?? '/', 'http://agent');
   if (await serveFurther(further, request, response, url)) return;
   const name = url.searchParams.get('name');
+  if (url.pathname === '/doctor') return serveDoctor(commands, request, response, url.searchParams.get('repair') === 'true');
   if (url.pathname === '/scopes') return serveScopes(commands.scopes, request, response, name ?? '');
   if (request.method !== 'POST' || url.pathname !== '/images/bootstrap' || name === null) {
     response.writeHead(404, { 'content-type': 'application/json' }).end(JSON.stringify({ message: 'there is nothing here' }));
@@ -65,6 +68,18 @@ async function serve({ commands, further }: Served, request: IncomingMessage, re
     say({ error: { code, message: formatError(error) } });
   }
   response.end();
+}
+
+/** `POST /doctor?repair=true|false` answers the findings as JSON. Errors are `{"code","message"}`. */
+async function serveDoctor(commands: AgentCommands, request: IncomingMessage, response: ServerResponse, isRepaired: boolean): Promise<void> {
+  const answer = (status: number, value: unknown): void => void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+  if (request.method !== 'POST') return answer(405, { code: 'unsupported', message: `${request.method ?? ''} is not supported` });
+  try {
+    // A repair that has begun goes to its end.
+    answer(200, await commands.examine(isRepaired, new AbortController().signal));
+  } catch (error) {
+    answer(400, { code: toGantryError(error).code, message: formatError(error) });
+  }
 }
 
 const maxRequestBytes = 1 << 20;

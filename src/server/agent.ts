@@ -32,10 +32,11 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   const registry = parts.use(openEngineRegistryClient(registryClientOptions(settings, certificateAuthorities)));
   const images = parts.use(await openImageStore({ folder: join(paths.engine, 'images'), registry, log }));
   const networks = containerNetworks(record.containerCidr);
-  const engine = parts.use(await openEngine({ instanceId: id, rootFolder: paths.engine, runFolder: join(paths.runDir, 'e'), images, podCidr: record.podCidr, ...networks, publishAddress: '127.0.0.1', userNamespaces: await userNamespacesOf(settings), log }, signal));
+  const engine = parts.use(await openEngine({ instanceId: id, rootFolder: paths.engine, runFolder: join(paths.runDir, 'e'), images, podCidr: record.podCidr, ...networks, publishAddress: settings.publishAddress ?? '127.0.0.1', userNamespaces: await userNamespacesOf(settings), log }, signal));
   const environment = { certificateBundle, proxyVariables: proxyVariables(settings) };
   const scopes = parts.use(await openScopedSockets({ engine, images, folder: join(paths.engine, 'scopes'), socketFolder: paths.scopeSockets, version, log }));
-  const commands = { scopes, bootstrapImage: (name: string, progress: (line: string) => void, stop: AbortSignal) => bootstrapImage(name, bootstrapStoreOf(images), { cacheFolder: bootstrapCache, environment }, progress, stop) };
+  const examine = async (isRepaired: boolean, stop: AbortSignal) => [...(await engine.examine(isRepaired, stop)), ...(await images.examine(isRepaired))];
+  const commands = { scopes, examine, bootstrapImage: (name: string, progress: (line: string) => void, stop: AbortSignal) => bootstrapImage(name, bootstrapStoreOf(images), { cacheFolder: bootstrapCache, environment }, progress, stop) };
   const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: credentials.pki.ca.cert, clientCert: credentials.pki.agent.cert, clientKey: credentials.pki.agent.key, userAgent: 'gantry-agent' }));
   const informers = new Informers(client, log);
   const { imageBuilder, imageBuilds, builderApi } = await openBuildServices(instance, credentials, { client, informers, engine, images, environment, parts, log });

@@ -57,7 +57,8 @@ export async function withMachineLock<T>(name: string, work: () => Promise<T>, s
   }
 }
 
-function roleFile(runDir: string, role: Role): string {
+/** Where a role's process is told to others. */
+export function roleFile(runDir: string, role: Role): string {
   return join(runDir, `${role}.pid.json`);
 }
 

@@ -4,6 +4,7 @@
  * This face loads little: what a command needs of the layers is imported when it is called.
  */
 import type { Release, Stored } from '../api/mod.ts';
+import type { EngineFinding } from '../engine/mod.ts';
 import type { Instance } from './instance.ts';
 import type { InstanceLocation } from './location.ts';
 import type { ServerProcessOptions } from './roles.ts';
@@ -12,6 +13,7 @@ import type { Settings } from './settings.ts';
 export type { OpenScope } from '../engine/mod.ts';
 export type { ChildCommand } from './child-process.ts';
 export * from './endpoints.ts';
+export type { EngineFinding } from '../engine/mod.ts';
 export type { Instance } from './instance.ts';
 export { type InstanceLocation, locateInstance } from './location.ts';
 export { RoleLock, type Role, roleHolder, roles } from './lock.ts';
@@ -47,6 +49,16 @@ export async function runServerProcess(options: ServerProcessOptions, onReady: (
 
 export async function runAgentProcess(location: InstanceLocation, onReady: () => void, signal: AbortSignal): Promise<void> {
   return (await import('./roles.ts')).runAgentProcess(location, onReady, signal);
+}
+
+/** What an instance whose agent does not run has left on the machine. `conflict` when it does run. */
+export async function examineOffline(location: InstanceLocation, isRepaired: boolean, signal: AbortSignal): Promise<EngineFinding[]> {
+  return (await import('./doctor.ts')).examineOffline(location, isRepaired, signal);
+}
+
+/** Locks, sockets and ports of an instance's processes. */
+export async function examineProcesses(location: InstanceLocation, isRepaired: boolean): Promise<EngineFinding[]> {
+  return (await import('./doctor.ts')).examineProcesses(location, isRepaired);
 }
 
 /** The release that takes a repository back by hand; see delivery's `planManualRollback`. */

@@ -45,6 +45,8 @@ export const settingsSchema = z.strictObject({
   podCidr: cidr.optional(),
   /** Networks of containers that are not pods: Docker's `bridge` and those that clients make. Default 10.160.0.0/16, or a free one. Fixed once chosen. */
   containerCidr: cidr.optional(),
+  /** Where ports of containers are published when no address is named. Default 127.0.0.1; 0.0.0.0 is every address of the machine, as under Docker. */
+  publishAddress: z.union([z.ipv4(), z.ipv6()], { error: 'must be an IP address' }).optional(),
   /** Ports of NodePort services. Default 30000-32767. */
   nodePortRange: z.string().regex(/^\d{1,5}-\d{1,5}$/, 'must be FIRST-LAST').optional(),
   /** Kubernetes' static token file: CSV lines `token,user,uid,"group1,group2"`. */

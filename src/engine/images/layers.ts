@@ -132,6 +132,17 @@ export class Layers {
     return record;
   }
 
+  /** Snapshots that belong to no layer; with `isRemoved` they go. What is just being unpacked is elsewhere until it is whole. */
+  async strays(isRemoved: boolean): Promise<string[]> {
+    return this.#mutex.run(async () => {
+      const kept = new Set(this.list().map(({ diffId }) => basename(this.#snapshot(diffId))));
+      const folder = join(this.#options.folder, 'snapshots');
+      const stray = readdirSync(folder).filter((name) => !kept.has(name)).map((name) => join(folder, name));
+      if (isRemoved) for (const path of stray) await rm(path, { recursive: true, force: true });
+      return stray;
+    });
+  }
+
   /** Waits for work in the background. */
   async settle(): Promise<void> {
     await this.#syncing;

@@ -1,3 +1,4 @@
+import type { EngineFinding } from '../engine.ts';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -107,6 +108,10 @@ class LocalImageStore implements ImageStore {
 
   hasLayer(diffId: Digest): boolean {
     return this.#layers.get(diffId) !== undefined;
+  }
+
+  async examine(isRepaired: boolean): Promise<EngineFinding[]> {
+    return (await this.#layers.strays(isRepaired)).map((name) => ({ kind: 'snapshot', name, problem: 'belongs to no layer', isRepaired }));
   }
 
   holdLayers(layers: readonly Digest[]): Disposable {

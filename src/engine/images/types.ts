@@ -1,3 +1,4 @@
+import type { EngineFinding } from '../engine.ts';
 import type { Readable, Writable } from 'node:stream';
 import type { Digest, ImageConfig, Platform } from '../../api/mod.ts';
 import type { AskingCredentials } from '../ports.ts';
@@ -18,6 +19,8 @@ export interface ImageStore extends AsyncDisposable {
   /** The layers of an image; `imageId` may be any name that `find` knows. Makes every store a RootfsSource. */
   openRootfs(imageId: string, signal: AbortSignal): Promise<{ config: ImageConfig; layerFolders: readonly string[] }>;
   hasLayer(diffId: Digest): boolean;
+  /** Finds what belongs to no layer; with `isRepaired` it is removed. */
+  examine(isRepaired: boolean): Promise<EngineFinding[]>;
   /** Keeps layers from being removed until disposed: for running builds and containers being made. */
   holdLayers(layers: readonly Digest[]): Disposable;
   /** Tells which layers and images something outside uses (containers, a build cache). Asked at every removal; never cached. */

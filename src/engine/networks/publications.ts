@@ -22,6 +22,8 @@ export class Publications implements AsyncDisposable {
   readonly #parts: PublicationParts;
   readonly #ports = new HostPorts();
   readonly #byOwner = new Map<string, readonly Publication[]>();
+  /** Whose port another program has. */
+  readonly #lost = new Set<Publication>();
 
   constructor(parts: PublicationParts) {
     this.#parts = parts;
@@ -29,6 +31,11 @@ export class Publications implements AsyncDisposable {
 
   all(): Publication[] {
     return [...this.#byOwner.values()].flat();
+  }
+
+  /** Ports that another program took while no engine was there to hold them. */
+  lost(): Publication[] {
+    return this.all().filter((publication) => this.#lost.has(publication));
   }
 
   /** Redirects host ports to the target; resolves to the bindings with the ports chosen. All or none. `address`: the network's own default. */
@@ -77,7 +84,10 @@ export class Publications implements AsyncDisposable {
     const publications = bindings.map((binding) => toPublication(owner, binding, target));
     this.#byOwner.set(owner, publications);
     for (const publication of publications) {
-      await this.#ports.hold(publication).catch((error: unknown) => this.#parts.log.warn('a published port is in use by another program', { binding: toBinding(publication), err: error }));
+      await this.#ports.hold(publication).catch((error: unknown) => {
+        this.#lost.add(publication);
+        this.#parts.log.warn('a published port is in use by another program', { binding: toBinding(publication), err: error });
+      });
     }
   }
 

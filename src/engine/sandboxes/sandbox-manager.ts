@@ -26,6 +26,7 @@ export class SandboxManager {
   readonly #events: EventLog;
   readonly #sandboxes = new Map<string, SandboxState>();
   readonly #locks = new Map<string, Mutex>();
+  readonly #making = new Map<string, SandboxRecord>();
 
   constructor(paths: EnginePaths, networks: NetworkManager, cgroups: Cgroups, events: EventLog) {
     this.#paths = paths;
@@ -64,6 +65,11 @@ export class SandboxManager {
     return [...this.#sandboxes.values()].map(({ record }) => record);
   }
 
+  /** Also those that are just being made. */
+  known(): readonly SandboxRecord[] {
+    return [...this.list(), ...this.#making.values()];
+  }
+
   get(id: string): SandboxRecord {
     const state = this.#sandboxes.get(id);
     if (state === undefined) throw new GantryError('not-found', `No such sandbox: ${id}`);
@@ -85,6 +91,7 @@ export class SandboxManager {
     const id = randomHex(32);
     let endpoint: EndpointStatus | undefined;
     let ports: PortBinding[] = [];
+    this.#making.set(id, { id, spec, createdAt: new Date().toISOString() });
     try {
       endpoint = this.#makeNamespaces(id, spec, undefined);
       if (endpoint !== undefined) ports = await this.#networks.publications.publish(id, spec.ports, { ipv4: endpoint.ipv4Address });
@@ -99,6 +106,8 @@ export class SandboxManager {
     } catch (error) {
       await this.#dismantle(id, spec, endpoint);
       throw error;
+    } finally {
+      this.#making.delete(id);
     }
   }
 

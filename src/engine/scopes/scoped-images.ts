@@ -55,6 +55,10 @@ export class ScopedImages implements ImageStore {
     return this.#all.hasLayer(diffId);
   }
 
+  async examine(): Promise<never> {
+    throw new GantryError('forbidden', 'a scope does not examine the machine');
+  }
+
   holdLayers(layers: readonly Digest[]): Disposable {
     return this.#all.holdLayers(layers);
   }

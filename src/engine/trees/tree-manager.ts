@@ -60,8 +60,12 @@ export class TreeManager implements Trees {
   }
 
   /** Mount points and cgroups of open trees and running steps. */
-  inUse(): { mounts: string[]; cgroups: string[] } {
-    return { mounts: [...this.#open.values()].map(({ run }) => run), cgroups: [...this.#steps].map((runId) => this.#parts.cgroups.pathOf('job', runId)) };
+  inUse(): { mounts: string[]; cgroups: string[]; shortIds: string[] } {
+    return {
+      mounts: [...this.#open.values()].map(({ run }) => run),
+      cgroups: [...this.#steps].map((runId) => this.#parts.cgroups.pathOf('job', runId)),
+      shortIds: [...this.#open.keys(), ...this.#steps].map((id) => id.slice(0, 16)),
+    };
   }
 
   async #close(id: string, paths: ContainerPaths): Promise<void> {

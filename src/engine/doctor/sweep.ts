@@ -1,15 +1,14 @@
-import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { deleteTable, LinkTable, type Nftables, readMounts, removeLink, tablesWithPrefix, unmount } from '../host/mod.ts';
-import { errnoOf } from '../kernel/mod.ts';
-import type { Cgroups } from './cgroups/cgroups.ts';
-import { linkPrefix } from './networks/network-manager.ts';
-import type { EnginePaths } from './paths.ts';
+import { deleteTable, LinkTable, type Nftables, readMounts, removeLink, tablesWithPrefix, unmount } from '../../host/mod.ts';
+import type { Cgroups } from '../cgroups/cgroups.ts';
+import { linkPrefix } from '../networks/network-manager.ts';
+import type { EnginePaths } from '../paths.ts';
 
 /** Things of this instance on the machine that carry no process. */
 export interface Debris {
   readonly mounts: readonly string[];
+  /** Bridges. Veth pairs go with their namespaces; see veths.ts. */
   readonly links: readonly string[];
+  /** `family name`. */
   readonly tables: readonly string[];
   readonly cgroups: readonly string[];
 }
@@ -34,7 +33,7 @@ export function findDebris({ instanceId, paths, cgroups, nftables }: SweepParts)
   return {
     mounts: readMounts().map(({ target }) => target).filter((target) => isBelow(target, paths.run) || isBelow(target, paths.root)),
     links: links.list().map(({ name }) => name).filter((name) => name.startsWith(prefix)),
-    tables: tablesWithPrefix(nftables, `gantry-${instanceId}-engine`).map(({ name }) => name),
+    tables: tablesWithPrefix(nftables, `gantry-${instanceId}-engine`).map(({ family, name }) => `${family} ${name}`),
     cgroups: cgroupLeaves(cgroups),
   };
 }
@@ -70,15 +69,11 @@ export async function sweep({ cgroups, nftables }: SweepParts, debris: Debris, s
   for (const path of debris.cgroups) await cgroups.kill(path, signal);
   for (const target of debris.mounts.toReversed()) unmount(target, { lazy: true });
   for (const name of debris.links) await removeLink(name);
-  for (const name of debris.tables) nftables.apply(deleteTable('ip', name));
+  for (const table of debris.tables) removeTable(nftables, table);
   for (const path of debris.cgroups.toReversed()) cgroups.remove(path);
 }
 
-/** Removes entries of a run folder whose owners are gone. */
-export async function sweepFolder(folder: string, isWanted: (name: string) => boolean): Promise<void> {
-  const names = await readdir(folder).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw error;
-  });
-  for (const name of names.filter((candidate) => !isWanted(candidate))) await rm(join(folder, name), { recursive: true, force: true });
+function removeTable(nftables: Nftables, table: string): void {
+  const [family, name = ''] = table.split(' ');
+  nftables.apply(deleteTable(family === 'ip6' ? 'ip6' : 'ip', name));
 }
