@@ -172,7 +172,7 @@ test('examine() finds and repairs what somebody else broke', { skip }, async () 
   links.createBridge(`g${options.instanceId.slice(0, 6)}bstray`);
 
   const kinds = (findings: readonly { kind: string }[]): string[] => findings.map(({ kind }) => kind).toSorted((a, b) => a.localeCompare(b));
-  assert.deepEqual(kinds(await engine.examine(true, signal)), ['cgroup', 'link', 'mount', 'table']);
+  assert.deepEqual(kinds(await engine.examine(true, signal)), ['cgroup', 'link', 'mount', 'run-folder', 'table']);
   assert.deepEqual(await engine.examine(false, signal), []);
   assert.equal(engine.containers.get(id).status.state, 'running');
 });

@@ -97,7 +97,7 @@ test('planContainer() accepts every field when it asks for nothing, and refuses 
 
 test('planContainer() refuses values it cannot honour', () => {
   const hosts: object[] = [
-    { UsernsMode: 'private' }, { IpcMode: 'none' }, { UTSMode: 'x' }, { PidMode: 'x' }, { Isolation: 'hyperv' }, { Runtime: 'kata' }, { MemorySwappiness: 10 }, { NanoCpus: 1, CpuQuota: 5 }, { AutoRemove: true, RestartPolicy: { Name: 'always' } },
+    { UsernsMode: 'x' }, { IpcMode: 'none' }, { UTSMode: 'x' }, { PidMode: 'x' }, { Isolation: 'hyperv' }, { Runtime: 'kata' }, { MemorySwappiness: 10 }, { NanoCpus: 1, CpuQuota: 5 }, { AutoRemove: true, RestartPolicy: { Name: 'always' } },
     { RestartPolicy: { Name: 'always', MaximumRetryCount: 2 } }, { SecurityOpt: ['label=type:x'] }, { SecurityOpt: ['seccomp={'] }, { LogConfig: { Type: 'journald' } }, { LogConfig: { Config: { tag: 'x' } } }, { ExtraHosts: ['nocolon'] }, { ShmSize: -1 },
     { PortBindings: { '80/sctp': [{}] } }, { PortBindings: { '80/tcp': [{ HostPort: '90-80' }] } }, { PortBindings: { '0': [{}] } }, { PortBindings: { '80': [{ HostIp: 'localhost' }] } }, { Binds: ['/a:/b', '/c:/b/'] }, { VolumeDriver: 'nfs' },
     { VolumesFrom: ['a:b:c'] }, { Devices: [{ PathOnHost: '/dev/x', CgroupPermissions: 'x' }] },
