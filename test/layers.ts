@@ -26,13 +26,14 @@ export const layers: readonly Layer[] = [
   { folder: 'cluster/scheduler', imports: ['kernel', 'api', 'client'], packages: [] },
   { folder: 'cluster/node', imports: ['kernel', 'host', 'wire', 'api', 'client'], packages: ['ws', 'zod'] },
   { folder: 'cluster/proxy', imports: ['kernel', 'host', 'api', 'client'], packages: [] },
+  { folder: 'cluster/ingress', imports: ['kernel', 'api', 'client'], packages: [] },
   { folder: 'cluster/dns', imports: ['kernel', 'wire', 'api', 'client'], packages: ['dns-packet'] },
   { folder: 'delivery', imports: ['kernel', 'wire', 'api', 'client'], packages: ['yaml', 'zod'] },
   {
     folder: 'server',
     imports: [
       ...['kernel', 'host', 'wire', 'api', 'client', 'store', 'git', 'ci', 'builder', 'registry', 'engine', 'delivery'],
-      ...['cluster/apiserver', 'cluster/controllers', 'cluster/scheduler', 'cluster/node', 'cluster/proxy', 'cluster/dns'],
+      ...['cluster/apiserver', 'cluster/controllers', 'cluster/scheduler', 'cluster/node', 'cluster/proxy', 'cluster/ingress', 'cluster/dns'],
     ],
     packages: ['@peculiar/x509', 'reflect-metadata', 'yaml', 'zod'],
   },

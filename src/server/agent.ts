@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { bootstrapImage } from '../builder/mod.ts';
 import { Informers, openKubeClient } from '../client/mod.ts';
 import { DnsServer, parseResolvConf } from '../cluster/dns/mod.ts';
+import { IngressProxy } from '../cluster/ingress/mod.ts';
 import { type ExtraRoute, NodeAgent } from '../cluster/node/mod.ts';
 import { ServiceProxy } from '../cluster/proxy/mod.ts';
 import { type Engine, ImageCollector, openDockerApi, openEngine, openImageStore, openScopedSockets } from '../engine/mod.ts';
@@ -68,6 +69,8 @@ async function openNodeServices(instance: Instance, { pki }: Credentials, { clie
   const resolver = parseResolvConf((await readTextIfExists('/etc/resolv.conf')) ?? '');
   const nftables = parts.use(openNftables());
   const proxy = new ServiceProxy(informers, nftables, { nodeName, table: `gantry-${id}-services`, serviceCidr: record.serviceCidr, podBridge: pods.bridgeName }, log);
+  const ingress = new IngressProxy(client, informers, { folder: join(paths.runDir, 'h'), addresses: [pods.gateway] }, log);
+  const drain = { drained: async (podIp: string, stop: AbortSignal): Promise<void> => void (await Promise.all([proxy.drained(podIp, stop), ingress.drained(podIp, stop)])) };
   const upstreams = resolver.servers.filter((address) => address !== pods.gateway).map((address) => ({ address, port: 53 }));
   const dns = new DnsServer(informers, { address: pods.gateway, port: 53, clusterDomain, upstreams }, log);
   const node = parts.use(
@@ -85,8 +88,8 @@ async function openNodeServices(instance: Instance, { pki }: Credentials, { clie
         runtimeVersion: `gantry-${engine.info.runtimeName}://${engine.info.runtimeVersion}`,
         version,
       },
-      { client, informers, runtime, drain: proxy, log },
+      { client, informers, runtime, drain, log },
     ),
   );
-  return { network: [proxy, dns], node };
+  return { network: [proxy, ingress, dns], node };
 }

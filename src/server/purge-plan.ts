@@ -29,7 +29,7 @@ export function planPurge(instance: { id: string; dataDir: string; runDir: strin
   const tableName = new RegExp(`^\\S+ gantry-${id}(-|$)`);
   const isInside = (path: string): boolean => [dataDir, runDir].some((folder) => path === folder || path.startsWith(`${folder}/`));
   const holdsContainer = (commandLine: string): boolean =>
-    /^(\S*\/)?(conmon|runc|crun)\0/.test(commandLine) && commandLine.split('\0').some((argument) => isInside(argument));
+    /^(\S*\/)?(conmon|runc|crun|haproxy)\0/.test(commandLine) && commandLine.split('\0').some((argument) => isInside(argument));
   return {
     pids: state.processes.filter(({ pid, cgroups, commandLine }) => !keepPids.includes(pid) && (cgroupName.test(cgroups) || holdsContainer(commandLine))).map(({ pid }) => pid),
     mounts: mountPoints(state.mountinfo).filter(isInside).toReversed(),

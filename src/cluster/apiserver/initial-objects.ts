@@ -1,6 +1,7 @@
 import { resources } from '../../api/mod.ts';
 import { GantryError } from '../../kernel/mod.ts';
 import { defaultClusterRoleBindings, defaultClusterRoles, type InitialObject } from './access/rbac/default-roles.ts';
+import { haproxyController } from './kinds/ingress.ts';
 import { type Kind, objectKey } from './kinds/kind.ts';
 import { localProvisioner } from './kinds/storage-class.ts';
 import { ensureObject } from './operations/create.ts';
@@ -17,6 +18,9 @@ const defaultStorageClass: InitialObject = {
   volumeBindingMode: 'WaitForFirstConsumer',
 };
 
+/** Ingresses that name no class are served by this node's HAProxy. */
+const defaultIngressClass: InitialObject = { metadata: { name: 'haproxy', annotations: { 'ingressclass.kubernetes.io/is-default-class': 'true' } }, spec: { controller: haproxyController } };
+
 /** Where pods reach the API server. */
 export interface AdvertisedAddress { readonly address: string; readonly port: number }
 
@@ -26,6 +30,7 @@ export async function createInitialObjects(machine: Machine, serverAddress: stri
   await Promise.all([
     ...initialNamespaces.map((name) => ensure(machine, resources.namespaces, '', { metadata: { name } })),
     ensure(machine, resources.storageClasses, '', structuredClone(defaultStorageClass)),
+    ensure(machine, resources.ingressClasses, '', structuredClone(defaultIngressClass)),
     ...defaultClusterRoles.map((role) => ensure(machine, resources.clusterRoles, '', structuredClone(role))),
     ...defaultClusterRoleBindings.map((binding) => ensure(machine, resources.clusterRoleBindings, '', structuredClone(binding))),
   ]);

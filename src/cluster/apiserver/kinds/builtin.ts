@@ -10,6 +10,7 @@ import { buildKind, type ColumnOf, entry, type KindEntry } from './define.ts';
 import { daemonSetStrategy } from './daemon-set.ts';
 import { deploymentStrategy } from './deployment.ts';
 import { disruptionBudgetStrategy } from './disruption-budget.ts';
+import { ingressClassStrategy, ingressStrategy } from './ingress.ts';
 import { jobStrategy } from './job.ts';
 import type { Kind } from './kind.ts';
 import { limitRangeStrategy } from './limit-range.ts';
@@ -28,7 +29,7 @@ import { controllerRevisionStrategy, endpointSliceStrategy, eventStrategy, lease
 import { statefulSetStrategy } from './stateful-set.ts';
 import { storageClassStrategy } from './storage-class.ts';
 import { volumeClaimStrategy } from './volume-claim.ts';
-import { daemonSetColumns, disruptionBudgetColumns, persistentVolumeColumns, persistentVolumeWideColumns, revisionColumns, statefulSetColumns, statefulSetWideColumns, storageClassColumns, storageClassName, volumeClaimColumns, volumeClaimWideColumns } from './workload-columns.ts';
+import { daemonSetColumns, disruptionBudgetColumns, ingressColumns, persistentVolumeColumns, persistentVolumeWideColumns, revisionColumns, statefulSetColumns, statefulSetWideColumns, storageClassColumns, storageClassName, volumeClaimColumns, volumeClaimWideColumns } from './workload-columns.ts';
 
 const core = 'io.k8s.api.core.v1';
 const apps = 'io.k8s.api.apps.v1';
@@ -66,6 +67,8 @@ export function builtinEntries(allocator: ServiceAllocator): KindEntry[] {
     entry({ type: resources.persistentVolumeClaims, schemaPackage: core, shortNames: ['pvc'], strategy: volumeClaimStrategy, hasGeneration: false, columns: volumeClaimColumns, wideColumns: volumeClaimWideColumns }),
     entry({ type: resources.storageClasses, schemaPackage: 'io.k8s.api.storage.v1', shortNames: ['sc'], strategy: storageClassStrategy, allColumns: [{ name: 'Name', type: 'string', format: 'name', description: 'Name of the object.', cell: storageClassName }, ...storageClassColumns, { name: 'Age', type: 'string', description: 'Time since it was created.', cell: ({ metadata }, nowMs) => ageSince(metadata?.creationTimestamp, nowMs) }] }),
     entry({ type: resources.podDisruptionBudgets, schemaPackage: 'io.k8s.api.policy.v1', shortNames: ['pdb'], strategy: disruptionBudgetStrategy, columns: disruptionBudgetColumns }),
+    entry({ type: resources.ingresses, schemaPackage: 'io.k8s.api.networking.v1', shortNames: ['ing'], strategy: ingressStrategy, columns: ingressColumns }),
+    entry({ type: resources.ingressClasses, schemaPackage: 'io.k8s.api.networking.v1', strategy: ingressClassStrategy, columns: [{ name: 'Controller', type: 'string', description: 'Who serves it.', cell: ({ spec }) => spec?.controller ?? '' }, { name: 'Parameters', type: 'string', description: 'Its parameters.', cell: ({ spec }) => spec?.parameters?.name ?? '<none>' }] }),
     entry({ type: resources.jobs, schemaPackage: batch, categories: all, strategy: jobStrategy, columns: jobColumns, wideColumns: jobWideColumns, selectableFields: { 'status.successful': ({ status }) => String(status?.succeeded ?? 0) } }),
     entry({ type: resources.cronJobs, schemaPackage: batch, shortNames: ['cj'], categories: all, strategy: cronJobStrategy, columns: cronJobColumns, wideColumns: cronJobWideColumns }),
     entry({ type: resources.endpointSlices, schemaPackage: 'io.k8s.api.discovery.v1', strategy: endpointSliceStrategy, columns: endpointSliceColumns }),
