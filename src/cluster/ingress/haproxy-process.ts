@@ -172,13 +172,13 @@ export class HaproxyProcess {
     const pid = Number((await readTextIfExists(join(this.#options.folder, 'pid')))?.trim().split('\n')[0]);
     if (!Number.isInteger(pid) || pid <= 0) return undefined;
     // The number may be another program's by now.
-    const arguments_ = await readTextIfExists(`/proc/${pid}/cmdline`).catch(() => undefined);
-    return arguments_?.includes(join(this.#options.folder, 'haproxy.cfg')) === true ? pid : undefined;
+    const commandLine = await readTextIfExists(`/proc/${pid}/cmdline`).catch(() => undefined);
+    return commandLine?.includes(join(this.#options.folder, 'haproxy.cfg')) === true ? pid : undefined;
   }
 
   /** Keys of certificates that nothing names any more. */
   async #removeOldFiles({ files }: HaproxyConfig): Promise<void> {
     const names = await readdir(this.#options.folder);
-    await Promise.all(names.filter((name) => /^certificate/.test(name) && !files.has(name)).map((name) => rm(join(this.#options.folder, name), { force: true })));
+    await Promise.all(names.filter((name) => name.startsWith('certificate') && !files.has(name)).map((name) => rm(join(this.#options.folder, name), { force: true })));
   }
 }
