@@ -9,6 +9,7 @@ import type { HostFacts } from '../host-facts.ts';
 import type { EnginePaths } from '../paths.ts';
 import { startExec } from '../runtime/exec.ts';
 import type { Cgroups } from '../cgroups/cgroups.ts';
+import { checkWorkingDir } from './guarded-paths.ts';
 import type { ContainerEntry } from './container-entry.ts';
 import type { Launcher } from './launcher.ts';
 
@@ -20,6 +21,7 @@ export async function execInContainer(parts: ExecParts, entry: ContainerEntry, s
   if (entry.status.state === 'paused') throw new GantryError('conflict', `Container ${entry.id} is paused, unpause the container before exec`);
   if (spec.args.length === 0 || spec.args[0] === '') throw new GantryError('invalid', 'No exec command specified');
   const { host, paths, cgroups, launcher } = parts;
+  if (spec.workingDir !== '') checkWorkingDir(entry.paths.rootfs, spec.workingDir);
   return startExec(
     host.programs,
     {

@@ -26,6 +26,7 @@ import type { VolumeManager } from '../volumes/volume-manager.ts';
 import type { ContainerEntry } from './container-entry.ts';
 import { Gate } from './gate.ts';
 import { hostNames, planContainerDns } from './container-etc.ts';
+import { checkRootfs } from './guarded-paths.ts';
 import { etcMounts, type LaunchPeers, namespaceOf, type SandboxParts } from './launch-request.ts';
 import { IdMappedMounts, mountRootfs, removeRunFolder, unmountRootfs } from './rootfs.ts';
 import { closeUserNamespace, type ContainerUserNamespace, openRunFolder, openUserNamespace } from './user-namespace.ts';
@@ -232,6 +233,7 @@ export class Launcher {
     if (userNamespace !== undefined && etcFolder === paths.etc) giveAway(etcFolder, userNamespace.range.firstId);
     const mounts = await this.#resolveMounts(spec, paths.rootfs, volumes);
     if (spec.init) mounts.push({ type: 'bind', source: await realpath(await findInit()), target: initTarget, isReadOnly: true, propagation: 'rprivate', isRecursive: false });
+    checkRootfs(paths.rootfs, mounts, spec.workingDir);
     const taken = new Set(mounts.map(({ target }) => target));
     const oom = planOomScoreAdj(spec.resources.oomScoreAdj, host);
     const ipc = this.#ipc(entry, sandbox);

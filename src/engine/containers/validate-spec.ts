@@ -2,6 +2,7 @@ import { GantryError, type ErrorPlace } from '../../kernel/mod.ts';
 import { normalizeCapability } from '../bundle/capabilities.ts';
 import { checkResources } from '../bundle/resources.ts';
 import type { ContainerSpec } from '../types.ts';
+import { systemMountRefusal } from './guarded-paths.ts';
 import { isNamespacedSysctl } from './namespaced-sysctl.ts';
 import { parseSignal } from './signals.ts';
 import { userNamespaceConflict } from './user-namespace.ts';
@@ -51,6 +52,8 @@ function checkMounts(spec: ContainerSpec, check: Check): void {
     check(mount.target.startsWith('/') && target !== '', field, `invalid mount target ${JSON.stringify(mount.target)}: an absolute path other than / is needed`);
     check(!seen.has(target), field, `Duplicate mount point: ${target}`);
     seen.add(target);
+    const refusal = systemMountRefusal(mount);
+    check(refusal === undefined, field, `invalid mount target ${JSON.stringify(mount.target)}: ${refusal ?? ''}`);
     if (mount.type === 'bind') check(mount.source.startsWith('/'), field, `invalid mount source ${JSON.stringify(mount.source)}: it must be an absolute path`);
   }
 }

@@ -11,6 +11,7 @@ import type { ResolvedMount } from '../bundle/mounts.ts';
 import { hostSeccompTarget, toOciSeccomp } from '../bundle/seccomp.ts';
 import { readUserDatabases, resolveUser } from '../bundle/user.ts';
 import { type Cgroups, countOomKills } from '../cgroups/cgroups.ts';
+import { checkRootfs } from '../containers/guarded-paths.ts';
 import { etcMounts } from '../containers/launch-request.ts';
 import { mountRootfs, unmountRootfs } from '../containers/rootfs.ts';
 import { plainContainerSpec } from '../containers/plain-spec.ts';
@@ -130,6 +131,7 @@ export class TreeManager implements Trees {
     writeFileSync(join(bundle, 'resolv.conf'), formatResolvConf(planDns({ servers: [], searches: [], options: [] }, readHostDns(), step.network === 'host')));
     const taken = new Set(step.mounts.map(({ containerPath }) => containerPath));
     const mounts = step.mounts.map(toResolvedMount);
+    checkRootfs(paths.rootfs, mounts, step.workingDir);
     const own = { kind: 'new' } as const;
     return {
       containerId: runId,
