@@ -17,7 +17,7 @@ const hostConfigNotes: Readonly<Record<string, string>> = {
   PidMode: '`host`, `container:`',
   PortBindings: 'TCP and UDP, IPv4; without an address on loopback only (Docker: on all); no ranges of host ports',
   Runtime: 'the runtime the engine uses, under its name or `runc`',
-  SecurityOpt: '`no-new-privileges`, `seccomp` (profile, `unconfined`, `builtin`), `systempaths=unconfined`, `apparmor=unconfined`, `label=disable`',
+  SecurityOpt: '`no-new-privileges`, `seccomp` (profile, `unconfined`, `builtin`), `systempaths=unconfined`, `apparmor` (a loaded profile where the kernel has AppArmor; there is no default profile), `label=disable`',
   Ulimits: 'clamped to what the kernel grants, with a warning',
   UsernsMode: '`host`; also `private` and `auto`, which Docker does not know (see [user namespaces](#user-namespaces)); unset is what `usernsRemap` says',
   UTSMode: '`private`, `host`',

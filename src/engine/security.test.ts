@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { rootNeeds } from '../host/testing/root.ts';
-import { isError } from '../kernel/mod.ts';
+import { isError, pollUntil } from '../kernel/mod.ts';
 import type { Engine } from './engine.ts';
 import { findProgram } from './runtime/detect.ts';
 import { BusyboxImages } from './testing/busybox-images.ts';
@@ -50,11 +51,8 @@ suite('attacks from images and containers', { skip: rootNeeds('runc', 'conmon', 
     const { id } = await engine.containers.create(busyboxSpec('', { args: ['sleep', '60'] }), signal);
     await engine.containers.start(id, signal);
     for (const descriptor of [3, 5, 6, 7, 8, 9, 10]) {
-      const session = await engine.containers.exec(id, { args: ['sh', '-c', steal], env: [], workingDir: `/proc/self/fd/${descriptor}`, user: '', tty: false, stdin: false, isPrivileged: false }, signal);
-      let text = '';
-      session.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      await session.exit;
-      assert.ok(text === 'end\n' || text === '', `${descriptor}: ${text}`);
+      const spec = { args: ['sh', '-c', steal], env: [], workingDir: `/proc/self/fd/${descriptor}`, user: '', tty: false, stdin: false, isPrivileged: false };
+      await assert.rejects(engine.containers.exec(id, spec, signal), (error) => isError(error, 'invalid'), String(descriptor));
     }
     await engine.containers.remove(id, { force: true, removeVolumes: false }, signal);
   });
@@ -123,6 +121,155 @@ suite('attacks from images and containers', { skip: rootNeeds('runc', 'conmon', 
     const { stdout } = await runToEnd(evil.engine, busyboxSpec('echo x > /dev/null; test -c /dev/null && test -c /dev/console && head -c1 /proc/interrupts | wc -c', { tty: true }), signal);
     assert.equal(stdout, '0\r\n');
     assert.equal(readFileSync('/proc/sys/kernel/core_pattern', 'utf8'), core);
+  });
+
+  const devVolume = { type: 'volume' as const, volume: 'devices', target: '/dev', isReadOnly: false, copyUp: true };
+  const isRefused = (error: unknown): boolean => isError(error, 'invalid');
+
+  test('CVE-2024-21626: nor does a link of the image, a later link in an exec, or a path that hides it', async () => {
+    await using evil = await openEvilEngine((at) => {
+      symlinkSync('/proc/self/fd/7', at('work'));
+      symlinkSync('work', at('chain'));
+    });
+    for (const workingDir of ['/work', '/chain', '/work/x', '//proc//self/./fd/7', '/tmp/../proc/self/cwd', '/proc/1/root']) {
+      await assert.rejects(runToEnd(evil.engine, busyboxSpec(steal, { workingDir }), signal), isRefused, workingDir);
+    }
+    const { id } = await engine.containers.create(busyboxSpec('for n in 3 4 5 6 7 8 9; do ln -s /proc/self/fd/$n /tmp/fd$n; done; exec sleep 60'), signal);
+    await engine.containers.start(id, signal);
+    const exec = async (workingDir: string): Promise<string> => {
+      const session = await engine.containers.exec(id, { args: ['sh', '-c', steal], env: [], workingDir, user: '', tty: false, stdin: false, isPrivileged: false }, signal);
+      let text = '';
+      session.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      await session.exit;
+      return text;
+    };
+    for (const n of [3, 5, 7, 8]) {
+      const text = await exec(`/tmp/fd${n}`).catch((error: unknown) => (assert.ok(isRefused(error), String(error)), 'end\n'));
+      assert.ok(['', 'end\n'].includes(text), text);
+    }
+    await engine.containers.remove(id, { force: true, removeVolumes: false }, signal);
+  });
+
+  test('CVE-2025-31133: no image or volume brings the /dev/null that masks paths', async () => {
+    await using evil = await openEvilEngine((at) => {
+      // runc 1.1.5 shows the target of this link in place of every masked file.
+      symlinkSync('/proc/sys/kernel/domainname', at('dev/null'));
+      symlinkSync('/dev', at('devices'));
+      symlinkSync('/dev/null', at('hole'));
+    });
+    const targets = ['/dev', '/dev/', '/devices', '/dev/null', '/hole', '/tmp/../dev'];
+    for (const target of targets) {
+      await assert.rejects(runToEnd(evil.engine, busyboxSpec('cat /proc/interrupts', { mounts: [{ ...devVolume, target }] }), signal), isRefused, target);
+    }
+    // Without a mount the folder is the runtime's own.
+    const { stdout } = await runToEnd(evil.engine, busyboxSpec('head -c1 /proc/interrupts | wc -c; grep -c " /proc/interrupts " /proc/self/mountinfo; stat -c %t:%T /dev/null'), signal);
+    assert.equal(stdout, '0\n1\n1:3\n');
+  });
+
+  test('CVE-2025-31133: nor a container that writes to a volume in which another mount lies', async () => {
+    const writer = await engine.containers.create(busyboxSpec('ln -s /dev /shared/a; ln -s ../dev /shared/b; ln -s /proc /shared/c; exec sleep 60', { mounts: [{ ...devVolume, volume: 'links', target: '/shared', copyUp: false }] }), signal);
+    await engine.containers.start(writer.id, signal);
+    const { mountpoint } = engine.volumes.get('links');
+    await pollUntil('the links', () => existsSync(join(mountpoint, 'b')) || lstatSync(join(mountpoint, 'c'), { throwIfNoEntry: false }) !== undefined || undefined, { timeoutMs: 30_000, intervalMs: 10 }, signal);
+    for (const name of ['a', 'b', 'c']) {
+      const mounts = [{ ...devVolume, volume: 'links', target: '/v', copyUp: false }, { ...devVolume, volume: 'other', target: `/v/${name}`, copyUp: false }];
+      await assert.rejects(runToEnd(engine, busyboxSpec('true', { mounts }), signal), isRefused, name);
+    }
+    await engine.containers.remove(writer.id, { force: true, removeVolumes: true }, signal);
+  });
+
+  test('CVE-2025-52565: no image or volume brings the /dev/console or the terminals that are mounted on', async () => {
+    await using evil = await openEvilEngine((at) => {
+      symlinkSync('/proc/sys/kernel/domainname', at('dev/console'));
+      symlinkSync('/proc/sys/kernel', at('dev/pts'));
+      symlinkSync('/proc/sys/kernel/domainname', at('dev/ptmx'));
+    });
+    for (const target of ['/dev', '/dev/console', '/dev/pts', '/dev/ptmx']) {
+      await assert.rejects(runToEnd(evil.engine, busyboxSpec('true', { tty: true, mounts: [{ ...devVolume, target }] }), signal), isRefused, target);
+    }
+    const before = readFileSync('/proc/sys/kernel/domainname', 'utf8');
+    const { stdout } = await runToEnd(evil.engine, busyboxSpec('echo x > /dev/console; tty; test -c /dev/console && echo device', { tty: true }), signal);
+    assert.match(stdout, /device/);
+    assert.equal(readFileSync('/proc/sys/kernel/domainname', 'utf8'), before);
+  });
+
+  test('CVE-2025-52881: writes of the runtime to procfs are not led elsewhere by a forged /proc', async () => {
+    for (const change of [
+      { mounts: [{ ...devVolume, target: '/proc' }] }, { mounts: [{ type: 'tmpfs' as const, target: '/proc', isReadOnly: false, options: [] }] }, { mounts: [{ ...devVolume, target: '/sys' }] },
+    ]) await assert.rejects(runToEnd(engine, busyboxSpec('true', change), signal), isRefused);
+    for (const place of ['proc', 'sys', 'dev']) {
+      await using evil = await openEvilEngine((at) => {
+        rmSync(at(place), { recursive: true });
+        mkdirSync(at('forged/self/attr'), { recursive: true });
+        symlinkSync('/forged', at(place));
+      });
+      await assert.rejects(runToEnd(evil.engine, busyboxSpec('true', { sysctls: { 'net.ipv4.ip_local_port_range': '40000 50000' } }), signal), isRefused, place);
+    }
+    // A file in place of the folder is hidden by the engine's own mount points.
+    await using evil = await openEvilEngine((at) => {
+      rmSync(at('proc'), { recursive: true });
+      writeFileSync(at('proc'), '');
+    });
+    assert.equal((await runToEnd(evil.engine, busyboxSpec('stat -f -c %T /proc 2>/dev/null || head -c4 /proc/self/stat | wc -c'), signal)).exitCode, 0);
+  });
+
+  test('CVE-2020-8558: the host’s loopback is not reached from a container or a pod, not even with forged packets', async () => {
+    const server = createServer((socket) => socket.end('host only\n'));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    try {
+      const gateway = engine.networks.get('bridge').gateway;
+      const ask = (host: string): string => `wget -T 2 -qO- http://${host}:${port}/ 2>/dev/null`;
+      const plain = await runToEnd(engine, busyboxSpec(`${ask(gateway)}; ${ask('127.0.0.1')}; echo end`), signal);
+      assert.equal(plain.stdout, 'end\n');
+      // With every capability over its own network: packets to 127.0.0.1 leave by the bridge.
+      const forge = `ip addr del 127.0.0.1/8 dev lo; for f in all eth0 default; do echo 1 > /proc/sys/net/ipv4/conf/$f/route_localnet; done; ip route add 127.0.0.0/8 via ${gateway} dev eth0; ip route del local 127.0.0.0/8 table local; ip route get 127.0.0.1 | head -1; ${ask('127.0.0.1')}; echo end`;
+      const forged = await runToEnd(engine, busyboxSpec(forge, { security: { ...busyboxSpec('').security, isPrivileged: true } }), signal);
+      assert.ok(forged.stdout.includes('eth0'), `the attack was not carried out: ${forged.stdout} ${forged.stderr}`);
+      assert.ok(forged.stdout.endsWith('end\n') && !forged.stdout.includes('host only'), forged.stdout);
+      const pod = await engine.sandboxes.create({ podUid: 'loopback', namespace: 'n', name: 'p', hostname: 'p', labels: {}, hostNetwork: false, dns: { servers: [], searches: [], options: [] }, extraHosts: [], ports: [], sysctls: {}, cgroup: { workload: 'application' } }, signal);
+      const owner = { kind: 'pod' as const, sandboxId: pod.id, podUid: 'loopback', containerName: 'c', attempt: 0 };
+      const { namespaces } = busyboxSpec('');
+      const inPod = await runToEnd(engine, busyboxSpec(`${ask(engine.networks.get('pods').gateway)}; ${ask('127.0.0.1')}; echo end`, { owner, network: { mode: 'sandbox' }, namespaces: { ...namespaces, ipc: { mode: 'sandbox' }, uts: { mode: 'sandbox' } } }), signal);
+      assert.equal(inPod.stdout, 'end\n');
+      await engine.sandboxes.remove(pod.id, signal);
+    } finally {
+      server.close();
+    }
+  });
+
+  test('a port that one container publishes on loopback is not another’s by the gateway', async () => {
+    const spec = busyboxSpec('', { args: ['httpd', '-f', '-p', '80', '-h', '/etc'], ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '', hostPort: 0 }] });
+    const { id } = await engine.containers.create(spec, signal);
+    await engine.containers.start(id, signal);
+    const [published] = engine.containers.get(id).status.ports;
+    const url = `http://127.0.0.1:${published?.hostPort ?? 0}/passwd`;
+    await pollUntil('the server', async () => fetch(url).then((answer) => answer.ok || undefined, () => undefined), { timeoutMs: 30_000, intervalMs: 20 }, signal);
+    const { stdout } = await runToEnd(engine, busyboxSpec(`wget -T 2 -qO- http://${engine.networks.get('bridge').gateway}:${published?.hostPort ?? 0}/passwd 2>/dev/null; echo end`), signal);
+    assert.equal(stdout, 'end\n');
+    await engine.containers.remove(id, { force: true, removeVolumes: false }, signal);
+  });
+
+  test('on the bridges the engine listens for names and for nothing else', async () => {
+    const network = await engine.networks.create({ name: 'listeners', isInternal: false, labels: {}, options: {} }, signal);
+    const gateways = engine.networks.list().map(({ gateway }) => gateway);
+    const own = new Set(readdirSync('/proc/self/fd').flatMap((fd) => {
+      try {
+        return [/^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? ''];
+      } catch {
+        return [];
+      }
+    }));
+    const listening = (['tcp', 'udp'] as const).flatMap((protocol) => readFileSync(`/proc/self/net/${protocol}`, 'utf8').split('\n').slice(1).flatMap((line) => {
+      const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/);
+      if (!own.has(inode) || (protocol === 'tcp' ? state !== '0A' : state !== '07')) return [];
+      const [hex = '', port = ''] = local.split(':');
+      const address = [6, 4, 2, 0].map((at) => Number.parseInt(hex.slice(at, at + 2), 16)).join('.');
+      return [{ protocol, address, port: Number.parseInt(port, 16) }];
+    }));
+    assert.ok(listening.some(({ address, port }) => gateways.includes(address) && port === 53), 'the name server was not found');
+    assert.deepEqual(listening.filter(({ address, port }) => (gateways.includes(address) && port !== 53) || address === '0.0.0.0'), []);
+    await engine.networks.remove(network.id, signal);
   });
 
   test('a container sees neither the engine’s folders and sockets nor other containers', async () => {

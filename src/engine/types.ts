@@ -114,6 +114,8 @@ export interface SecurityOptions {
   dropCapabilities: string[];
   /** `custom`: the profile's JSON text in Docker's format. */
   seccomp: { kind: 'default' } | { kind: 'unconfined' } | { kind: 'custom'; profile: string };
+  /** Name of a profile that is loaded on the host. Undefined: none, or what the engine itself runs under. */
+  apparmorProfile?: string;
   /** Undefined: the engine's default paths. */
   maskedPaths?: string[];
   readonlyPaths?: string[];

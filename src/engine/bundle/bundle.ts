@@ -87,6 +87,7 @@ function planProcess(spec: ContainerSpec, facts: BundleFacts): OciProcess {
     capabilities: toOciCapabilities(facts.capabilities, user.uid),
     rlimits: facts.rlimits,
     noNewPrivileges: spec.security.noNewPrivileges,
+    ...(spec.security.apparmorProfile === undefined ? {} : { apparmorProfile: spec.security.apparmorProfile }),
     ...(facts.oomScoreAdj === undefined ? {} : { oomScoreAdj: facts.oomScoreAdj }),
   };
 }

@@ -69,6 +69,16 @@ const adminSyscalls =
   'bpf clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr move_mount open_tree perf_event_open pivot_root quotactl quotactl_fd setdomainname sethostname setns syslog umount umount2 unshare'.split(' ');
 const forbiddenSyscalls = 'add_key keyctl request_key io_uring_enter io_uring_register io_uring_setup userfaultfd'.split(' ');
 
+/** Further ones that containers-common allows to everybody and Docker only to holders of a capability. */
+const capableSyscalls: Readonly<Record<string, readonly string[]>> = {
+  CAP_SYS_BOOT: ['reboot'],
+  CAP_SYS_NICE: ['get_mempolicy', 'mbind', 'set_mempolicy', 'set_mempolicy_home_node'],
+  CAP_SYS_PTRACE: ['kcmp', 'pidfd_getfd', 'process_madvise'],
+};
+
+/** AF_VSOCK: it leads to the machine's hypervisor, past all namespaces. */
+const hypervisorSockets = 40;
+
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */
 const cloneNamespaceFlags = 0x7e020000;
 
@@ -76,7 +86,7 @@ const [errnoPermission, errnoNoSyscall] = [1, 38];
 
 /** The distribution's profile, no looser than Docker's: further rules that hold without CAP_SYS_ADMIN, and the same as before with it. */
 export function hardenProfile(profile: SeccompProfile): SeccompProfile {
-  const taken = new Set([...adminSyscalls, ...forbiddenSyscalls, 'clone']);
+  const taken = new Set([...adminSyscalls, ...forbiddenSyscalls, ...Object.values(capableSyscalls).flat(), 'clone', 'socket']);
   const namesOf = (rule: SeccompProfile['syscalls'][number]): string[] => rule.names ?? (rule.name === undefined ? [] : [rule.name]);
   const kept = profile.syscalls.map((rule) => ({ ...rule, name: undefined, names: namesOf(rule).filter((name) => !taken.has(name)) }));
   const admin = { caps: ['CAP_SYS_ADMIN'] };
@@ -89,6 +99,11 @@ export function hardenProfile(profile: SeccompProfile): SeccompProfile {
       // Its flags are behind a pointer, which a filter cannot read; told that there is none, the C library takes clone.
       { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: errnoNoSyscall, excludes: admin },
       { names: adminSyscalls.filter((name) => name !== 'clone3'), action: 'SCMP_ACT_ERRNO', errnoRet: errnoPermission, excludes: admin },
+      ...Object.entries(capableSyscalls).flatMap(([capability, names]) => [
+        { names: [...names], action: 'SCMP_ACT_ALLOW', includes: { caps: [capability] } },
+        { names: [...names], action: 'SCMP_ACT_ERRNO', errnoRet: errnoPermission, excludes: { caps: [capability] } },
+      ]),
+      { names: ['socket'], action: 'SCMP_ACT_ALLOW', args: [{ index: 0, value: hypervisorSockets, op: 'SCMP_CMP_NE' }] },
       { names: forbiddenSyscalls, action: 'SCMP_ACT_ERRNO', errnoRet: errnoPermission },
     ],
   };

@@ -53,5 +53,6 @@ function planExecProcess(host: HostFacts, { spec: container, id, paths }: Contai
     capabilities: toOciCapabilities(bounding, user.uid),
     rlimits: planRlimits(container.resources.ulimits ?? [], host.limits).rlimits,
     noNewPrivileges: container.security.noNewPrivileges && !spec.isPrivileged,
+    ...(container.security.apparmorProfile === undefined || spec.isPrivileged ? {} : { apparmorProfile: container.security.apparmorProfile }),
   };
 }

@@ -111,6 +111,10 @@ const securityRules: Rules<SecurityOptions> = {
     if (seccomp.kind !== 'default') throw scope.refusal('another seccomp profile than the default');
     return seccomp;
   },
+  apparmorProfile: (profile, { scope }) => {
+    if (profile !== undefined) throw scope.refusal(`the AppArmor profile ${profile}`);
+    return profile;
+  },
   maskedPaths: (paths, { scope }) => {
     if (paths !== undefined) throw scope.refusal('other masked paths than the default');
     return undefined;

@@ -5,10 +5,11 @@ import type { Digest, ImageConfig } from '../../../api/mod.ts';
 import { isError, parseWith } from '../../../kernel/mod.ts';
 import type { Image } from '../../images/types.ts';
 import type { ContainerId, ContainerSpec } from '../../types.ts';
-import { createContainerSchema } from '../requests/create-container.ts';
+import { createContainerSchema, hostConfigSchema } from '../requests/create-container.ts';
 import { mergeEnv, planContainer } from './container-spec.ts';
 import { parseBind, parseTmpfs, planMount } from './mounts.ts';
 import { parseContainerPort, planPorts } from './ports.ts';
+import { planSecurity } from './security.ts';
 
 const id = `sha256:${'a'.repeat(64)}` as Digest;
 const code = (...codes: string[]) => (error: unknown) => isError(error) && codes.includes(error.code);
@@ -93,6 +94,14 @@ test('planContainer() accepts every field when it asks for nothing, and refuses 
   for (const [request, field] of refused) {
     assert.throws(() => plan(request), (error) => isError(error, 'invalid') && error.places.some((place) => place.field === field), field);
   }
+});
+
+test('planSecurity() hands on an AppArmor profile where the kernel has AppArmor, and says so where it has none', () => {
+  const asked = (profile: string) => hostConfigSchema.parse({ SecurityOpt: [`apparmor=${profile}`] });
+  assert.equal(planSecurity(asked('web-server'), () => true).apparmorProfile, 'web-server');
+  assert.equal(planSecurity(asked('unconfined'), () => false).apparmorProfile, undefined);
+  assert.throws(() => planSecurity(asked('web-server'), () => false), { code: 'unsupported', message: /has no AppArmor/ });
+  assert.throws(() => planSecurity(asked('a b'), () => true), { code: 'invalid' });
 });
 
 test('planContainer() refuses values it cannot honour', () => {

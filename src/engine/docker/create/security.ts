@@ -1,13 +1,15 @@
-import { GantryError } from '../../../kernel/mod.ts';
+import { readFileSync } from 'node:fs';
+import { errnoOf, GantryError } from '../../../kernel/mod.ts';
 import type { ContainerId, NamespaceModes, Resources, RestartPolicy, SecurityOptions } from '../../types.ts';
 import type { HostConfigRequest } from '../requests/create-container.ts';
 
 /** Capabilities, seccomp, paths and privilege of `docker run`. */
-export function planSecurity(host: HostConfigRequest): SecurityOptions {
+export function planSecurity(host: HostConfigRequest, hasAppArmor: () => boolean = isAppArmorEnabled): SecurityOptions {
   const isPrivileged = host.Privileged ?? false;
   let seccomp: SecurityOptions['seccomp'] = isPrivileged ? { kind: 'unconfined' } : { kind: 'default' };
   let noNewPrivileges = false;
   let pathsUnconfined = false;
+  let apparmorProfile: string | undefined;
   for (const option of host.SecurityOpt) {
     const [name, value] = splitOption(option);
     if (name === 'no-new-privileges') noNewPrivileges = parseFlag(value, option);
@@ -15,6 +17,7 @@ export function planSecurity(host: HostConfigRequest): SecurityOptions {
     else if (name === 'systempaths' && value === 'unconfined') pathsUnconfined = true;
     // No label or profile is set by this engine: switching it off is what it does.
     else if ((name === 'apparmor' && value === 'unconfined') || (name === 'label' && value === 'disable')) continue;
+    else if (name === 'apparmor') apparmorProfile = parseAppArmor(value, hasAppArmor);
     else throw new GantryError('unsupported', `HostConfig.SecurityOpt: ${JSON.stringify(option.slice(0, 100))} is not supported`);
   }
   return {
@@ -24,9 +27,26 @@ export function planSecurity(host: HostConfigRequest): SecurityOptions {
     addCapabilities: host.CapAdd,
     dropCapabilities: host.CapDrop,
     seccomp,
+    ...(apparmorProfile === undefined ? {} : { apparmorProfile }),
     ...(host.MaskedPaths === undefined ? (pathsUnconfined ? { maskedPaths: [] } : {}) : { maskedPaths: host.MaskedPaths }),
     ...(host.ReadonlyPaths === undefined ? (pathsUnconfined ? { readonlyPaths: [] } : {}) : { readonlyPaths: host.ReadonlyPaths }),
   };
+}
+
+/** A profile that is loaded on the host; that it is, the runtime finds out at the start. */
+function parseAppArmor(value: string, hasAppArmor: () => boolean): string {
+  if (!/^[\w./:+-]{1,200}$/.test(value)) throw new GantryError('invalid', `HostConfig.SecurityOpt: invalid AppArmor profile ${JSON.stringify(value.slice(0, 100))}`);
+  if (!hasAppArmor()) throw new GantryError('unsupported', `HostConfig.SecurityOpt: apparmor=${value}: the kernel of this host has no AppArmor`);
+  return value;
+}
+
+function isAppArmorEnabled(): boolean {
+  try {
+    return readFileSync('/sys/module/apparmor/parameters/enabled', 'utf8').startsWith('Y');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** Older clients write `name:value`. */
