@@ -250,25 +250,20 @@ suite('attacks from images and containers', { skip: rootNeeds('runc', 'conmon', 
     await engine.containers.remove(id, { force: true, removeVolumes: false }, signal);
   });
 
-  test('on the bridges the engine listens for names and for nothing else', async () => {
+  test('on the bridges the engine listens for names at most', async () => {
     const network = await engine.networks.create({ name: 'listeners', isInternal: false, labels: {}, options: {} }, signal);
+    const sleeper = await engine.containers.create(busyboxSpec('', { args: ['sleep', '60'], network: { mode: 'bridge', endpoints: [{ network: 'listeners', aliases: [] }] } }), signal);
+    await engine.containers.start(sleeper.id, signal);
     const gateways = engine.networks.list().map(({ gateway }) => gateway);
-    const own = new Set(readdirSync('/proc/self/fd').flatMap((fd) => {
-      try {
-        return [/^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? ''];
-      } catch {
-        return [];
-      }
-    }));
-    const listening = (['tcp', 'udp'] as const).flatMap((protocol) => readFileSync(`/proc/self/net/${protocol}`, 'utf8').split('\n').slice(1).flatMap((line) => {
-      const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/);
-      if (!own.has(inode) || (protocol === 'tcp' ? state !== '0A' : state !== '07')) return [];
-      const [hex = '', port = ''] = local.split(':');
-      const address = [6, 4, 2, 0].map((at) => Number.parseInt(hex.slice(at, at + 2), 16)).join('.');
-      return [{ protocol, address, port: Number.parseInt(port, 16) }];
-    }));
-    assert.ok(listening.some(({ address, port }) => gateways.includes(address) && port === 53), 'the name server was not found');
-    assert.deepEqual(listening.filter(({ address, port }) => (gateways.includes(address) && port !== 53) || address === '0.0.0.0'), []);
+    const exposed = (): { address: string; port: number }[] => ownListeners().filter(({ address }) => gateways.includes(address) || address === '0.0.0.0');
+    // What it would look like.
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, network.gateway, resolve));
+    const { port: opened } = server.address() as AddressInfo;
+    assert.ok(exposed().some(({ address, port }) => address === network.gateway && port === opened));
+    await new Promise((resolve) => server.close(resolve));
+    assert.deepEqual(exposed().filter(({ port }) => port !== 53), []);
+    await engine.containers.remove(sleeper.id, { force: true, removeVolumes: false }, signal);
     await engine.networks.remove(network.id, signal);
   });
 
@@ -323,3 +318,20 @@ suite('attacks from images and containers', { skip: rootNeeds('runc', 'conmon', 
     };
   }
 });
+
+/** The IPv4 sockets of this process that anybody may speak to (proc_pid_net(5)). */
+function ownListeners(): { address: string; port: number }[] {
+  const own = new Set(readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [/^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? ''];
+    } catch {
+      return [];
+    }
+  }));
+  return (['tcp', 'udp'] as const).flatMap((protocol) => readFileSync(`/proc/self/net/${protocol}`, 'utf8').split('\n').slice(1).flatMap((line) => {
+    const [, local = '', , state, , , , , , inode = ''] = line.trim().split(/\s+/);
+    if (!own.has(inode) || (protocol === 'tcp' ? state !== '0A' : state !== '07')) return [];
+    const [hex = '', port = ''] = local.split(':');
+    return [{ address: [6, 4, 2, 0].map((at) => Number.parseInt(hex.slice(at, at + 2), 16)).join('.'), port: Number.parseInt(port, 16) }];
+  }));
+}
