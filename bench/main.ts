@@ -11,6 +11,7 @@ import { benchEngine } from './engine.ts';
 import { benchEngineMemory } from './engine-memory.ts';
 import { benchIdle } from './idle.ts';
 import { benchImageBuild } from './image-build.ts';
+import { benchImages } from './images.ts';
 import { benchPodStart } from './pod-start.ts';
 import { benchPush } from './push.ts';
 import { benchRegistry } from './registry.ts';
@@ -21,6 +22,7 @@ const benchmarks: Readonly<Record<string, (instance: Instance, signal: AbortSign
   'cluster-api': benchClusterApi,
   container: benchContainerStart,
   build: benchImageBuild,
+  images: benchImages,
   pod: benchPodStart,
   push: benchPush,
   registry: benchRegistry,

@@ -32,7 +32,7 @@ test('MountPoints keeps what the process put where a mount point was', (t) => {
 });
 
 // CVE-2024-23652: the process replaces a mount point's parent by a link, so that the clean-up would delete files of the host.
-test('MountPoints removes nothing outside the tree when links were put in its way', (t) => {
+test('CVE-2024-23652: MountPoints removes nothing outside the tree when links were put in its way', (t) => {
   const { folder, root } = tree(t);
   mkdirSync(join(folder, 'host/stub'), { recursive: true });
   const points = new MountPoints(root, [{ path: '/parent/stub', isFolder: true }]);

@@ -9,6 +9,7 @@ import type { ContextDigests } from '../cache/context-digests.ts';
 import type { CacheAccess } from '../cache/cache-access.ts';
 import type { FileSource, PlannedMount } from '../plan/build-plan.ts';
 import type { BuildMount, BuildRuntime } from '../ports.ts';
+import { openAgentProxy } from './agent-proxy.ts';
 import type { CacheMounts } from './cache-mounts.ts';
 import { type BuildSecrets, holdSecretFile } from './secrets.ts';
 import type { SourceTrees } from './source-trees.ts';
@@ -146,12 +147,14 @@ async function holdSecret(mount: PlannedMount, services: RunMountServices, stack
   return { mount: { kind: 'bind', hostPath: path, containerPath: mount.target, isReadOnly: true }, isFolder: false, variables };
 }
 
-async function holdSsh(mount: PlannedMount, services: RunMountServices): Promise<Held | undefined> {
+async function holdSsh(mount: PlannedMount, services: RunMountServices, stack: AsyncDisposableStack): Promise<Held | undefined> {
   const id = mount.id ?? 'default';
   const socket = services.sshSockets.get(id);
   if (socket === undefined) {
     if (mount.isRequired) throw new GantryError('not-found', `the build was given no SSH agent ${JSON.stringify(id)}`);
     return undefined;
   }
-  return { mount: { kind: 'bind', hostPath: socket, containerPath: mount.target, isReadOnly: true }, isFolder: false, variables: { SSH_AUTH_SOCK: mount.target } };
+  const owner = { uid: mount.uid ?? 0, gid: mount.gid ?? 0, mode: mount.mode ?? 0o600 };
+  const { path } = stack.use(await openAgentProxy(socket, services.secretFolder, randomHex(8), owner));
+  return { mount: { kind: 'bind', hostPath: path, containerPath: mount.target, isReadOnly: true }, isFolder: false, variables: { SSH_AUTH_SOCK: mount.target } };
 }

@@ -59,7 +59,7 @@ export async function openTemporaryBuild(options: Partial<BuilderOptions> = {}):
 }
 
 /** Builds and collects what was told of it. */
-export async function runBuild(builder: Builder, request: Partial<BuildRequest> & { contextFolder: string }, signal: AbortSignal): Promise<BuiltImage> {
+export async function runBuild(builder: Builder, request: Partial<BuildRequest> & { contextFolder: string }, signal: AbortSignal, onOutput: (text: string) => void = () => undefined): Promise<BuiltImage> {
   let output = '';
   let cachedSteps = 0;
   const missReasons: string[] = [];
@@ -69,6 +69,7 @@ export async function runBuild(builder: Builder, request: Partial<BuildRequest> 
       const view = classicView(plan.stages.map(({ index }) => index), (text) => (output += text));
       return (event) => {
         view(event);
+        if (event.kind === 'output') onOutput(event.text);
         if (event.kind !== 'step-finished') return;
         if (event.isCached) cachedSteps += 1;
         if (event.missReason !== undefined) missReasons.push(event.missReason);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { ContainerId } from '../types.ts';
-import { Cgroups, countOomKills, planLimits, sharesToWeight } from './cgroups.ts';
+import { Cgroups, countOomKills, planLimits, planYielding, sharesToWeight } from './cgroups.ts';
 import { readCgroupLayout } from './layout.ts';
 import { parseInterfaceCounters, readUsage } from './usage.ts';
 
@@ -153,4 +153,20 @@ test('readUsage() reads version 2', () => {
 test('parseInterfaceCounters() leaves out the loopback', () => {
   const text = 'Inter-|   Receive |  Transmit\n face |bytes packets|bytes\n    lo: 9 9 0 0 0 0 0 0 9 9 0 0 0 0 0 0\n  eth0: 10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0\n';
   assert.deepEqual(parseInterfaceCounters(text), [{ name: 'eth0', receivedBytes: 10, receivedPackets: 1, sentBytes: 20, sentPackets: 2 }]);
+});
+
+test('planYielding() puts builds and jobs behind applications in memory and disk too', () => {
+  assert.deepEqual(planYielding(2, 4 << 20), [
+    { controller: 'memory', file: 'memory.high', value: String(3 << 20) },
+    { controller: 'io', file: 'io.weight', value: 'default 10' },
+    { controller: 'io', file: 'io.bfq.weight', value: 'default 10' },
+  ]);
+  assert.deepEqual(planYielding(1, 4 << 20).map(({ file, value }) => [file, value]), [['memory.soft_limit_in_bytes', String(3 << 20)], ['blkio.weight', '50'], ['blkio.bfq.weight', '50']]);
+});
+
+test('Cgroups.createSlices() writes only files that the host has', () => {
+  using host = fixture({ ...version2, 'gantry-x/job/memory.high': 'max\n', 'gantry-x/job/cgroup.controllers': '', 'gantry-x/job/cgroup.subtree_control': '' });
+  new Cgroups(readCgroupLayout(host.root), 'x').createSlices();
+  assert.match(readFileSync(join(host.root, 'gantry-x/job/memory.high'), 'utf8'), /^\d+$/);
+  assert.equal(existsSync(join(host.root, 'gantry-x/job/io.weight')), false);
 });

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bootstrapImage, Builder, type BuildRequest } from '../../builder/mod.ts';
@@ -27,7 +29,9 @@ interface RealBuild extends AsyncDisposable {
   readonly folder: string;
   readonly images: ImageStore;
   readonly treesFolder: string;
-  build(files: Record<string, string>, request?: Partial<BuildRequest>, signal?: AbortSignal): Promise<Awaited<ReturnType<typeof runBuild>>>;
+  /** Secrets and sockets of running steps. */
+  readonly secretsFolder: string;
+  build(files: Record<string, string>, request?: Partial<BuildRequest>, signal?: AbortSignal, onOutput?: (text: string) => void): Promise<Awaited<ReturnType<typeof runBuild>>>;
   /** Runs a command in the image and resolves to what it printed. */
   run(image: string, args: string[]): Promise<string>;
 }
@@ -49,10 +53,11 @@ async function openRealBuild(environment = { certificateBundle: undefined as str
     folder,
     images,
     treesFolder: join(options.rootFolder, 'trees'),
-    build: async (files, request = {}, signal = limit()) => {
+    secretsFolder: join(options.runFolder, 'b/secrets'),
+    build: async (files, request = {}, signal = limit(), onOutput) => {
       const contextFolder = join(folder, `context-${randomHex(4)}`);
       writeFiles(contextFolder, files);
-      return runBuild(builder, { contextFolder, ...request }, signal);
+      return runBuild(builder, { contextFolder, ...request }, signal, onOutput);
     },
     run: async (image, args) => {
       const { config } = images.get(image);
@@ -159,4 +164,79 @@ test('Builder makes byte-identical layers with SOURCE_DATE_EPOCH', needsRoot, as
   const request = { buildArgs: { SOURCE_DATE_EPOCH: '1700000000' }, noCache: true };
   const first = await build.build(files, request);
   assert.equal((await build.build(files, request)).imageId, first.imageId);
+});
+
+test('CVE-2024-23651: sources of mounts are found inside their tree, whatever links a stage or a cache has, and no step can swap them', needsRoot, async () => {
+  await using build = await openRealBuild();
+  const Dockerfile = `FROM busybox AS hostile
+RUN ln -s / /up && ln -s ../../../../../../../../etc /relative && echo inside > /marker
+FROM busybox
+RUN --mount=type=bind,from=hostile,source=/up,target=/seen cat /seen/marker > /one
+RUN --mount=type=bind,from=hostile,source=/relative,target=/seen test ! -e /seen/apt && ls /seen > /two
+RUN --mount=type=cache,id=c,target=/cache rm -rf /cache/* && ln -s / /cache/link && ! mv /cache /elsewhere && ! rmdir /cache
+RUN --mount=type=cache,id=c,target=/cache readlink /cache/link > /three
+`;
+  await build.build({ Dockerfile });
+  assert.match(await build.run('built', ['sh', '-c', 'cat /one /three; grep -c . /two']), /^inside\n\/\n\d+\n$/);
+  await assert.rejects(build.build({ Dockerfile: 'FROM busybox\nRUN --mount=type=cache,id=c,source=link,target=/c ls /c\n' }), /Dockerfile:2:1: source needs from on a cache mount/);
+});
+
+test('CVE-2024-23652: removing mount points follows no link that the command left', needsRoot, async () => {
+  await using build = await openRealBuild();
+  const victim = join(build.folder, 'victim');
+  writeFiles(victim, { 'b/c/': '', 'b/empty': '' });
+  const Dockerfile = `FROM busybox
+RUN --mount=type=tmpfs,target=/a/b/c --mount=type=secret,id=s,target=/d/empty,mode=0444 mv /a /moved && ln -s ${victim} /a
+RUN --mount=type=secret,id=s,target=/e/b/empty mv /e /gone && ln -s ${victim} /e
+`;
+  await build.build({ Dockerfile }, { secrets: new Map([['s', Buffer.from('x')]]) });
+  assert.deepEqual([readdirSync(victim), readdirSync(join(victim, 'b')).toSorted()], [['b'], ['c', 'empty']]);
+});
+
+test('CVE-2024-23653: no Dockerfile, trigger or stage runs without confinement unless the build is allowed to', needsRoot, async () => {
+  await using build = await openRealBuild();
+  const capabilities = async (dockerfile: string, request: Partial<BuildRequest> = {}): Promise<string> => {
+    const { output } = await build.build({ Dockerfile: dockerfile }, { noCache: true, ...request });
+    return /CapEff:\s*([0-9a-f]+)/.exec(output)?.[1] ?? '';
+  };
+  const show = 'grep CapEff /proc/self/status';
+  // The default set of containers without CAP_NET_RAW, CAP_SYS_ADMIN not among it.
+  assert.equal(BigInt(`0x${await capabilities(`FROM busybox\nRUN ${show}\n`)}`) & ((1n << 13n) | (1n << 21n) | (1n << 16n)), 0n);
+  await build.build({ Dockerfile: `FROM busybox\nONBUILD RUN --security=insecure ${show}\n` }, { tags: ['trigger'] });
+  await assert.rejects(build.build({ Dockerfile: 'FROM trigger\n' }), /ONBUILD of trigger:1:5: running without confinement is not allowed/);
+  await assert.rejects(build.build({ Dockerfile: `FROM busybox\nRUN --security=insecure ${show}\n` }), /Dockerfile:2:5: running without confinement is not allowed/);
+  const allowed = await capabilities(`FROM busybox\nRUN --security=insecure ${show}\n`, { allowed: new Set(['security.insecure']) });
+  assert.notEqual(BigInt(`0x${allowed}`) & (1n << 16n), 0n);
+});
+
+test('Builder hands an SSH agent to the step that asks for it and leaves nothing of it', needsRoot, async () => {
+  await using build = await openRealBuild();
+  const socketPath = join(build.folder, 'agent');
+  const server = createServer((socket) => socket.end('hello from the agent\n')).listen(socketPath);
+  // What a command does with the socket, done from outside while it runs: busybox has no client for unix sockets.
+  const answer = Promise.withResolvers<string>();
+  const seen = async (text: string): Promise<void> => {
+    if (!text.includes('ready')) return;
+    const [name = ''] = readdirSync(build.secretsFolder).filter((entry) => lstatSync(join(build.secretsFolder, entry)).isSocket());
+    const client = connect(join(build.secretsFolder, name));
+    client.once('data', (chunk) => {
+      answer.resolve(String(chunk));
+      const mounts = join(build.folder, 'builder/mounts');
+      for (const mount of readdirSync(mounts)) writeFileSync(join(mounts, mount, 'data/go'), '');
+    });
+  };
+  await using closing = new AsyncDisposableStack();
+  closing.defer(async () => void (await new Promise((resolve) => server.close(resolve))));
+  await once(server, 'listening');
+  const Dockerfile = `FROM busybox
+RUN --mount=type=ssh,uid=33,mode=0640 --mount=type=cache,id=gate,target=/gate stat -c 'ready %u %a %F' "$SSH_AUTH_SOCK" && until [ -e /gate/go ]; do sleep 0.05; done && touch /done
+RUN test -z "$SSH_AUTH_SOCK" && ! ls /run/buildkit
+`;
+  const { output } = await build.build({ Dockerfile }, { sshSockets: new Map([['default', socketPath]]) }, limit(), (text) => void seen(text));
+  assert.match(output, /ready 33 640 socket/);
+  assert.equal(await answer.promise, 'hello from the agent\n');
+  assert.deepEqual(readdirSync(build.secretsFolder), []);
+  assert.doesNotMatch(JSON.stringify(build.images.get('built').config), /SSH_AUTH_SOCK=|ssh_agent/);
+  assert.equal(await build.run('built', ['sh', '-c', 'ls -d /done /run/buildkit 2>/dev/null || true']), '/done\n');
+  await assert.rejects(build.build({ Dockerfile: 'FROM busybox\nRUN --mount=type=ssh,required true\n' }), /the build was given no SSH agent "default"/);
 });
