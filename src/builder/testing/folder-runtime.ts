@@ -160,14 +160,17 @@ export class FolderRuntime implements BuildRuntime {
     if (latest !== undefined) limitTimes(rootPath, before, latest);
     const after = snapshot(rootPath);
     const changed = Object.keys(after).filter((path) => before[path] !== after[path]);
-    const removed = Object.keys(before).filter((path) => !(path in after));
+    // What becomes something else than a folder takes the place of all that was in it.
+    const isFolder = (description: string | undefined): boolean => description?.startsWith('4') === true && description.split(' ')[0]?.length === 5;
+    const removed = Object.keys(before).filter((path) => !(path in after) || (isFolder(before[path]) && !isFolder(after[path])));
     if (changed.length === 0 && removed.length === 0) return undefined;
     const diffId = `sha256:${createHash('sha256').update(JSON.stringify([changed.map((path) => [path, after[path]]), removed])).digest('hex')}` as Digest;
     const folder = this.#layerFolder(diffId);
     if (existsSync(folder)) return { diffId, sizeBytes: 1 };
     await mkdir(join(folder, 'files'), { recursive: true });
     await writeFile(join(folder, 'removed.json'), JSON.stringify(removed));
-    const list = changed.map((path) => `${path}\0`).join('');
+    // Folders above come with their owners and modes.
+    const list = [...new Set(changed.flatMap((path) => path.split('/').map((_, index, parts) => parts.slice(0, index + 1).join('/'))))].map((path) => `${path}\0`).join('');
     await runCommand('sh', ['-c', `tar --null --no-recursion -C "$0" -cf - -T - | tar -xpf - -C "$1"`, rootPath, join(folder, 'files')], { stdin: list }, signal);
     return { diffId, sizeBytes: list.length };
   }
