@@ -1,26 +1,15 @@
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { mediaTypes } from '../api/mod.ts';
 import { pollUntil } from '../kernel/mod.ts';
-import type { RegistryAuthorizer } from './mod.ts';
+import { codeOf, digestOf, send } from './testing/requests.ts';
 import { openTestRegistry } from './testing/test-registry.ts';
 
 const signal = new AbortController().signal;
-const digestOf = (bytes: Uint8Array | string): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-
-interface Answer { status: number; headers: Headers; text: string }
-
-async function send(url: string, method = 'GET', headers: Record<string, string> = {}, body?: Uint8Array | string): Promise<Answer> {
-  const response = await fetch(url, { method, headers, redirect: 'manual', ...(body === undefined ? {} : { body: body as string }) });
-  return { status: response.status, headers: response.headers, text: await response.text() };
-}
-
-const codeOf = (answer: Answer): [number, string] => [answer.status, (JSON.parse(answer.text) as { errors: { code: string }[] }).errors[0]?.code ?? ''];
-
 async function putBlob(url: string, repository: string, bytes: Uint8Array | string): Promise<string> {
   const digest = digestOf(bytes);
   const { status } = await send(`${url}/v2/${repository}/blobs/uploads/?digest=${digest}`, 'POST', {}, bytes);
@@ -236,42 +225,6 @@ test('referrers of a manifest are listed and filtered by type', async () => {
   await send(`${test.url}/v2/app/manifests/${referrer.digest}`, 'DELETE');
   assert.equal((JSON.parse((await send(`${test.url}/v2/app/referrers/${digest}`)).text) as { manifests: object[] }).manifests.length, 1);
   assert.deepEqual((JSON.parse((await send(`${test.url}/v2/nobody/referrers/${digest}`)).text) as { manifests: object[] }).manifests, []);
-});
-
-const authorizer = (scheme: 'basic' | 'token'): RegistryAuthorizer => ({
-  scheme,
-  authenticate: async ({ username, password }) => (password === `${username}-secret` ? username : undefined),
-  isAllowed: async (user, repository, verb) => user === 'admin' || (verb === 'pull' && (repository.startsWith('public/') || user === 'reader')),
-});
-const basic = (user: string, password = `${user}-secret`): Record<string, string> => ({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` });
-
-for (const scheme of ['basic', 'token'] as const) {
-  test(`${scheme} authentication: who may pull and push`, async () => {
-    await using test = await openTestRegistry({ authorizer: authorizer(scheme) });
-    const list = (repository: string, headers: Record<string, string> = {}): Promise<Answer> => send(`${test.url}/v2/${repository}/manifests/x`, 'GET', headers);
-    assert.deepEqual(codeOf(await send(`${test.url}/v2/`)), [401, 'UNAUTHORIZED']);
-    assert.equal((await send(`${test.url}/v2/`, 'GET', basic('reader'))).status, 200);
-    assert.deepEqual(codeOf(await list('private')), [401, 'UNAUTHORIZED']);
-    assert.deepEqual(codeOf(await list('private', basic('reader', 'wrong'))), [401, 'UNAUTHORIZED']);
-    assert.deepEqual(codeOf(await list('public/x')), [404, 'MANIFEST_UNKNOWN']);
-    assert.deepEqual(codeOf(await list('private', basic('reader'))), [404, 'MANIFEST_UNKNOWN']);
-    assert.deepEqual(codeOf(await send(`${test.url}/v2/private/blobs/uploads/`, 'POST', basic('reader'))), [403, 'DENIED']);
-    assert.equal((await send(`${test.url}/v2/private/blobs/uploads/`, 'POST', basic('admin'))).status, 202);
-  });
-}
-
-test('the token end point gives tokens that stand for the user', async () => {
-  await using test = await openTestRegistry({ authorizer: authorizer('token') });
-  const refused = await send(`${test.url}/v2/private/blobs/uploads/`, 'POST');
-  assert.equal(refused.headers.get('www-authenticate'), `Bearer realm="${test.url}/v2/_token",service="${test.host}",scope="repository:private:pull,push"`);
-  const get = async (headers: Record<string, string>): Promise<Answer> => send(`${test.url}/v2/_token?service=${test.host}&scope=repository:private:pull,push`, 'GET', headers);
-  assert.equal((await get(basic('admin', 'wrong'))).status, 401);
-  const { token } = JSON.parse((await get(basic('admin'))).text) as { token: string };
-  assert.equal((await send(`${test.url}/v2/private/blobs/uploads/`, 'POST', { authorization: `Bearer ${token}` })).status, 202);
-  assert.equal((await send(`${test.url}/v2/private/blobs/uploads/`, 'POST', { authorization: `Bearer ${token}x` })).status, 401);
-  const anonymous = JSON.parse((await get({})).text) as { token: string };
-  assert.equal((await send(`${test.url}/v2/private/blobs/uploads/`, 'POST', { authorization: `Bearer ${anonymous.token}` })).status, 401);
-  assert.equal((await send(`${test.url}/v2/public/x/manifests/x`, 'GET', { authorization: `Bearer ${anonymous.token}` })).status, 404);
 });
 
 test('concurrent pushes of one blob store it once', async () => {

@@ -17,6 +17,8 @@ export interface AuthenticationScope {
   readonly actions: 'pull' | 'pull,push';
   /** Of the registry; its own token server is treated alike. */
   readonly isInsecure: boolean;
+  /** A repository that is also read, to mount a blob from. */
+  readonly from?: string;
 }
 
 /**
@@ -82,16 +84,18 @@ export class Authentication {
 
 /** A GET with the password, or for an identity token a POST of OAuth2's `refresh_token` grant (distribution spec, "OAuth2"). */
 function tokenRequest(realm: URL, service: string | undefined, scope: AuthenticationScope, credentials: RegistryCredentials | undefined): { url: string; headers: Record<string, string>; form?: URLSearchParams } {
-  const asked = { ...(service === undefined ? {} : { service }), scope: `repository:${scope.repository}:${scope.actions}` };
+  const scopes = [`repository:${scope.repository}:${scope.actions}`, ...(scope.from === undefined ? [] : [`repository:${scope.from}:pull`])];
+  const asked = service === undefined ? {} : { service };
   if (credentials?.identityToken !== undefined) {
-    return { url: realm.href, headers: {}, form: new URLSearchParams({ grant_type: 'refresh_token', client_id: 'gantry', refresh_token: credentials.identityToken, ...asked }) };
+    return { url: realm.href, headers: {}, form: new URLSearchParams({ grant_type: 'refresh_token', client_id: 'gantry', refresh_token: credentials.identityToken, ...asked, scope: scopes.join(' ') }) };
   }
-  for (const [name, value] of Object.entries(asked)) realm.searchParams.set(name, value);
+  if (service !== undefined) realm.searchParams.set('service', service);
+  for (const each of scopes) realm.searchParams.append('scope', each);
   return { url: realm.href, headers: credentials === undefined ? {} : { authorization: basic(credentials) } };
 }
 
-function keyOf({ origin, repository, actions }: AuthenticationScope, credentials: RegistryCredentials | undefined): string {
-  return JSON.stringify([origin, repository, actions, credentials?.username, credentials?.password, credentials?.identityToken]);
+function keyOf({ origin, repository, actions, from }: AuthenticationScope, credentials: RegistryCredentials | undefined): string {
+  return JSON.stringify([origin, repository, actions, from, credentials?.username, credentials?.password, credentials?.identityToken]);
 }
 
 function basic({ username, password }: RegistryCredentials): string {

@@ -36,6 +36,8 @@ interface Call {
   readonly body?: () => Readable | Uint8Array;
   /** Statuses that are results. */
   readonly ok: readonly number[];
+  /** A repository that the call also reads. */
+  readonly from?: string;
 }
 
 /** A client of any OCI registry. Disposing closes its connections. */
@@ -99,8 +101,9 @@ export class RegistryHttpClient implements AsyncDisposable {
     const endpoint = await this.#endpointOf(reference, signal);
     const what = `push of blob ${descriptor.digest} to ${reference.host}/${reference.repository}`;
     const from = this.#knownBlobs.get(`${reference.host} ${descriptor.digest}`);
-    const mount = from === undefined || from === reference.repository ? '' : `?mount=${descriptor.digest}&from=${encodeURIComponent(from)}`;
-    const begin: Call = { method: 'POST', path: `/v2/${reference.repository}/blobs/uploads/${mount}`, headers: { 'content-length': '0' }, ok: [201, 202] };
+    const source = from === undefined || from === reference.repository ? undefined : from;
+    const mount = source === undefined ? '' : `?mount=${descriptor.digest}&from=${encodeURIComponent(source)}`;
+    const begin: Call = { method: 'POST', path: `/v2/${reference.repository}/blobs/uploads/${mount}`, headers: { 'content-length': '0' }, ok: [201, 202], ...(source === undefined ? {} : { from: source }) };
     const begun = await this.#call(endpoint, reference, begin, 'pull,push', credentials, what, signal);
     await begun.body.dump();
     if (begun.statusCode === 202) {
@@ -141,7 +144,7 @@ export class RegistryHttpClient implements AsyncDisposable {
     endpoint: Endpoint, reference: ImageReference, call: Call, actions: AuthenticationScope['actions'], given: AskingCredentials, what: string, signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
     const credentials = endpoint.isMirror || given === 'none' ? undefined : (given ?? (await this.#options.credentials?.(reference.host, signal)));
-    const scope: AuthenticationScope = { origin: endpoint.origin, repository: reference.repository, actions, isInsecure: endpoint.isInsecure };
+    const scope: AuthenticationScope = { origin: endpoint.origin, repository: reference.repository, actions, isInsecure: endpoint.isInsecure, ...(call.from === undefined ? {} : { from: call.from }) };
     let response = await this.#request(endpoint, call, this.#authentication.kept(scope, credentials), what, signal);
     const challenge = headerOf(response.headers, 'www-authenticate');
     if (response.statusCode === 401 && challenge !== undefined) {

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { GantryError, type Logger, toGantryError } from '../../kernel/mod.ts';
@@ -14,6 +15,7 @@ import { errorAnswer, registryError } from './registry-error.ts';
 import { Repositories } from './repositories.ts';
 import { parseRoute, type RegistryRoute } from './routes.ts';
 import { Sweeping } from './sweeping.ts';
+import { TokenIssuer } from './token-issuer.ts';
 
 export interface RegistryOptions {
   /** Tags and manifests' records are kept below it, and the blobs unless `blobs` is given. */
@@ -31,11 +33,14 @@ export interface ListeningRegistry extends AsyncDisposable {
   readonly url: string;
 }
 
+/** Where a registry listens; `tls` holds PEM texts. */
+export interface RegistryAddress { readonly host: string; readonly port: number; readonly tls?: { readonly cert: string; readonly key: string } }
+
 /** An OCI distribution registry. `handle` can be put behind any HTTP server; `listen` brings its own. */
 export interface Registry {
   handle(request: IncomingMessage, response: ServerResponse): void;
-  /** Port 0 takes any free one. */
-  listen(address: { host: string; port: number }): Promise<ListeningRegistry>;
+  /** Port 0 takes any free one. `forbidden` without TLS on an address that others reach: passwords and images would be open to all between. */
+  listen(address: RegistryAddress): Promise<ListeningRegistry>;
   /** A service that removes what nothing refers to, while the registry goes on serving. */
   collector(options: CollectorOptions): RegistryCollector;
   readonly blobs: BlobStore;
@@ -45,7 +50,7 @@ export interface Registry {
 export async function openRegistry(options: RegistryOptions): Promise<Registry> {
   const blobs = options.blobs ?? (await DiskBlobStore.open(join(options.folder, 'blobs')));
   const repositories = await Repositories.open(join(options.folder, 'repositories'));
-  return new RegistryServer(options, blobs, repositories);
+  return new RegistryServer(options, blobs, repositories, await TokenIssuer.open(join(options.folder, 'token-key')));
 }
 
 type Handler = (exchange: Exchange) => Promise<void> | void;
@@ -59,12 +64,12 @@ class RegistryServer implements Registry {
   readonly #limits: RegistryLimits;
   readonly #access: AccessControl;
 
-  constructor(options: RegistryOptions, blobs: BlobStore, repositories: Repositories) {
+  constructor(options: RegistryOptions, blobs: BlobStore, repositories: Repositories, issuer: TokenIssuer) {
     this.blobs = blobs;
     this.#repositories = repositories;
     this.#log = options.log;
     this.#limits = { ...defaultRegistryLimits, ...options.limits };
-    this.#access = new AccessControl(options.authorizer);
+    this.#access = new AccessControl(options.authorizer, issuer);
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
@@ -78,8 +83,11 @@ class RegistryServer implements Registry {
     return new RegistryCollector({ repositories: this.#repositories, blobs: this.blobs, sweeping: this.#sweeping, log: this.#log }, options);
   }
 
-  async listen(address: { host: string; port: number }): Promise<ListeningRegistry> {
-    const server = createServer((request, response) => this.handle(request, response));
+  async listen(address: RegistryAddress): Promise<ListeningRegistry> {
+    const { tls } = address;
+    if (tls === undefined && !isLoopback(address.host)) throw new GantryError('forbidden', `the registry listens on ${address.host} only with TLS`);
+    const onRequest = (request: IncomingMessage, response: ServerResponse): void => this.handle(request, response);
+    const server = tls === undefined ? createServer(onRequest) : createTlsServer({ ...tls, minVersion: 'TLSv1.2' }, onRequest);
     // Uploads of large layers take as long as they take; what stalls is ended by the idle timeout.
     server.requestTimeout = 0;
     server.timeout = this.#limits.idleTimeoutMs;
@@ -87,7 +95,7 @@ class RegistryServer implements Registry {
     await listening(server, address);
     const { port } = server.address() as AddressInfo;
     const host = `${address.host.includes(':') ? `[${address.host}]` : address.host}:${port}`;
-    return { host, url: `http://${host}`, [Symbol.asyncDispose]: () => closed(server) };
+    return { host, url: `${tls === undefined ? 'http' : 'https'}://${host}`, [Symbol.asyncDispose]: () => closed(server) };
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
@@ -119,12 +127,9 @@ class RegistryServer implements Registry {
         return { GET: base, HEAD: base };
       }
       case 'token':
-        return { GET: on(undefined, (exchange) => this.#access.issueToken(exchange)) };
+        return { GET: on(undefined, (exchange) => this.#access.issueToken(exchange)), POST: on(undefined, (exchange) => this.#access.issueToken(exchange)) };
       case 'catalog':
-        return { GET: on(undefined, async (exchange) => {
-          const { page, link } = pageOf(await this.#repositories.list(), exchange.query, '/v2/_catalog', this.#limits.maxPageEntries);
-          answerJson(exchange, { repositories: page }, link);
-        }) };
+        return { GET: on(undefined, (exchange) => this.#listRepositories(exchange)) };
       case 'tags':
         return { GET: on('pull', (exchange) => this.#listTags(exchange, route.repository)) };
       case 'manifest': {
@@ -153,6 +158,14 @@ class RegistryServer implements Registry {
     }
   }
 
+  /** Those that the user may pull. */
+  async #listRepositories(exchange: Exchange): Promise<void> {
+    const visible: string[] = [];
+    for (const repository of await this.#repositories.list()) if (await this.#access.isListed(exchange, repository)) visible.push(repository);
+    const { page, link } = pageOf(visible, exchange.query, '/v2/_catalog', this.#limits.maxPageEntries);
+    answerJson(exchange, { repositories: page }, link);
+  }
+
   async #listTags(exchange: Exchange, repository: string): Promise<void> {
     if (!(await this.#repositories.exists(repository))) throw registryError('not-found', 'NAME_UNKNOWN', `there is no repository ${repository}`);
     const { page, link } = pageOf(await this.#repositories.tags(repository), exchange.query, `/v2/${repository}/tags/list`, this.#limits.maxPageEntries);
@@ -170,6 +183,10 @@ class RegistryServer implements Registry {
     if (!request.complete) response.setHeader('connection', 'close');
     answer({ request, response, query: new URLSearchParams(), signal: AbortSignal.abort() }, status, { 'content-type': 'application/json' }, body);
   }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 function decodePath(path: string): string {

@@ -1,6 +1,6 @@
 import { registryError } from './registry-error.ts';
 
-/** A request's meaning: the end points of the OCI distribution spec, "Endpoints". Names and digests are validated. */
+/** A request's meaning: the end points of the OCI distribution spec, "Endpoints", and the token server's. Names and digests are validated. */
 export type RegistryRoute =
   | { kind: 'base' }
   | { kind: 'catalog' }
@@ -23,7 +23,7 @@ const digestPattern = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 export function parseRoute(path: string): RegistryRoute | undefined {
   if (path === '/v2' || path === '/v2/') return { kind: 'base' };
   if (path === '/v2/_catalog') return { kind: 'catalog' };
-  if (path === '/v2/_token') return { kind: 'token' };
+  if (path === '/token') return { kind: 'token' };
   if (!path.startsWith('/v2/')) return undefined;
   const parts = path.slice('/v2/'.length).split('/');
   const last = parts.at(-1) ?? '';
