@@ -55,6 +55,9 @@ export const resources = {
   workflowRuns: define<gantry.WorkflowRun>('gantry.dev', 'v1', 'workflowruns', 'WorkflowRun'),
   imageBuilds: define<gantry.ImageBuild>('gantry.dev', 'v1', 'imagebuilds', 'ImageBuild'),
   releases: define<gantry.Release>('gantry.dev', 'v1', 'releases', 'Release'),
+  registryTokens: define<gantry.RegistryToken>('gantry.dev', 'v1', 'registrytokens', 'RegistryToken', false),
+  registryPolicies: define<gantry.RegistryPolicy>('gantry.dev', 'v1', 'registrypolicies', 'RegistryPolicy', false),
+  registryUpstreams: define<gantry.RegistryUpstream>('gantry.dev', 'v1', 'registryupstreams', 'RegistryUpstream', false),
 } as const;
 
 /** `v1` or `group/version`. */

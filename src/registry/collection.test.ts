@@ -55,9 +55,9 @@ test('planCollection() keeps what is referred to', () => {
     ]),
     blobs: new Map([...['l1', 'l2', 'l3', 'l4', 'l5', 'l6', 'l7', 'l8'].map((digest) => [digest, { leasedAtMs: 0 }] as const), ['fresh', { leasedAtMs: 950 }], ['stray', { leasedAtMs: 899 }]]),
   };
-  const plan = planCollection(view, { roots: new Set(['rooted']), nowMs: 1000, graceMs: 100, keepTags: 2 });
+  const plan = planCollection(view, { roots: new Set(['rooted']), nowMs: 1000, graceMs: 100, rules: { immutableTags: [], retention: [{ keepTags: 2, keep: [] }] } });
   assert.deepEqual(plan.tags.map(({ tag }) => tag), ['v0']);
-  assert.deepEqual(planCollection(view, { roots: new Set(), nowMs: 1000, graceMs: 100 }).tags, []);
+  assert.deepEqual(planCollection(view, { roots: new Set(), nowMs: 1000, graceMs: 100, rules: { immutableTags: [], retention: [] } }).tags, []);
   assert.deepEqual([plan.manifests.map(({ digest }) => digest), plan.blobs.map(({ digest }) => digest)], [['lost', 'orphan'], ['l5', 'l8', 'stray']]);
 });
 
@@ -128,28 +128,32 @@ test('nothing is collected when the references outside cannot be told', async ()
 test('collections during pushes lose nothing that was acknowledged', async () => {
   await using registry = await openTestRegistry();
   await using client = openRegistryClient();
-  // The grace is shorter than the test and longer than a push between its first blob and its manifest.
-  const collector = registry.registry.collector({ roots: noRoots, graceMs: 1500 });
+  const collector = registry.registry.collector({ roots: noRoots, graceMs: 1000 });
   const layers = Array.from({ length: 4 }, () => randomBytes(2000));
   const stop = new AbortController();
+  let removed = 0;
   const collecting = (async () => {
-    let removed = 0;
     while (!stop.signal.aborted) removed += (await collector.collect({ isDryRun: false }, signal)).items.length;
-    return removed;
   })();
   const newest = new Map<string, Digest>();
-  const deadline = Date.now() + 3500;
+  const deadline = Date.now() + 60_000;
   const pusher = async (name: string): Promise<void> => {
     const reference = parseImageReference(`${registry.host}/${name}:latest`);
-    for (let round = 0; Date.now() < deadline; round += 1) {
-      const { digest } = await push(client, reference, {}, layers[round % layers.length]);
-      newest.set(name, digest);
+    for (let round = 0; Date.now() < deadline && (round < 10 || removed === 0); round += 1) {
+      try {
+        newest.set(name, (await push(client, reference, {}, layers[round % layers.length])).digest);
+      } catch (error) {
+        // On a busy machine a push can take longer than the grace: then it is refused, and nothing was acknowledged.
+        if (!isError(error, 'not-found')) throw error;
+        continue;
+      }
       assert.equal(await isWhole(client, reference), true);
     }
   };
   await Promise.all(['one', 'two', 'three/four'].map(pusher));
   stop.abort();
-  assert.ok((await collecting) > 0, 'nothing was ever collected');
+  await collecting;
+  assert.ok(removed > 0, 'nothing was ever collected');
   for (const [name, digest] of newest) {
     const reference = parseImageReference(`${registry.host}/${name}:latest`);
     assert.deepEqual([(await client.fetchManifest(reference, undefined, signal)).digest, await isWhole(client, reference)], [digest, true]);

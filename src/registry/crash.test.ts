@@ -41,6 +41,8 @@ async function pushAll(host: string, repository: string, acknowledged: Map<strin
       const digest = await client.pushManifest(reference, mediaTypes.ociManifest, Buffer.from(JSON.stringify(manifest)), undefined, stop);
       acknowledged.set(`${repository}:${reference.tag}`, digest);
     } catch (error) {
+      // On a busy machine a push can take longer than the grace: then it is refused, and nothing was acknowledged.
+      if (isError(error, 'not-found')) continue;
       assert.ok(isError(error, 'unavailable', 'cancelled', 'timeout'), String(error));
       return;
     }

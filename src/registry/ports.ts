@@ -19,3 +19,23 @@ export interface RegistryCredentials {
 
 /** Scope actions of the distribution spec's token authentication. */
 export type RegistryVerb = 'pull' | 'push' | 'delete';
+
+/** What holds for one repository. */
+export interface RepositoryRules {
+  /** Glob patterns of tags that, once set, neither move nor go. */
+  readonly immutableTags: readonly string[];
+  /** Each counts by itself: a tag goes when any of them lets it go. */
+  readonly retention: readonly RetentionRule[];
+}
+
+export interface RetentionRule {
+  /** How many of the newest tags stay. Absent: all. */
+  readonly keepTags?: number;
+  /** Tags that were set longer ago go. */
+  readonly maxTagAgeMs?: number;
+  /** Glob patterns of tags that this rule neither counts nor removes. */
+  readonly keep: readonly string[];
+}
+
+/** The rules of a repository, asked at every request and collection. */
+export type RulesOf = (repository: string) => RepositoryRules;

@@ -198,16 +198,97 @@ const release: Kind = {
   ],
 };
 
+const globs = (description: string): JSONSchemaProps => ({ ...list(description, text('Glob pattern: * within a part, ** across parts.', { minLength: 1, maxLength: 255 })), minItems: 1 });
+const verbs = { ...list('What is allowed.', oneOf('Action.', ['pull', 'push', 'delete'])), minItems: 1 };
+
+const registryToken: Kind = {
+  kind: 'RegistryToken',
+  plural: 'registrytokens',
+  shortNames: ['rtoken'],
+  scope: 'Cluster',
+  description: 'A robot of the registry. Its name is the user name; only a hash of its secret is kept.',
+  spec: object(
+    'What it may do.',
+    {
+      secretHash: text('sha256: and the hex digest of the secret.', { pattern: '^sha256:[0-9a-f]{64}$' }),
+      repositories: globs('Repositories.'),
+      verbs,
+      expiresAt: time('When it ends. Absent: when it is revoked.'),
+      description: text('For people.', { maxLength: 1000 }),
+    },
+    ['secretHash', 'repositories', 'verbs'],
+  ),
+  columns: [
+    { name: 'Repositories', type: 'string', jsonPath: '.spec.repositories' },
+    { name: 'Verbs', type: 'string', jsonPath: '.spec.verbs' },
+    { name: 'Expires', type: 'string', jsonPath: '.spec.expiresAt' },
+  ],
+};
+
+const registryPolicy: Kind = {
+  kind: 'RegistryPolicy',
+  plural: 'registrypolicies',
+  shortNames: ['rpolicy'],
+  scope: 'Cluster',
+  description: 'Rules for repositories of the registry: who may use them, which tags never move, what is kept.',
+  spec: object(
+    'The rules.',
+    {
+      repositories: globs('Repositories.'),
+      anonymousPull: flag('Whether anybody may pull, without credentials.'),
+      grants: list('What users of the token file may do.', object('One grant.', { users: list('User names.', text('User.')), groups: list('Groups.', text('Group.')), verbs }, ['verbs'])),
+      immutableTags: globs('Tags that neither move nor go once they are set.'),
+      retention: object('Which tags stay. Absent: all.', {
+        keepTags: { ...count('How many of the newest tags stay.'), minimum: 1 },
+        maxTagAgeDays: { ...count('Tags that were set longer ago go.'), minimum: 1 },
+        keep: globs('Tags that always stay and are not counted.'),
+      }),
+    },
+    ['repositories'],
+  ),
+  columns: [
+    { name: 'Repositories', type: 'string', jsonPath: '.spec.repositories' },
+    { name: 'Immutable', type: 'string', jsonPath: '.spec.immutableTags' },
+    { name: 'Keep', type: 'integer', jsonPath: '.spec.retention.keepTags' },
+  ],
+};
+
+const registryUpstream: Kind = {
+  kind: 'RegistryUpstream',
+  plural: 'registryupstreams',
+  shortNames: ['rupstream'],
+  scope: 'Cluster',
+  description: 'Another registry whose images are served from this one and kept.',
+  spec: object(
+    'Where it is.',
+    {
+      prefix: text('First part of the repositories here.', { pattern: '^[a-z0-9]+([._-]+[a-z0-9]+)*$', maxLength: 100 }),
+      host: text('Host and port of the registry.', { pattern: '^[A-Za-z0-9.-]+(:[0-9]{1,5})?$' }),
+      plainHttp: flag('Whether it is spoken to by plain HTTP.'),
+      freshSeconds: count('How long a tag is served without asking again. Default 60.'),
+      credentials: object('A Secret with username and password.', { namespace: text('Namespace.'), name: text('Name.') }, ['namespace', 'name']),
+    },
+    ['prefix', 'host'],
+  ),
+  columns: [
+    { name: 'Prefix', type: 'string', jsonPath: '.spec.prefix' },
+    { name: 'Host', type: 'string', jsonPath: '.spec.host' },
+  ],
+};
+
 /** The definitions of gantry.dev/v1, applied by the server at start to whatever cluster it works with. */
-export const gantryDefinitions: readonly CustomResourceDefinition[] = [repository, workflowRun, imageBuild, release].map(definitionOf);
+export const gantryDefinitions: readonly CustomResourceDefinition[] = [repository, workflowRun, imageBuild, release, registryToken, registryPolicy, registryUpstream].map(definitionOf);
 
 interface Kind {
   kind: string;
   plural: string;
   shortNames: string[];
   description: string;
+  /** Default Namespaced. */
+  scope?: 'Cluster';
   spec: JSONSchemaProps;
-  status: JSONSchemaProps;
+  /** Absent for kinds that have no state of their own. */
+  status?: JSONSchemaProps;
   columns: CustomResourceColumnDefinition[];
 }
 
@@ -219,15 +300,15 @@ function definitionOf(kind: Kind): CustomResourceDefinition {
     metadata: { name: `${kind.plural}.gantry.dev` },
     spec: {
       group: 'gantry.dev',
-      scope: 'Namespaced',
+      scope: kind.scope ?? 'Namespaced',
       names: { kind: kind.kind, listKind: `${kind.kind}List`, plural: kind.plural, singular, shortNames: kind.shortNames, categories: ['gantry'] },
       versions: [
         {
           name: 'v1',
           served: true,
           storage: true,
-          schema: { openAPIV3Schema: { type: 'object', description: kind.description, properties: { spec: kind.spec, status: kind.status }, required: ['spec'] } },
-          subresources: { status: {} },
+          schema: { openAPIV3Schema: { type: 'object', description: kind.description, properties: { spec: kind.spec, ...(kind.status === undefined ? {} : { status: kind.status }) }, required: ['spec'] } },
+          ...(kind.status === undefined ? {} : { subresources: { status: {} } }),
           additionalPrinterColumns: [...kind.columns, { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' }],
         },
       ],

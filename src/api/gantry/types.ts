@@ -1,6 +1,6 @@
 import type { Condition, ObjectMeta } from '../kubernetes/types.gen.ts';
 
-/** gantry.dev/v1: what Kubernetes has no kind for. All are namespaced and served like any other resource. */
+/** gantry.dev/v1: what Kubernetes has no kind for. Served like any other resource; the registry's kinds are cluster-scoped, the rest namespaced. */
 export const gantryApiVersion = 'gantry.dev/v1';
 
 /** A hosted git repository. The namespace is where its application is delivered. */
@@ -193,4 +193,73 @@ export interface ReleaseStatus {
   /** Addresses at which the application answers. */
   urls?: string[];
   conditions?: Condition[];
+}
+
+export type RegistryAction = 'pull' | 'push' | 'delete';
+
+/** A robot of the registry: what it may do where. Cluster-scoped; its name is the user name. The secret itself is kept nowhere. */
+export interface RegistryToken {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+  spec?: RegistryTokenSpec;
+}
+
+export interface RegistryTokenSpec {
+  /** `sha256:` and the hex digest of the secret, which has 256 random bits. */
+  secretHash: string;
+  /** Glob patterns of repositories: `*` within a part of the name, `**` across parts. */
+  repositories: string[];
+  verbs: RegistryAction[];
+  /** RFC 3339. Absent: until it is revoked. */
+  expiresAt?: string;
+  description?: string;
+}
+
+/** Rules for the registry's repositories that match. Cluster-scoped; of several that match, each rule counts: grants add up, the strictest limit wins. */
+export interface RegistryPolicy {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+  spec?: RegistryPolicySpec;
+}
+
+export interface RegistryPolicySpec {
+  /** Glob patterns of repositories. */
+  repositories: string[];
+  /** Whether anybody may pull, without credentials. */
+  anonymousPull?: boolean;
+  /** What users of the token file may do. */
+  grants?: { users?: string[]; groups?: string[]; verbs: RegistryAction[] }[];
+  /** Glob patterns of tags that, once set, neither move nor go, also not by retention. */
+  immutableTags?: string[];
+  retention?: {
+    /** How many of the newest tags stay. */
+    keepTags?: number;
+    /** Tags that were set longer ago go. */
+    maxTagAgeDays?: number;
+    /** Glob patterns of tags that always stay and are not counted. */
+    keep?: string[];
+  };
+}
+
+/** Another registry whose images are served from here and kept: `<prefix>/<name>` is `<name>` there. Cluster-scoped. */
+export interface RegistryUpstream {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+  spec?: RegistryUpstreamSpec;
+}
+
+export interface RegistryUpstreamSpec {
+  /** First part of the repositories' names here, for example `docker.io`. */
+  prefix: string;
+  /** Host and port of the registry, for example `registry-1.docker.io`. */
+  host: string;
+  /** Whether it is spoken to by plain HTTP. */
+  plainHttp?: boolean;
+  /** How long a tag is served without asking again. Default 60. */
+  freshSeconds?: number;
+  /** A Secret with `username` and `password`. */
+  credentials?: { namespace: string; name: string };
 }

@@ -1,6 +1,7 @@
 import { pipeline } from 'node:stream/promises';
 import { isError, type Logger } from '../../kernel/mod.ts';
 import { type BlobStore, type DigestAlgorithm, digestAlgorithms, parseBlobDigest } from '../../store/mod.ts';
+import type { DiskBudget } from './disk-budget.ts';
 import { answer, type Exchange } from './http.ts';
 import { refuseWhenNamed } from './manifests.ts';
 import { parseContentRange, parseRange } from './ranges.ts';
@@ -13,6 +14,7 @@ export interface BlobHandlers {
   readonly blobs: BlobStore;
   readonly repositories: Repositories;
   readonly sweeping: Sweeping;
+  readonly budget: DiskBudget;
   readonly log: Logger;
 }
 
@@ -62,6 +64,7 @@ export async function beginUpload(handlers: BlobHandlers, exchange: Exchange, re
   if (mount !== null && (await mountBlob(handlers, repository, checkedDigest(mount), query.get('from'), canPull))) {
     return created(exchange, repository, mount);
   }
+  handlers.budget.check();
   const digest = query.get('digest');
   const id = await blobs.createUpload(digest === null ? askedAlgorithm(query) : parseBlobDigest(checkedDigest(digest)).algorithm);
   await repositories.addUpload(repository, id);
@@ -138,10 +141,11 @@ async function receive({ blobs }: BlobHandlers, { request, signal }: Exchange, i
   }
 }
 
-async function finish({ blobs, repositories, sweeping }: BlobHandlers, exchange: Exchange, repository: string, id: string, digest: string): Promise<void> {
+async function finish({ blobs, repositories, sweeping, budget }: BlobHandlers, exchange: Exchange, repository: string, id: string, digest: string): Promise<void> {
   try {
     await sweeping.hold(async () => {
-      await blobs.commitUpload(id, { digest }, exchange.signal);
+      const { sizeBytes } = await blobs.commitUpload(id, { digest }, exchange.signal);
+      budget.added(sizeBytes);
       await repositories.addBlob(repository, digest);
     });
   } catch (error) {

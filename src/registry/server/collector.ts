@@ -1,5 +1,7 @@
 import { type Logger, type Service, systemClock, throwIfAborted } from '../../kernel/mod.ts';
 import type { BlobStore } from '../../store/mod.ts';
+import type { RulesOf } from '../ports.ts';
+import type { DiskBudget } from './disk-budget.ts';
 import { planCollection } from './plan-collection.ts';
 import type { Repositories } from './repositories.ts';
 import type { Sweeping } from './sweeping.ts';
@@ -13,10 +15,6 @@ export interface CollectorOptions {
   readonly uploadGraceMs?: number;
   /** Time between collections. Default ten minutes. */
   readonly intervalMs?: number;
-  /** How many of the newest tags of a repository stay. Default: all. */
-  readonly keepTags?: number;
-  /** A warning is logged when the blobs use nine tenths of it. Default: none. */
-  readonly budgetBytes?: number;
 }
 
 /** One thing that was, or in a dry run would be, removed. */
@@ -34,12 +32,15 @@ export interface CollectionReport {
   /** Of blobs and uploads; manifests and links are counted with their blobs. */
   readonly freedBytes: number;
   readonly keptBytes: number;
+  readonly budgetBytes?: number;
 }
 
 export interface CollectorParts {
   readonly repositories: Repositories;
   readonly blobs: BlobStore;
   readonly sweeping: Sweeping;
+  readonly rulesOf: RulesOf;
+  readonly budget: DiskBudget;
   readonly log: Logger;
 }
 
@@ -52,7 +53,9 @@ const hourMs = 3_600_000;
 export class RegistryCollector implements Service {
   readonly name = 'registry collector';
   readonly #parts: CollectorParts;
-  readonly #options: Required<Omit<CollectorOptions, 'budgetBytes' | 'keepTags'>> & Pick<CollectorOptions, 'budgetBytes' | 'keepTags'>;
+  readonly #options: Required<CollectorOptions>;
+
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: CollectorParts, options: CollectorOptions) {
     this.#parts = parts;
@@ -61,21 +64,27 @@ export class RegistryCollector implements Service {
 
   async run(signal: AbortSignal): Promise<void> {
     const { log } = this.#parts;
-    const { intervalMs, budgetBytes } = this.#options;
-    while (!signal.aborted) {
+    const { intervalMs } = this.#options;
+    for (let isFirst = true; !signal.aborted; isFirst = false) {
       try {
-        await systemClock.sleep(intervalMs, signal);
+        // The first comes soon: until then nobody knows how much of the budget is used.
+        await systemClock.sleep(isFirst ? Math.min(intervalMs, 10_000) : intervalMs, signal);
         const { items, freedBytes, keptBytes } = await this.collect({ isDryRun: false }, signal);
         if (items.length > 0) log.info('registry collected', { items: items.length, freedBytes, keptBytes });
-        if (budgetBytes !== undefined && keptBytes > budgetBytes * 0.9) log.warn('the registry nears its disk budget', { keptBytes, budgetBytes });
       } catch (error) {
         if (!signal.aborted) log.warn('the registry could not be collected', { err: error });
       }
     }
   }
 
-  /** One collection. A dry run changes nothing and tells what would go. */
-  async collect({ isDryRun }: { isDryRun: boolean }, signal: AbortSignal): Promise<CollectionReport> {
+  /** One collection at a time; a second waits. A dry run changes nothing and tells what would go. */
+  async collect(how: { isDryRun: boolean }, signal: AbortSignal): Promise<CollectionReport> {
+    const turn = this.#last.then(() => this.#collect(how, signal));
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #collect({ isDryRun }: { isDryRun: boolean }, signal: AbortSignal): Promise<CollectionReport> {
     const roots = await this.#options.roots(signal);
     const items: CollectedItem[] = [];
     const repositories = await this.#parts.repositories.listAll();
@@ -96,14 +105,15 @@ export class RegistryCollector implements Service {
       else keptBytes += sizeBytes;
     }
     freedBytes += items.filter(({ kind }) => kind === 'upload').reduce((total, { sizeBytes }) => total + sizeBytes, 0);
-    return { items, freedBytes, keptBytes };
+    if (!isDryRun) this.#parts.budget.measured(keptBytes);
+    const { budgetBytes } = this.#parts.budget;
+    return { items, freedBytes, keptBytes, ...(budgetBytes === undefined ? {} : { budgetBytes }) };
   }
 
   async #planned(repository: string, roots: ReadonlySet<string>): Promise<CollectedItem[]> {
     const { repositories, blobs } = this.#parts;
     const view = await repositories.view(repository);
-    const { graceMs, keepTags } = this.#options;
-    const { tags, manifests, blobs: links } = planCollection(view, { roots, nowMs: Date.now(), graceMs, ...(keepTags === undefined ? {} : { keepTags }) });
+    const { tags, manifests, blobs: links } = planCollection(view, { roots, nowMs: Date.now(), graceMs: this.#options.graceMs, rules: this.#parts.rulesOf(repository) });
     const items: CollectedItem[] = tags.map(({ tag, reason }) => ({ kind: 'tag', repository, digest: tag, reason, sizeBytes: 0 }));
     for (const { digest, reason } of manifests) items.push({ kind: 'manifest', repository, digest, reason, sizeBytes: view.manifests.get(digest)?.sizeBytes ?? 0 });
     for (const { digest, reason } of links) items.push({ kind: 'link', repository, digest, reason, sizeBytes: (await blobs.stat(digest))?.sizeBytes ?? 0 });

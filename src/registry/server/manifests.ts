@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { type Descriptor, type Digest, mediaTypes, type ParsedManifest, parseManifest } from '../../api/mod.ts';
 import { isError } from '../../kernel/mod.ts';
 import { type BlobStore, parseBlobDigest, readBlob } from '../../store/mod.ts';
+import { matchesAny } from '../globs.ts';
+import type { RulesOf } from '../ports.ts';
 import { answer, answerJson, type Exchange, readBody } from './http.ts';
 import { registryError } from './registry-error.ts';
 import type { ManifestRecord, Repositories } from './repositories.ts';
@@ -12,6 +14,7 @@ export interface ManifestHandlers {
   readonly blobs: BlobStore;
   readonly repositories: Repositories;
   readonly sweeping: Sweeping;
+  readonly rulesOf: RulesOf;
   readonly maxManifestBytes: number;
 }
 
@@ -48,14 +51,28 @@ export async function putManifest(handlers: ManifestHandlers, exchange: Exchange
   const manifest = parse(bytes, mediaType);
   const record = describe(manifest, mediaType, bytes.length);
   await sweeping.hold(async () => {
+    for (const tag of tags) await refuseToMove(handlers, repository, tag, digest);
     await checkReferences(handlers, repository, manifest);
     await blobs.write([bytes], { digest }, exchange.signal);
     await repositories.putManifest(repository, digest, record);
-    for (const tag of tags) await repositories.setTag(repository, tag, digest);
+    for (const tag of tags) await setTag(handlers, repository, tag, digest);
   });
   const subject: Record<string, string> = record.subject === undefined ? {} : { 'oci-subject': record.subject };
   const tagged: Record<string, string> = 'tag' in reference || tags.length === 0 ? {} : { 'oci-tag': tags.join(', ') };
   answer(exchange, 201, { location: `/v2/${repository}/manifests/${digest}`, 'docker-content-digest': digest, ...subject, ...tagged });
+}
+
+/** A tag that is immutable is made once; of two pushes at the same moment one is refused. */
+async function setTag(handlers: ManifestHandlers, repository: string, tag: string, digest: string): Promise<void> {
+  const { repositories, rulesOf } = handlers;
+  if (!matchesAny(rulesOf(repository).immutableTags, tag)) return repositories.setTag(repository, tag, digest);
+  if (!(await repositories.createTag(repository, tag, digest))) await refuseToMove(handlers, repository, tag, digest);
+}
+
+async function refuseToMove({ repositories, rulesOf }: ManifestHandlers, repository: string, tag: string, digest: string): Promise<void> {
+  if (!matchesAny(rulesOf(repository).immutableTags, tag)) return;
+  const current = await repositories.tag(repository, tag);
+  if (current !== undefined && current !== digest) throw registryError('conflict', 'DENIED', `the tag ${tag} of ${repository} is immutable and names ${current}`);
 }
 
 const maxTagsOfAPush = 100;
@@ -79,8 +96,11 @@ function statedTypeOf(bytes: Buffer): string {
 }
 
 /** DELETE ("Deleting tags", "Deleting Manifests"): a tag, or a manifest with all its tags, unless an index lists it. */
-export async function deleteManifest({ repositories, sweeping }: ManifestHandlers, exchange: Exchange, repository: string, reference: ManifestReference): Promise<void> {
+export async function deleteManifest({ repositories, sweeping, rulesOf }: ManifestHandlers, exchange: Exchange, repository: string, reference: ManifestReference): Promise<void> {
   const isRemoved = await sweeping.remove(async () => {
+    const tags = 'tag' in reference ? [reference.tag] : await repositories.tagsOf(repository, reference.digest);
+    const kept = tags.find((tag) => matchesAny(rulesOf(repository).immutableTags, tag));
+    if (kept !== undefined) throw registryError('unsupported', 'UNSUPPORTED', `the tag ${kept} of ${repository} is immutable and cannot be deleted`);
     if ('tag' in reference) return repositories.removeTag(repository, reference.tag);
     await refuseWhenNamed(repositories, repository, reference.digest);
     return repositories.removeManifest(repository, reference.digest);

@@ -1,3 +1,5 @@
+import { matchesAny } from '../globs.ts';
+import type { RepositoryRules, RetentionRule } from '../ports.ts';
 import type { RepositoryView } from './repositories.ts';
 
 /** What a repository no longer needs, and why. */
@@ -13,21 +15,24 @@ export interface PlanOptions {
   readonly nowMs: number;
   /** How long what no tag names stays after a client was last told of it. */
   readonly graceMs: number;
-  /** How many of the newest tags stay; older ones go unless a root names what they name. Absent: all stay. */
-  readonly keepTags?: number;
+  /** Which tags may go at all. */
+  readonly rules: RepositoryRules;
 }
 
 /**
  * Decides by live references. A manifest lives when a tag or a root names it, a living index lists it, it refers to a living subject, or
  * its lease has not run out; a blob when a living manifest names it or its lease has not run out.
  */
-export function planCollection(view: RepositoryView, { roots, nowMs, graceMs, keepTags }: PlanOptions): CollectionPlan {
+export function planCollection(view: RepositoryView, { roots, nowMs, graceMs, rules }: PlanOptions): CollectionPlan {
   const isLeased = (leasedAtMs: number): boolean => nowMs - leasedAtMs < graceMs;
-  const newestFirst = [...view.tags].toSorted(([, a], [, b]) => b.setAtMs - a.setAtMs);
-  const tags = newestFirst
-    .slice(keepTags ?? newestFirst.length)
-    .filter(([, { digest, setAtMs }]) => !roots.has(digest) && !isLeased(setAtMs))
-    .map(([tag, { digest }]) => ({ tag, digest, reason: `the repository has ${keepTags} newer tags` }));
+  const removable = [...view.tags]
+    .filter(([tag, { digest, setAtMs }]) => !roots.has(digest) && !isLeased(setAtMs) && !matchesAny(rules.immutableTags, tag))
+    .map(([tag]) => tag);
+  const expired = new Map(rules.retention.flatMap((rule) => [...expiredTags(view, rule, nowMs)]));
+  const tags = removable.flatMap((tag) => {
+    const reason = expired.get(tag);
+    return reason === undefined ? [] : [{ tag, digest: view.tags.get(tag)?.digest ?? '', reason }];
+  });
   const gone = new Set(tags.map(({ tag }) => tag));
   const tagged = new Set([...view.tags].filter(([tag]) => !gone.has(tag)).map(([, { digest }]) => digest));
   const living = new Set([...view.manifests].filter(([digest, { leasedAtMs }]) => tagged.has(digest) || roots.has(digest) || isLeased(leasedAtMs)).map(([digest]) => digest));
@@ -38,6 +43,15 @@ export function planCollection(view: RepositoryView, { roots, nowMs, graceMs, ke
     manifests: [...view.manifests.keys()].filter((digest) => !living.has(digest)).map((digest) => ({ digest, reason: 'no tag, index, running pod or kept release names it' })),
     blobs: [...view.blobs].filter(([digest, { leasedAtMs }]) => !named.has(digest) && !living.has(digest) && !isLeased(leasedAtMs)).map(([digest]) => ({ digest, reason: 'no manifest of the repository names it' })),
   };
+}
+
+/** The tags that a rule no longer keeps, with the reason. */
+function* expiredTags(view: RepositoryView, { keepTags, maxTagAgeMs, keep }: RetentionRule, nowMs: number): Iterable<[tag: string, reason: string]> {
+  const newestFirst = [...view.tags].filter(([tag]) => !matchesAny(keep, tag)).toSorted(([, a], [, b]) => b.setAtMs - a.setAtMs);
+  for (const [index, [tag, { setAtMs }]] of newestFirst.entries()) {
+    if (keepTags !== undefined && index >= keepTags) yield [tag, `the repository has ${keepTags} newer tags`];
+    else if (maxTagAgeMs !== undefined && nowMs - setAtMs > maxTagAgeMs) yield [tag, `it was set more than ${Math.round(maxTagAgeMs / 86_400_000)} days ago`];
+  }
 }
 
 /** Adds what living manifests list, and what refers to them, until nothing new comes. */

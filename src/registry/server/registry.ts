@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { GantryError, type Logger, toGantryError } from '../../kernel/mod.ts';
 import { type BlobStore, DiskBlobStore } from '../../store/mod.ts';
 import { defaultRegistryLimits, type RegistryLimits } from '../config.ts';
-import type { RegistryAuthorizer, RegistryVerb } from '../ports.ts';
+import type { RegistryAuthorizer, RegistryVerb, RulesOf } from '../ports.ts';
 import { AccessControl } from './access.ts';
 import { beginUpload, cancelUpload, deleteBlob, describeUpload, patchUpload, putUpload, serveBlob } from './blobs.ts';
 import { type CollectorOptions, RegistryCollector } from './collector.ts';
+import { DiskBudget } from './disk-budget.ts';
 import { answer, answerJson, type Exchange, pageOf } from './http.ts';
 import { deleteManifest, listReferrers, putManifest, serveManifest } from './manifests.ts';
 import { errorAnswer, registryError } from './registry-error.ts';
@@ -24,6 +25,10 @@ export interface RegistryOptions {
   readonly log: Logger;
   readonly authorizer?: RegistryAuthorizer;
   readonly limits?: Partial<RegistryLimits>;
+  /** Immutable tags and retention. Default: tags move, and all stay. */
+  readonly rulesOf?: RulesOf;
+  /** How many bytes the blobs may use; see DiskBudget. Default: no limit. */
+  readonly budgetBytes?: number;
 }
 
 /** A listening registry. Disposing stops it and ends open connections. */
@@ -63,6 +68,8 @@ class RegistryServer implements Registry {
   readonly #log: Logger;
   readonly #limits: RegistryLimits;
   readonly #access: AccessControl;
+  readonly #rulesOf: RulesOf;
+  readonly #budget: DiskBudget;
 
   constructor(options: RegistryOptions, blobs: BlobStore, repositories: Repositories, issuer: TokenIssuer) {
     this.blobs = blobs;
@@ -70,6 +77,8 @@ class RegistryServer implements Registry {
     this.#log = options.log;
     this.#limits = { ...defaultRegistryLimits, ...options.limits };
     this.#access = new AccessControl(options.authorizer, issuer);
+    this.#rulesOf = options.rulesOf ?? (() => ({ immutableTags: [], retention: [] }));
+    this.#budget = new DiskBudget(options.budgetBytes, options.log);
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
@@ -80,7 +89,7 @@ class RegistryServer implements Registry {
   }
 
   collector(options: CollectorOptions): RegistryCollector {
-    return new RegistryCollector({ repositories: this.#repositories, blobs: this.blobs, sweeping: this.#sweeping, log: this.#log }, options);
+    return new RegistryCollector({ repositories: this.#repositories, blobs: this.blobs, sweeping: this.#sweeping, rulesOf: this.#rulesOf, budget: this.#budget, log: this.#log }, options);
   }
 
   async listen(address: RegistryAddress): Promise<ListeningRegistry> {
@@ -118,8 +127,8 @@ class RegistryServer implements Registry {
 
   /** The end points (OCI distribution spec, "Endpoints"). */
   #methodsOf(route: RegistryRoute): Methods {
-    const blobs = { blobs: this.blobs, repositories: this.#repositories, sweeping: this.#sweeping, log: this.#log };
-    const manifests = { ...blobs, maxManifestBytes: this.#limits.maxManifestBytes };
+    const blobs = { blobs: this.blobs, repositories: this.#repositories, sweeping: this.#sweeping, budget: this.#budget, log: this.#log };
+    const manifests = { ...blobs, rulesOf: this.#rulesOf, maxManifestBytes: this.#limits.maxManifestBytes };
     const on = (verb: RegistryVerb | undefined, handler: Handler): { verb: RegistryVerb | undefined; handler: Handler } => ({ verb, handler });
     switch (route.kind) {
       case 'base': {

@@ -2,7 +2,7 @@ import { mkdir, opendir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { type Descriptor, type Digest } from '../../api/mod.ts';
-import { errnoOf, parseWith, readTextIfExists, syncFolder, writeFileAtomic } from '../../kernel/mod.ts';
+import { createFileAtomic, errnoOf, parseWith, readTextIfExists, syncFolder, writeFileAtomic } from '../../kernel/mod.ts';
 
 const manifestSchema = z.strictObject({
   mediaType: z.string(),
@@ -125,7 +125,7 @@ export class Repositories {
   async removeManifest(repository: string, digest: string): Promise<boolean> {
     const record = await this.manifest(repository, digest);
     if (record === undefined) return false;
-    for (const tag of await this.tags(repository)) if ((await this.tag(repository, tag)) === digest) await this.removeTag(repository, tag);
+    for (const tag of await this.tagsOf(repository, digest)) await this.removeTag(repository, tag);
     if (record.subject !== undefined) await this.#remove(repository, '_referrers', hex(record.subject), hex(digest));
     return this.#remove(repository, '_manifests', hex(digest));
   }
@@ -141,6 +141,18 @@ export class Repositories {
 
   async setTag(repository: string, tag: string, digest: string): Promise<void> {
     await writeFileAtomic(this.#path(repository, '_tags', tagFile(tag)), digest);
+  }
+
+  /** Sets a tag that is not there yet. False when it is. */
+  async createTag(repository: string, tag: string, digest: string): Promise<boolean> {
+    return createFileAtomic(this.#path(repository, '_tags', tagFile(tag)), digest);
+  }
+
+  /** The tags that name a digest. */
+  async tagsOf(repository: string, digest: string): Promise<string[]> {
+    const found: string[] = [];
+    for (const tag of await this.tags(repository)) if ((await this.tag(repository, tag)) === digest) found.push(tag);
+    return found;
   }
 
   async removeTag(repository: string, tag: string): Promise<boolean> {
