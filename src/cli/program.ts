@@ -43,6 +43,7 @@ Exit codes: ${exitCodeHelp()}`);
   addReleaseCommands(program);
   addBuildCommand(program);
   addImageCommands(program);
+  addRegistryCommands(program);
   addDockerCommands(program);
   return program;
 }
@@ -232,6 +233,30 @@ function addDockerCommands(program: Command): void {
     .argument('<name>', 'name of the endpoint')
     .description('Close it and remove everything that was made through it')
     .action(async (name, options) => (await import('./commands/docker-scope.ts')).removeScope(name, options));
+}
+
+function addRegistryCommands(program: Command): void {
+  const registry = program.command('registry').description('The image registry');
+  const token = registry.command('token').description('Robots: names and secrets for docker login, CI elsewhere and scripts');
+  dataDirOption(token.command('create'))
+    .argument('<name>', 'name of the robot, which is also its user name')
+    .description('Make a robot and print its secret, which is shown this once')
+    .requiredOption('--repository <pattern...>', 'repositories it may use: * within a part of the name, ** across parts')
+    .option('--verb <verb...>', 'pull, push, delete', ['pull'])
+    .option('--expires <duration>', 'when it ends, for example 12h, 90d or 4w (default: when it is revoked)')
+    .option('--description <text>', 'what it is for')
+    .action(async (name, options) => (await import('./commands/registry.ts')).createRegistryToken(name, options));
+  jsonOption(dataDirOption(token.command('list')))
+    .description('List robots')
+    .action(async (options) => (await import('./commands/registry.ts')).listRegistryTokens(options));
+  dataDirOption(token.command('revoke'))
+    .argument('<name>', 'name of the robot')
+    .description('Take a robot away; it is refused from its next request on')
+    .action(async (name, options) => (await import('./commands/registry.ts')).revokeRegistryToken(name, options));
+  jsonOption(dataDirOption(registry.command('gc')))
+    .description('Remove what no tag, running pod, kept release or push in progress refers to')
+    .option('--dry-run', 'only tell what would go, and why')
+    .action(async (options) => (await import('./commands/registry.ts')).collectRegistry(options));
 }
 
 function dataDirOption(command: Command): Command {

@@ -11,7 +11,8 @@ import { openNftables } from '../host/mod.ts';
 import { aborted, type Logger, readTextIfExists, runServices, type Service } from '../kernel/mod.ts';
 import { bootstrapStoreOf } from './adapters/bootstrap-store.ts';
 import { createContainerRuntime } from './adapters/container-runtime.ts';
-import { openEngineRegistryClient, registryClientOptions } from './adapters/registry-client.ts';
+import { registryRobots } from './adapters/registry-access.ts';
+import { openEngineRegistryClient, ownRegistryCredentials, registryClientOptions } from './adapters/registry-client.ts';
 import { AgentSocket } from './agent-socket.ts';
 import { openBuildServices } from './build-services.ts';
 import { containerNetworks } from './container-networks.ts';
@@ -30,7 +31,8 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   await using parts = new AsyncDisposableStack();
   const certificateBundle = certificateBundleOf(settings);
   const certificateAuthorities = certificateBundle === undefined ? undefined : await readFile(certificateBundle, 'utf8');
-  const registry = parts.use(openEngineRegistryClient(registryClientOptions(settings, certificateAuthorities)));
+  const nodeRobot = { username: registryRobots.node, password: credentials.registry.node };
+  const registry = parts.use(openEngineRegistryClient(registryClientOptions(settings, certificateAuthorities, { port: record.registryPort, credentials: nodeRobot })));
   const images = parts.use(await openImageStore({ folder: join(paths.engine, 'images'), registry, log }));
   const networks = containerNetworks(record.containerCidr);
   const engine = parts.use(await openEngine({ instanceId: id, rootFolder: paths.engine, runFolder: join(paths.runDir, 'e'), images, podCidr: record.podCidr, ...networks, publishAddress: settings.publishAddress ?? '127.0.0.1', userNamespaces: await userNamespacesOf(settings), log }, signal));
@@ -42,7 +44,8 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   const informers = new Informers(client, log);
   const { imageBuilder, imageBuilds, builderApi } = await openBuildServices(instance, credentials, { client, informers, engine, images, environment, parts, log });
   parts.use(await AgentSocket.open(paths.agentSocket, commands, builderApi, log));
-  const docker = await openDockerApi({ engine, images, builder: imageBuilder, temporaryFolder: join(paths.builder, 'contexts'), version, log });
+  // Whoever reaches this socket is root: images go to the own registry without a login, as they do from this node.
+  const docker = await openDockerApi({ engine, images, builder: imageBuilder, temporaryFolder: join(paths.builder, 'contexts'), version, credentialsFor: ownRegistryCredentials(record.registryPort, nodeRobot), log });
   const groupId = dockerGroupOf(settings.dockerGroup, await readFile('/etc/group', 'utf8'));
   parts.use(await docker.listen({ socketPath: paths.dockerSocket, ...(groupId === undefined ? {} : { groupId }) }));
   for (const listener of await tcpListeners(settings)) parts.use(await docker.listen(listener));

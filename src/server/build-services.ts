@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { type BuildEnvironment, Builder, BuilderApi, builderConfigSchema, ContextStore, ImageBuilds } from '../builder/mod.ts';
 import type { Informers, KubeClient } from '../client/mod.ts';
-import type { Credentials as RegistryCredentials, Engine, ImageBuilder, ImageStore } from '../engine/mod.ts';
+import type { Engine, ImageBuilder, ImageStore } from '../engine/mod.ts';
 import type { Logger } from '../kernel/mod.ts';
 import { buildRuntimeOf } from './adapters/build-runtime.ts';
 import { imageBuilderOf } from './adapters/image-builder.ts';
+import { registryRobots } from './adapters/registry-access.ts';
+import { ownRegistryCredentials } from './adapters/registry-client.ts';
 import { openSourceArchives } from './adapters/source-archives.ts';
 import type { Credentials } from './credentials.ts';
 import type { Instance } from './instance.ts';
@@ -21,10 +23,9 @@ export interface BuildParts {
 }
 
 /** The builder on this node's engine, behind the Docker API and behind ImageBuild resources. */
-export async function openBuildServices(instance: Instance, { token }: Credentials, { client, informers, engine, images, environment, parts, log }: BuildParts): Promise<{ imageBuilder: ImageBuilder; imageBuilds: ImageBuilds; builderApi: BuilderApi }> {
+export async function openBuildServices(instance: Instance, { token, registry }: Credentials, { client, informers, engine, images, environment, parts, log }: BuildParts): Promise<{ imageBuilder: ImageBuilder; imageBuilds: ImageBuilds; builderApi: BuilderApi }> {
   const { paths, record, nodeName } = instance;
-  const ownRegistry = `127.0.0.1:${record.registryPort}/`;
-  const credentialsFor = (reference: string): RegistryCredentials | undefined => (reference.startsWith(ownRegistry) ? { username: 'agent', password: token } : undefined);
+  const credentialsFor = ownRegistryCredentials(record.registryPort, { username: registryRobots.ci, password: registry.ci });
   const runtime = buildRuntimeOf({ engine, images, credentialsFor });
   const builder = parts.use(
     await Builder.open({ runtime, folder: join(paths.builder, 'cache'), runFolder: join(paths.runDir, 'b'), environment, config: builderConfigSchema.parse({}), log }),

@@ -89,7 +89,9 @@ function absolutePaths(settings: Settings, folder: string): Settings {
   const paths = (['tokenFile', 'gitRoot', 'certificateBundle'] as const).flatMap((name) => (isPath(name, settings[name]) ? [[name, resolve(folder, settings[name])]] : []));
   const { dockerTls: tls } = settings;
   const tlsPaths = tls === undefined ? {} : { dockerTls: { caCert: resolve(folder, tls.caCert), cert: resolve(folder, tls.cert), key: resolve(folder, tls.key) } };
-  return { ...settings, ...Object.fromEntries(paths), ...tlsPaths };
+  const { registryListen: listen } = settings;
+  const listenPaths = listen === undefined ? {} : { registryListen: { ...listen, cert: resolve(folder, listen.cert), key: resolve(folder, listen.key) } };
+  return { ...settings, ...Object.fromEntries(paths), ...tlsPaths, ...listenPaths };
 }
 
 async function readRecord(file: string): Promise<InstanceRecord | undefined> {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { gantryDefinitions, type k8s, resources } from '../api/mod.ts';
+import { gantryDefinitions, type k8s, quantityValue, resources } from '../api/mod.ts';
 import { Informers, type KubeClient, openKubeClient } from '../client/mod.ts';
 import { Ci } from '../ci/mod.ts';
 import { ApiServer, CertificateAuthenticator, type MetricsSource, type NodeDialer, TokenAuthenticator } from '../cluster/apiserver/mod.ts';
@@ -8,7 +8,7 @@ import { Scheduler } from '../cluster/scheduler/mod.ts';
 import { openDelivery } from '../delivery/mod.ts';
 import { GitHosting, type PushGate, RepositoryRoot } from '../git/mod.ts';
 import { aborted, GantryError, type Logger, runServices, type Service, systemClock } from '../kernel/mod.ts';
-import { openRegistry } from '../registry/mod.ts';
+import { openRegistry, type Registry, type RegistryCollector } from '../registry/mod.ts';
 import { HistoryTrimmer, SqliteObjectStore } from '../store/mod.ts';
 import { type AccessToken, readAccessTokens } from './access-tokens.ts';
 import { gitAuthenticatorOf } from './adapters/git-authenticator.ts';
@@ -18,12 +18,15 @@ import { manifestSourceOf } from './adapters/manifest-source.ts';
 import { StatsMetricsSource } from './adapters/metrics-source.ts';
 import { createNodeDialer } from './adapters/node-dialer.ts';
 import { pushGateOf } from './adapters/push-gate.ts';
+import { RegistryAccess } from './adapters/registry-access.ts';
 import { registryRootsOf } from './adapters/registry-roots.ts';
 import { sourceReaderOf } from './adapters/source-reader.ts';
 import { applyDefinitions } from './apply-definitions.ts';
 import type { Credentials } from './credentials.ts';
 import { IdleCollector } from './idle-collector.ts';
 import type { Instance } from './instance.ts';
+import { registryAddresses } from './registry-addresses.ts';
+import { registryRoutes } from './registry-routes.ts';
 import { runLogRoutes } from './run-log-routes.ts';
 import { healthRoutes, WebServer } from './web-server.ts';
 
@@ -53,12 +56,11 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
     }),
   );
   const git = parts.use(await openGit(instance, client, informers, tokens, pushGateOf(ci.pipeline, (...following) => delivery.follow(...following)), log));
-  const registry = await openRegistry({ folder: paths.registry, log });
-  parts.use(await registry.listen({ host: '127.0.0.1', port: record.registryPort }));
-  const collector = registry.collector({ roots: registryRootsOf(client) });
+  const { registry, collector } = await openImages(instance, credentials, { client, informers, tokens, log });
+  for (const address of await registryAddresses(settings, record.registryPort)) parts.use(await registry.listen(address));
   const controllers = controllerServices(client, informers, { reservedPorts: reservedPortsOf(record) }, log);
   const scheduler = new Scheduler(client, informers, {}, log);
-  parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), git.http], log));
+  parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), registryRoutes(collector, tokens), git.http], log));
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
   await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics], [git, ci, delivery.controller, collector], [new IdleCollector(), ready]], log, signal);
 }
@@ -100,6 +102,16 @@ function openApiServer(instance: Instance, { pki }: Credentials, { tokens, store
     ...(instance.settings.nodePortRange === undefined ? {} : { nodePortRange: parsePortRange(instance.settings.nodePortRange) }),
     log,
   });
+}
+
+/** The registry with its rules and its collector. */
+async function openImages(
+  { paths, settings }: Instance, credentials: Credentials, { client, informers, tokens, log }: { client: KubeClient; informers: Informers; tokens: readonly AccessToken[]; log: Logger },
+): Promise<{ registry: Registry; collector: RegistryCollector }> {
+  const access = new RegistryAccess({ informers, tokens, robots: credentials.registry });
+  const budget = settings.registryBudget === undefined ? {} : { budgetBytes: quantityValue(settings.registryBudget) };
+  const registry = await openRegistry({ folder: paths.registry, authorizer: access, rulesOf: (repository) => access.rulesOf(repository), ...budget, log });
+  return { registry, collector: registry.collector({ roots: registryRootsOf(client) }) };
 }
 
 function openGit(instance: Instance, client: KubeClient, informers: Informers, tokens: readonly AccessToken[], gate: PushGate, log: Logger): Promise<GitHosting> {

@@ -26,6 +26,10 @@ export const settingsSchema = z.strictObject({
   httpPort: port.optional(),
   /** Port of the OCI registry on 127.0.0.1 (HTTP). Default 5000, or a free one. */
   registryPort: port.optional(),
+  /** Where the registry is reached from other machines, by TLS: `address` HOST:PORT, and the files with certificate and key. Default: nowhere. */
+  registryListen: z.strictObject({ address: z.string().regex(/^([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'must be HOST:PORT'), cert: z.string().min(1), key: z.string().min(1) }).optional(),
+  /** How much the registry's blobs may use, for example 50Gi: from nine tenths on the log warns, then pushes are refused. Default: no limit. */
+  registryBudget: z.string().regex(/^[1-9]\d*(Ki|Mi|Gi|Ti|k|M|G|T)?$/, 'must be a size such as 50Gi').optional(),
   /** Port of the node agent on 127.0.0.1 (TLS, client certificates). Default 10250, or a free one. */
   agentPort: port.optional(),
   /** Further addresses of the Docker API beside its socket. It is root's door: loopback only, unless clients show certificates (`dockerTls`). */

@@ -82,7 +82,7 @@ async function firstPush(story: Story, signal: AbortSignal): Promise<void> {
   assert.ok(image, 'the run recorded no image');
   const deployment = await story.instance.get<Deployment>(['deployment', 'shop'], signal);
   assert.equal(deployment.spec?.template.spec?.containers[0]?.image, image.reference, 'the deployment is not pinned to the digest that was tested');
-  const { status } = await get(`http://${story.instance.value('GANTRY_REGISTRY')}/v2/${image.name}/manifests/${image.digest}`);
+  const { status } = await get(`http://gantry:${story.instance.value('GANTRY_TOKEN')}@${story.instance.value('GANTRY_REGISTRY')}/v2/${image.name}/manifests/${image.digest}`);
   assert.equal(status, 200, 'the registry does not have the image');
 }
 

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { GantryError, type Logger, parseWith } from '../../kernel/mod.ts';
 import type { Engine } from '../engine.ts';
 import type { ImageStore } from '../images/types.ts';
-import type { ImageBuilder } from '../ports.ts';
+import type { Credentials, ImageBuilder } from '../ports.ts';
 import type { ApiVersion } from './api-version.ts';
 import type { ExecTable } from './exec-table.ts';
 
@@ -19,6 +19,8 @@ export interface DockerServices {
   readonly temporaryFolder: string;
   /** Of this program, shown by `docker version`. */
   readonly version: string;
+  /** Credentials for clients that bring none, by image reference. */
+  readonly credentialsFor?: (reference: string) => Credentials | undefined;
 }
 
 /** A connection whose client asked for an upgrade. */

@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { GantryError, isError, isLoopbackHost, type Logger, toGantryError } from '../../kernel/mod.ts';
 import type { Engine } from '../engine.ts';
 import type { ImageStore } from '../images/types.ts';
-import type { ImageBuilder } from '../ports.ts';
+import type { Credentials, ImageBuilder } from '../ports.ts';
 import { formatApiVersion, maxApiVersion, splitVersion } from './api-version.ts';
 import type { Call, DockerServices } from './call.ts';
 import { errorAnswer } from './docker-error.ts';
@@ -26,6 +26,8 @@ export interface DockerApiOptions {
   /** Of this program. */
   readonly version: string;
   readonly log: Logger;
+  /** Credentials for the pulls and pushes of clients that bring none, by image reference. Absent: they have none, whatever the engine itself has. */
+  readonly credentialsFor?: (reference: string) => Credentials | undefined;
   /** For clients that are not root's own: throws for end points that are not theirs, and what went wrong inside is not told. */
   readonly admit?: (route: Route) => void;
 }
@@ -64,7 +66,7 @@ class DockerApiServer implements DockerApi {
 
   constructor(options: DockerApiOptions) {
     const { engine, images, builder, version, log } = options;
-    this.#services = { engine, images, builder, execs: new ExecTable(), log, temporaryFolder: options.temporaryFolder, version };
+    this.#services = { engine, images, builder, execs: new ExecTable(), log, temporaryFolder: options.temporaryFolder, version, ...(options.credentialsFor === undefined ? {} : { credentialsFor: options.credentialsFor }) };
     this.#log = log;
     this.#admit = options.admit;
   }

@@ -85,7 +85,7 @@ export class Authentication {
 /** A GET with the password, or for an identity token a POST of OAuth2's `refresh_token` grant (distribution spec, "OAuth2"). */
 function tokenRequest(realm: URL, service: string | undefined, scope: AuthenticationScope, credentials: RegistryCredentials | undefined): { url: string; headers: Record<string, string>; form?: URLSearchParams } {
   const scopes = [`repository:${scope.repository}:${scope.actions}`, ...(scope.from === undefined ? [] : [`repository:${scope.from}:pull`])];
-  const asked = service === undefined ? {} : { service };
+  const asked: Record<string, string> = service === undefined ? {} : { service };
   if (credentials?.identityToken !== undefined) {
     return { url: realm.href, headers: {}, form: new URLSearchParams({ grant_type: 'refresh_token', client_id: 'gantry', refresh_token: credentials.identityToken, ...asked, scope: scopes.join(' ') }) };
   }

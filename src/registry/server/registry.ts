@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { GantryError, type Logger, toGantryError } from '../../kernel/mod.ts';
+import { GantryError, isLoopbackHost, type Logger, toGantryError } from '../../kernel/mod.ts';
 import { type BlobStore, DiskBlobStore } from '../../store/mod.ts';
 import { defaultRegistryLimits, type RegistryLimits } from '../config.ts';
 import type { RegistryAuthorizer, RegistryVerb, RulesOf } from '../ports.ts';
@@ -94,7 +94,7 @@ class RegistryServer implements Registry {
 
   async listen(address: RegistryAddress): Promise<ListeningRegistry> {
     const { tls } = address;
-    if (tls === undefined && !isLoopback(address.host)) throw new GantryError('forbidden', `the registry listens on ${address.host} only with TLS`);
+    if (tls === undefined && !isLoopbackHost(address.host)) throw new GantryError('forbidden', `the registry listens on ${address.host} only with TLS`);
     const onRequest = (request: IncomingMessage, response: ServerResponse): void => this.handle(request, response);
     const server = tls === undefined ? createServer(onRequest) : createTlsServer({ ...tls, minVersion: 'TLSv1.2' }, onRequest);
     // Uploads of large layers take as long as they take; what stalls is ended by the idle timeout.
@@ -192,10 +192,6 @@ class RegistryServer implements Registry {
     if (!request.complete) response.setHeader('connection', 'close');
     answer({ request, response, query: new URLSearchParams(), signal: AbortSignal.abort() }, status, { 'content-type': 'application/json' }, body);
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 function decodePath(path: string): string {

@@ -1,4 +1,4 @@
-import type { RegistryClient } from '../../engine/mod.ts';
+import type { Credentials, RegistryClient } from '../../engine/mod.ts';
 import { DockerConfigCredentials, openRegistryClient, type RegistryClientOptions } from '../../registry/mod.ts';
 import type { Settings } from '../settings.ts';
 
@@ -10,13 +10,23 @@ export function openEngineRegistryClient(options: RegistryClientOptions): Regist
   return openRegistryClient(options);
 }
 
-/** What the settings say of registries. */
-export function registryClientOptions(settings: Settings, certificateAuthorities: string | undefined): RegistryClientOptions {
+/** The instance's own registry as image references name it. */
+function ownRegistryHost(port: number): string {
+  return `127.0.0.1:${port}`;
+}
+
+/** The credentials for references to the instance's own registry. */
+export function ownRegistryCredentials(port: number, credentials: Credentials): (reference: string) => Credentials | undefined {
+  return (reference) => (reference.startsWith(`${ownRegistryHost(port)}/`) ? credentials : undefined);
+}
+
+/** What the settings say of registries; `own` are the credentials of this node for the instance's own. */
+export function registryClientOptions(settings: Settings, certificateAuthorities: string | undefined, own: { readonly port: number; readonly credentials: Credentials }): RegistryClientOptions {
   const { registryMirrors, insecureRegistries, registryAuthFile, registryCertificates, httpProxy, httpsProxy, noProxy } = settings;
   const stored = registryAuthFile === undefined ? undefined : new DockerConfigCredentials(registryAuthFile);
   return {
     mirrors: registryMirrors, insecure: insecureRegistries, certificateAuthorities, certificatesFolder: registryCertificates ?? certificatesFolder,
     proxy: { http: httpProxy, https: httpsProxy, noProxy },
-    ...(stored === undefined ? {} : { credentials: (host, signal) => stored.find(host, signal) }),
+    credentials: async (host, signal) => (host === ownRegistryHost(own.port) ? own.credentials : stored?.find(host, signal)),
   };
 }

@@ -77,3 +77,24 @@ for (const client of ['podman', 'buildah'] as const) {
     await call('pull', '--tls-verify=false', `${registry.host}/to/app:docker`);
   });
 }
+
+test('skopeo logs in by token: what its user may not do is refused', { skip: skipWithout('skopeo') }, async () => {
+  await using source = await fixture();
+  await using registry = await openTestRegistry({
+    authorizer: {
+      scheme: 'token',
+      authenticate: async ({ username, password }) => (password === 'right' ? username : undefined),
+      isAllowed: async (user, repository, verb) => user === 'writer' || (user === 'reader' && verb === 'pull') || (repository === 'public/app' && verb === 'pull'),
+    },
+  });
+  const skopeo = (...args: string[]) => run('skopeo', ['--insecure-policy', ...args]);
+  const push = (credentials: string, name: string) => skopeo('copy', '--src-tls-verify=false', '--dest-tls-verify=false', '--dest-creds', credentials, `docker://${source.host}/from/app:v1`, `docker://${registry.host}/${name}:v1`);
+  const inspect = (name: string, ...flags: string[]) => skopeo('inspect', '--raw', '--tls-verify=false', ...flags, `docker://${registry.host}/${name}:v1`);
+  for (const name of ['private/app', 'public/app']) await push('writer:right', name);
+  await inspect('private/app', '--creds', 'reader:right');
+  await inspect('public/app', '--no-creds');
+  await assert.rejects(push('reader:right', 'private/app'), /denied|403/);
+  await assert.rejects(push('writer:wrong', 'private/app'), /unauthorized|authentication|401/);
+  await assert.rejects(inspect('private/app', '--no-creds'), /unauthorized|authentication|401/);
+  await skopeo('delete', '--tls-verify=false', '--creds', 'writer:right', `docker://${registry.host}/private/app:v1`);
+});

@@ -2,6 +2,7 @@ import { type Digest, familiarImageReference, formatImageReference, parseImageRe
 import { GantryError, toGantryError } from '../../../kernel/mod.ts';
 import { parsePlatform } from '../../images/platform.ts';
 import type { Image, RemovedImage, TransferProgress } from '../../images/types.ts';
+import type { Credentials } from '../../ports.ts';
 import { type Call, type DockerServices, openJsonStream, sendEmpty, sendJson } from '../call.ts';
 import { errorMessage } from '../docker-error.ts';
 import { flagFilter, lacksLabels, matchesAny, matchesLabels, parseFilters, parseTime } from '../filters.ts';
@@ -48,8 +49,7 @@ async function createImage(call: Call, services: DockerServices, query: { fromIm
   if (query.fromImage === undefined) throw new GantryError('invalid', 'fromImage names the image');
   if (query.repo !== undefined) throw new GantryError('invalid', 'repo belongs to fromSrc');
   const reference = joinTag(query.fromImage, query.tag);
-  // The engine's own credentials are for its own pulls: a client brings its own, or has none.
-  const credentials = parseRegistryAuth(call.request.headers['x-registry-auth']) ?? 'none';
+  const credentials = credentialsOf(call, services, reference);
   parseImageReference(reference);
   const platform = query.platform === undefined ? undefined : parsePlatform(query.platform);
   await transfer(call, async (progress) => {
@@ -66,14 +66,18 @@ function joinTag(name: string, tag: string | undefined): string {
 async function pushImage(call: Call, services: DockerServices, query: { tag: string | undefined }): Promise<void> {
   const name = call.params['name'] ?? '';
   const reference = formatImageReference(parseImageReference(joinTag(name, query.tag)));
-  // The engine's own credentials are for its own pulls: a client brings its own, or has none.
-  const credentials = parseRegistryAuth(call.request.headers['x-registry-auth']) ?? 'none';
+  const credentials = credentialsOf(call, services, reference);
   if (services.images.find(reference) === undefined) throw new GantryError('not-found', `An image does not exist locally with the tag: ${name}`);
   await transfer(call, async (progress, write) => {
     const digest = await services.images.push(reference, { progress, credentials }, call.signal);
     write({ progressDetail: {}, aux: { Tag: parseImageReference(reference).tag ?? '', Digest: digest, Size: 0 } });
     publish(services, 'push', familiarImageReference(parseImageReference(reference)), {});
   });
+}
+
+/** The engine's own credentials are for its own pulls: a client brings its own, has those that the API is given for it, or none. */
+function credentialsOf(call: Call, services: DockerServices, reference: string): Credentials | 'none' {
+  return parseRegistryAuth(call.request.headers['x-registry-auth']) ?? services.credentialsFor?.(reference) ?? 'none';
 }
 
 /** Streams progress. What fails after the first line is told in the stream: the status is out by then. */
