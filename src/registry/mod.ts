@@ -10,3 +10,4 @@ export { openRegistry, type ListeningRegistry, type Registry, type RegistryAddre
 export { openRegistryClient, type FetchedDocument, type RegistryClientOptions, type RegistryHttpClient } from './client/client.ts';
 export { DockerConfigCredentials } from './client/docker-config.ts';
 export type { RegistryHostsConfig } from './client/hosts.ts';
+export { ClientUpstreams, type UpstreamConfig } from './client/upstreams.ts';

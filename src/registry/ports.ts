@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+
 /** Who may do what at the registry. Absent: everybody may do everything, as suits a listener on loopback. */
 export interface RegistryAuthorizer {
   /** The scheme of the challenge: `basic` asks for a password with every request, `token` sends clients to the token end point. */
@@ -39,3 +41,25 @@ export interface RetentionRule {
 
 /** The rules of a repository, asked at every request and collection. */
 export type RulesOf = (repository: string) => RepositoryRules;
+
+/** Other registries that this one keeps copies of. */
+export interface Upstreams {
+  /** The upstream of a repository; undefined for the registry's own. */
+  find(repository: string): Upstream | undefined;
+  /** The repository here for a name that a client asked for as the mirror of a host (`ns` parameter, "Registry Proxying"). */
+  repositoryOf(host: string, name: string): string | undefined;
+}
+
+/** One repository of another registry. Errors as RegistryHttpClient has them; `retryAfterMs` when the registry said so. */
+export interface Upstream {
+  /** For people: host and repository. */
+  readonly name: string;
+  /** What goes quiet together when the registry asks to be left alone. */
+  readonly host: string;
+  /** How long a tag is served without asking again. */
+  readonly freshMs: number;
+  /** The digest that a tag names, asked without fetching the manifest; undefined when the registry does not say. */
+  findDigest(tag: string, signal: AbortSignal): Promise<string | undefined>;
+  fetchManifest(reference: { readonly tag: string } | { readonly digest: string }, signal: AbortSignal): Promise<{ readonly mediaType: string; readonly digest: string; readonly bytes: Uint8Array }>;
+  fetchBlob(descriptor: { readonly digest: string; readonly size: number }, signal: AbortSignal): Promise<Readable>;
+}

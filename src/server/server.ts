@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gantryDefinitions, type k8s, quantityValue, resources } from '../api/mod.ts';
 import { Informers, type KubeClient, openKubeClient } from '../client/mod.ts';
@@ -8,7 +9,7 @@ import { Scheduler } from '../cluster/scheduler/mod.ts';
 import { openDelivery } from '../delivery/mod.ts';
 import { GitHosting, type PushGate, RepositoryRoot } from '../git/mod.ts';
 import { aborted, GantryError, type Logger, runServices, type Service, systemClock } from '../kernel/mod.ts';
-import { openRegistry, type Registry, type RegistryCollector } from '../registry/mod.ts';
+import { openRegistry, openRegistryClient, type Registry, type RegistryCollector } from '../registry/mod.ts';
 import { HistoryTrimmer, SqliteObjectStore } from '../store/mod.ts';
 import { type AccessToken, readAccessTokens } from './access-tokens.ts';
 import { gitAuthenticatorOf } from './adapters/git-authenticator.ts';
@@ -19,12 +20,14 @@ import { StatsMetricsSource } from './adapters/metrics-source.ts';
 import { createNodeDialer } from './adapters/node-dialer.ts';
 import { pushGateOf } from './adapters/push-gate.ts';
 import { RegistryAccess } from './adapters/registry-access.ts';
+import { registryClientOptions } from './adapters/registry-client.ts';
 import { registryRootsOf } from './adapters/registry-roots.ts';
+import { registryUpstreamsOf } from './adapters/registry-upstreams.ts';
 import { sourceReaderOf } from './adapters/source-reader.ts';
 import { applyDefinitions } from './apply-definitions.ts';
 import type { Credentials } from './credentials.ts';
 import { IdleCollector } from './idle-collector.ts';
-import type { Instance } from './instance.ts';
+import { certificateBundleOf, type Instance } from './instance.ts';
 import { registryAddresses } from './registry-addresses.ts';
 import { registryRoutes } from './registry-routes.ts';
 import { runLogRoutes } from './run-log-routes.ts';
@@ -56,7 +59,7 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
     }),
   );
   const git = parts.use(await openGit(instance, client, informers, tokens, pushGateOf(ci.pipeline, (...following) => delivery.follow(...following)), log));
-  const { registry, collector } = await openImages(instance, credentials, { client, informers, tokens, log });
+  const { registry, collector } = await openImages(instance, credentials, { client, informers, tokens, parts, log });
   for (const address of await registryAddresses(settings, record.registryPort)) parts.use(await registry.listen(address));
   const controllers = controllerServices(client, informers, { reservedPorts: reservedPortsOf(record) }, log);
   const scheduler = new Scheduler(client, informers, {}, log);
@@ -106,11 +109,15 @@ function openApiServer(instance: Instance, { pki }: Credentials, { tokens, store
 
 /** The registry with its rules and its collector. */
 async function openImages(
-  { paths, settings }: Instance, credentials: Credentials, { client, informers, tokens, log }: { client: KubeClient; informers: Informers; tokens: readonly AccessToken[]; log: Logger },
+  { paths, settings }: Instance, credentials: Credentials,
+  { client, informers, tokens, parts, log }: { client: KubeClient; informers: Informers; tokens: readonly AccessToken[]; parts: AsyncDisposableStack; log: Logger },
 ): Promise<{ registry: Registry; collector: RegistryCollector }> {
   const access = new RegistryAccess({ informers, tokens, robots: credentials.registry });
   const budget = settings.registryBudget === undefined ? {} : { budgetBytes: quantityValue(settings.registryBudget) };
-  const registry = await openRegistry({ folder: paths.registry, authorizer: access, rulesOf: (repository) => access.rulesOf(repository), ...budget, log });
+  const bundle = certificateBundleOf(settings);
+  const registries = parts.use(openRegistryClient(registryClientOptions(settings, bundle === undefined ? undefined : await readFile(bundle, 'utf8'))));
+  const upstreams = registryUpstreamsOf(informers, client, registries);
+  const registry = await openRegistry({ folder: paths.registry, authorizer: access, upstreams, rulesOf: (repository) => access.rulesOf(repository), ...budget, log });
   return { registry, collector: registry.collector({ roots: registryRootsOf(client) }) };
 }
 

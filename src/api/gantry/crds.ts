@@ -264,7 +264,6 @@ const registryUpstream: Kind = {
     {
       prefix: text('First part of the repositories here.', { pattern: '^[a-z0-9]+([._-]+[a-z0-9]+)*$', maxLength: 100 }),
       host: text('Host and port of the registry.', { pattern: '^[A-Za-z0-9.-]+(:[0-9]{1,5})?$' }),
-      plainHttp: flag('Whether it is spoken to by plain HTTP.'),
       freshSeconds: count('How long a tag is served without asking again. Default 60.'),
       credentials: object('A Secret with username and password.', { namespace: text('Namespace.'), name: text('Name.') }, ['namespace', 'name']),
     },

@@ -256,8 +256,6 @@ export interface RegistryUpstreamSpec {
   prefix: string;
   /** Host and port of the registry, for example `registry-1.docker.io`. */
   host: string;
-  /** Whether it is spoken to by plain HTTP. */
-  plainHttp?: boolean;
   /** How long a tag is served without asking again. Default 60. */
   freshSeconds?: number;
   /** A Secret with `username` and `password`. */

@@ -99,7 +99,7 @@ test('RegistryHttpClient asks mirrors first, without credentials, and falls back
   const mirrors = { 'registry.invalid': [`http://127.0.0.1:1/`, `http://${empty.host}/base/`, upstream.url] };
   await using client = openRegistryClient({ mirrors, credentials: async () => ({ username: 'u', password: 'p' }) });
   const pulled = await client.fetchManifest(parseImageReference('registry.invalid/library/app:1'), { username: 'u', password: 'p' }, signal);
-  assert.deepEqual([pulled.digest, asked], [digest, ['/base/v2/library/app/manifests/1 nobody']]);
+  assert.deepEqual([pulled.digest, asked], [digest, ['/base/v2/library/app/manifests/1?ns=registry.invalid nobody']]);
 });
 
 test('RegistryHttpClient keeps the password at the registry when it is redirected', async () => {

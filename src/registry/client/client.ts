@@ -77,6 +77,14 @@ export class RegistryHttpClient implements AsyncDisposable {
     return { mediaType: headerOf(headers, 'content-type')?.split(';')[0]?.trim() ?? '', digest, bytes };
   }
 
+  /** The digest of the manifest without the manifest, which rate limits do not count. Undefined when the registry does not say. */
+  async findDigest(reference: ImageReference, credentials: AskingCredentials, signal: AbortSignal): Promise<string | undefined> {
+    const call: Call = { method: 'HEAD', path: `/v2/${reference.repository}/manifests/${reference.digest ?? reference.tag ?? 'latest'}`, headers: { accept: accepted }, ok: [200] };
+    const { headers, body } = await this.#pull(reference, call, credentials, formatImageReference(reference), signal);
+    await body.dump();
+    return headerOf(headers, 'docker-content-digest');
+  }
+
   /** The blob from `offset` on, also when the registry does not do ranges. Not verified. */
   async fetchBlob(reference: ImageReference, descriptor: Descriptor, offset: number, credentials: AskingCredentials, signal: AbortSignal): Promise<Readable> {
     const what = `blob ${descriptor.digest} of ${reference.host}/${reference.repository}`;
@@ -130,7 +138,9 @@ export class RegistryHttpClient implements AsyncDisposable {
     const endpoints = await this.#hosts.endpointsOf(reference.host, 'pull', addressesOf);
     for (const endpoint of endpoints.slice(0, -1)) {
       try {
-        return await this.#call(await this.#connections.resolve(endpoint, signal), reference, call, 'pull', undefined, what, signal);
+        // A mirror of several registries is told which one is meant (OCI distribution spec, "Registry Proxying").
+        const mirrored = { ...call, path: `${call.path}?ns=${encodeURIComponent(reference.host)}` };
+        return await this.#call(await this.#connections.resolve(endpoint, signal), reference, mirrored, 'pull', undefined, what, signal);
       } catch (error) {
         throwIfAborted(signal);
         if (!isError(error, 'not-found', 'unavailable', 'unauthenticated', 'forbidden', 'invalid', 'timeout')) throw error;

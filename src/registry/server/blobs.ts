@@ -1,9 +1,11 @@
 import { pipeline } from 'node:stream/promises';
 import { isError, type Logger } from '../../kernel/mod.ts';
 import { type BlobStore, type DigestAlgorithm, digestAlgorithms, parseBlobDigest } from '../../store/mod.ts';
+import type { Upstreams } from '../ports.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import { answer, type Exchange } from './http.ts';
-import { refuseWhenNamed } from './manifests.ts';
+import { refuseForCopies, refuseWhenNamed } from './manifests.ts';
+import type { PullThrough } from './pull-through.ts';
 import { parseContentRange, parseRange } from './ranges.ts';
 import { registryError } from './registry-error.ts';
 import type { Repositories } from './repositories.ts';
@@ -15,19 +17,23 @@ export interface BlobHandlers {
   readonly repositories: Repositories;
   readonly sweeping: Sweeping;
   readonly budget: DiskBudget;
+  readonly upstreams: Upstreams;
+  readonly pullThrough: PullThrough;
   readonly log: Logger;
 }
 
 /** GET and HEAD of a blob (OCI distribution spec, "Pulling blobs"), with one byte range (RFC 9110, 14). */
-export async function serveBlob({ blobs, repositories, sweeping }: BlobHandlers, exchange: Exchange, repository: string, digest: string): Promise<void> {
+export async function serveBlob(handlers: BlobHandlers, exchange: Exchange, repository: string, digest: string): Promise<void> {
+  const { blobs, repositories, sweeping } = handlers;
   const { request, response } = exchange;
+  if (await serveCopied(handlers, exchange, repository, digest)) return;
   const info = await sweeping.hold(async () => {
     if (!(await repositories.hasBlob(repository, digest))) return undefined;
     await repositories.renewLease(repository, 'blob', digest);
     return blobs.stat(digest);
   });
   if (info === undefined) throw blobUnknown(digest);
-  const headers = { 'docker-content-digest': digest, 'content-type': 'application/octet-stream', etag: `"${digest}"`, 'accept-ranges': 'bytes', 'cache-control': 'max-age=31536000' };
+  const headers = blobHeaders(digest);
   if (request.headers['if-none-match'] === headers.etag) {
     response.writeHead(304, headers).end();
     return;
@@ -46,6 +52,28 @@ export async function serveBlob({ blobs, repositories, sweeping }: BlobHandlers,
   else await pipeline(source, response, { signal: exchange.signal });
 }
 
+function blobHeaders(digest: string) {
+  return { 'docker-content-digest': digest, 'content-type': 'application/octet-stream', etag: `"${digest}"`, 'accept-ranges': 'bytes', 'cache-control': 'max-age=31536000' };
+}
+
+/** A blob of another registry that is not here yet: the client reads along while it is copied. False when it is here, or is now. */
+async function serveCopied({ repositories, upstreams, pullThrough }: BlobHandlers, { request, response, signal }: Exchange, repository: string, digest: string): Promise<boolean> {
+  const upstream = upstreams.find(repository);
+  if (upstream === undefined || (await repositories.hasBlob(repository, digest))) return false;
+  const size = await pullThrough.sizeOf(repository, digest);
+  if (size === undefined) throw blobUnknown(digest);
+  const headers = { ...blobHeaders(digest), 'content-length': size };
+  if (request.method === 'HEAD') {
+    response.writeHead(200, headers).end();
+    return true;
+  }
+  const stream = await pullThrough.blob(upstream, repository, { digest, size }, request.headers.range === undefined);
+  if (stream === undefined) return false;
+  response.writeHead(200, headers);
+  await pipeline(stream, response, { signal });
+  return true;
+}
+
 /** DELETE of a blob, unless a manifest names it: the repository forgets it; its bytes go with the next collection. */
 export async function deleteBlob({ repositories, sweeping }: BlobHandlers, exchange: Exchange, repository: string, digest: string): Promise<void> {
   const isRemoved = await sweeping.remove(async () => {
@@ -60,6 +88,7 @@ export async function deleteBlob({ repositories, sweeping }: BlobHandlers, excha
 export async function beginUpload(handlers: BlobHandlers, exchange: Exchange, repository: string, canPull: (repository: string) => Promise<boolean>): Promise<void> {
   const { blobs, repositories } = handlers;
   const { query } = exchange;
+  refuseForCopies(handlers.upstreams, repository);
   const mount = query.get('mount');
   if (mount !== null && (await mountBlob(handlers, repository, checkedDigest(mount), query.get('from'), canPull))) {
     return created(exchange, repository, mount);

@@ -3,10 +3,12 @@ import { type Descriptor, type Digest, mediaTypes, type ParsedManifest, parseMan
 import { isError } from '../../kernel/mod.ts';
 import { type BlobStore, parseBlobDigest, readBlob } from '../../store/mod.ts';
 import { matchesAny } from '../globs.ts';
-import type { RulesOf } from '../ports.ts';
+import type { RulesOf, Upstreams } from '../ports.ts';
 import { answer, answerJson, type Exchange, readBody } from './http.ts';
+import { describe, named } from './manifest-record.ts';
+import type { PullThrough } from './pull-through.ts';
 import { registryError } from './registry-error.ts';
-import type { ManifestRecord, Repositories } from './repositories.ts';
+import type { Repositories } from './repositories.ts';
 import { checkedDigest, checkedTag, type ManifestReference } from './routes.ts';
 import type { Sweeping } from './sweeping.ts';
 
@@ -16,10 +18,15 @@ export interface ManifestHandlers {
   readonly sweeping: Sweeping;
   readonly rulesOf: RulesOf;
   readonly maxManifestBytes: number;
+  readonly upstreams: Upstreams;
+  readonly pullThrough: PullThrough;
 }
 
 /** GET and HEAD (OCI distribution spec, "Pulling manifests"). The stored type is answered whatever the client accepts. */
-export async function serveManifest({ blobs, repositories, sweeping, maxManifestBytes }: ManifestHandlers, exchange: Exchange, repository: string, reference: ManifestReference): Promise<void> {
+export async function serveManifest({ blobs, repositories, sweeping, maxManifestBytes, upstreams, pullThrough }: ManifestHandlers, exchange: Exchange, repository: string, reference: ManifestReference): Promise<void> {
+  const upstream = upstreams.find(repository);
+  const warning = upstream === undefined ? undefined : await pullThrough.manifest(upstream, repository, reference);
+  if (warning !== undefined) exchange.response.setHeader('warning', `299 - "${warning}"`);
   const { digest, record } = await sweeping.hold(async () => {
     const digest = await resolve(repositories, repository, reference);
     const record = digest === undefined ? undefined : await repositories.manifest(repository, digest);
@@ -42,6 +49,7 @@ export async function serveManifest({ blobs, repositories, sweeping, maxManifest
 /** PUT ("Pushing Manifests"): valid JSON of its type whose digest fits, and which names only what the repository has. */
 export async function putManifest(handlers: ManifestHandlers, exchange: Exchange, repository: string, reference: ManifestReference): Promise<void> {
   const { blobs, repositories, sweeping } = handlers;
+  refuseForCopies(handlers.upstreams, repository);
   const tags = tagsOf(exchange, reference);
   const bytes = await readBody(exchange, handlers.maxManifestBytes);
   const { algorithm } = 'digest' in reference ? parseBlobDigest(reference.digest) : { algorithm: 'sha256' };
@@ -60,6 +68,12 @@ export async function putManifest(handlers: ManifestHandlers, exchange: Exchange
   const subject: Record<string, string> = record.subject === undefined ? {} : { 'oci-subject': record.subject };
   const tagged: Record<string, string> = 'tag' in reference || tags.length === 0 ? {} : { 'oci-tag': tags.join(', ') };
   answer(exchange, 201, { location: `/v2/${repository}/manifests/${digest}`, 'docker-content-digest': digest, ...subject, ...tagged });
+}
+
+/** What is a copy of another registry is not pushed to. */
+export function refuseForCopies(upstreams: Upstreams, repository: string): void {
+  const upstream = upstreams.find(repository);
+  if (upstream !== undefined) throw registryError('unsupported', 'UNSUPPORTED', `${repository} is a copy of ${upstream.name}; push there`);
 }
 
 /** A tag that is immutable is made once; of two pushes at the same moment one is refused. */
@@ -147,24 +161,6 @@ function parse(bytes: Buffer, mediaType: string): ParsedManifest {
     if (!isError(error, 'invalid', 'unsupported')) throw error;
     throw registryError('invalid', 'MANIFEST_INVALID', error.message);
   }
-}
-
-function describe(parsed: ParsedManifest, mediaType: string, sizeBytes: number): ManifestRecord {
-  const document = parsed.kind === 'manifest' ? parsed.manifest : parsed.index;
-  // Without one the artifact type is the configuration's media type (image-spec, "Guidelines for Artifact Usage").
-  const artifactType = document.artifactType ?? (parsed.kind === 'manifest' ? parsed.manifest.config.mediaType : undefined);
-  return {
-    mediaType,
-    sizeBytes,
-    ...(artifactType === undefined ? {} : { artifactType }),
-    ...(document.subject === undefined ? {} : { subject: document.subject.digest }),
-    ...(document.annotations === undefined ? {} : { annotations: document.annotations }),
-    references: named(parsed).map(({ digest }) => digest),
-  };
-}
-
-function named(parsed: ParsedManifest): Descriptor[] {
-  return parsed.kind === 'index' ? parsed.index.manifests : [parsed.manifest.config, ...parsed.manifest.layers];
 }
 
 /** Everything named must be in the repository, with its size. Layers with `urls` live elsewhere. */

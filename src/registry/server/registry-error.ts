@@ -15,7 +15,7 @@ const answers = {
   conflict: [409, 'BLOB_UPLOAD_INVALID'],
   'precondition-failed': [416, 'BLOB_UPLOAD_INVALID'],
   exhausted: [413, 'SIZE_INVALID'],
-  unavailable: [503, 'TOOMANYREQUESTS'],
+  unavailable: [503, 'UNKNOWN'],
   timeout: [408, 'UNKNOWN'],
   cancelled: [400, 'UNKNOWN'],
   unsupported: [405, 'UNSUPPORTED'],
@@ -23,14 +23,14 @@ const answers = {
 } as const satisfies Record<ErrorCode, readonly [number, RegistryErrorCode]>;
 
 /** An error that is answered with a code of the protocol. `detail` goes into the answer. */
-export function registryError(code: ErrorCode, registryCode: RegistryErrorCode, message: string, detail?: unknown): GantryError {
-  return new GantryError(code, message, { details: { registryCode, ...(detail === undefined ? {} : { detail }) } });
+export function registryError(code: ErrorCode, registryCode: RegistryErrorCode, message: string, detail?: unknown, retryAfterMs?: number): GantryError {
+  return new GantryError(code, message, { details: { registryCode, ...(detail === undefined ? {} : { detail }) }, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
 }
 
 /** Status and body of an answer (OCI distribution spec, "Error Codes"). Internal errors do not tell their message. */
-export function errorAnswer(error: GantryError): { status: number; body: string } {
+export function errorAnswer(error: GantryError): { status: number; body: string; retryAfterSeconds?: number } {
   const [status, fallback] = answers[error.code];
   const code = (error.details['registryCode'] as RegistryErrorCode | undefined) ?? fallback;
   const message = error.code === 'internal' ? 'internal error' : error.message;
-  return { status, body: JSON.stringify({ errors: [{ code, message, detail: error.details['detail'] ?? null }] }) };
+  return { status: code === 'TOOMANYREQUESTS' ? 429 : status, body: JSON.stringify({ errors: [{ code, message, detail: error.details['detail'] ?? null }] }), ...(error.retryAfterMs === undefined ? {} : { retryAfterSeconds: Math.ceil(error.retryAfterMs / 1000) }) };
 }

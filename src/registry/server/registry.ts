@@ -5,16 +5,17 @@ import { join } from 'node:path';
 import { GantryError, isLoopbackHost, type Logger, toGantryError } from '../../kernel/mod.ts';
 import { type BlobStore, DiskBlobStore } from '../../store/mod.ts';
 import { defaultRegistryLimits, type RegistryLimits } from '../config.ts';
-import type { RegistryAuthorizer, RegistryVerb, RulesOf } from '../ports.ts';
+import type { RegistryAuthorizer, RegistryVerb, RulesOf, Upstreams } from '../ports.ts';
 import { AccessControl } from './access.ts';
 import { beginUpload, cancelUpload, deleteBlob, describeUpload, patchUpload, putUpload, serveBlob } from './blobs.ts';
 import { type CollectorOptions, RegistryCollector } from './collector.ts';
 import { DiskBudget } from './disk-budget.ts';
 import { answer, answerJson, type Exchange, pageOf } from './http.ts';
 import { deleteManifest, listReferrers, putManifest, serveManifest } from './manifests.ts';
+import { PullThrough } from './pull-through.ts';
 import { errorAnswer, registryError } from './registry-error.ts';
 import { Repositories } from './repositories.ts';
-import { parseRoute, type RegistryRoute } from './routes.ts';
+import { checkedRepository, parseRoute, type RegistryRoute } from './routes.ts';
 import { Sweeping } from './sweeping.ts';
 import { TokenIssuer } from './token-issuer.ts';
 
@@ -29,6 +30,8 @@ export interface RegistryOptions {
   readonly rulesOf?: RulesOf;
   /** How many bytes the blobs may use; see DiskBudget. Default: no limit. */
   readonly budgetBytes?: number;
+  /** Registries that this one keeps copies of. Default: none. */
+  readonly upstreams?: Upstreams;
 }
 
 /** A listening registry. Disposing stops it and ends open connections. */
@@ -70,6 +73,8 @@ class RegistryServer implements Registry {
   readonly #access: AccessControl;
   readonly #rulesOf: RulesOf;
   readonly #budget: DiskBudget;
+  readonly #upstreams: Upstreams;
+  readonly #pullThrough: PullThrough;
 
   constructor(options: RegistryOptions, blobs: BlobStore, repositories: Repositories, issuer: TokenIssuer) {
     this.blobs = blobs;
@@ -79,6 +84,8 @@ class RegistryServer implements Registry {
     this.#access = new AccessControl(options.authorizer, issuer);
     this.#rulesOf = options.rulesOf ?? (() => ({ immutableTags: [], retention: [] }));
     this.#budget = new DiskBudget(options.budgetBytes, options.log);
+    this.#upstreams = options.upstreams ?? { find: () => undefined, repositoryOf: () => undefined };
+    this.#pullThrough = new PullThrough({ blobs, repositories, sweeping: this.#sweeping, budget: this.#budget, maxManifestBytes: this.#limits.maxManifestBytes, log: options.log });
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
@@ -109,7 +116,8 @@ class RegistryServer implements Registry {
 
   async #serve(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://registry');
-    const route = parseRoute(decodePath(url.pathname));
+    const asked = parseRoute(decodePath(url.pathname));
+    const route = asked === undefined ? undefined : this.#atHome(asked, url.searchParams.get('ns'), response);
     if (route === undefined) throw registryError('not-found', 'NAME_UNKNOWN', 'no such page');
     const exchange: Exchange = { request, response, query: url.searchParams, signal };
     const methods = this.#methodsOf(route);
@@ -125,9 +133,17 @@ class RegistryServer implements Registry {
     if (!request.complete) request.resume();
   }
 
+  /** A client that takes this registry for the mirror of another says of which (`ns`, "Registry Proxying"). What is no copy here stays what it is. */
+  #atHome(route: RegistryRoute, namespace: string | null, response: ServerResponse): RegistryRoute {
+    const repository = namespace === null || !('repository' in route) ? undefined : this.#upstreams.repositoryOf(namespace, route.repository);
+    if (repository === undefined || namespace === null) return route;
+    response.setHeader('oci-namespace', namespace.replaceAll(/[^A-Za-z0-9.:-]/g, ''));
+    return { ...route, repository: checkedRepository(repository) } as RegistryRoute;
+  }
+
   /** The end points (OCI distribution spec, "Endpoints"). */
   #methodsOf(route: RegistryRoute): Methods {
-    const blobs = { blobs: this.blobs, repositories: this.#repositories, sweeping: this.#sweeping, budget: this.#budget, log: this.#log };
+    const blobs = { blobs: this.blobs, repositories: this.#repositories, sweeping: this.#sweeping, budget: this.#budget, upstreams: this.#upstreams, pullThrough: this.#pullThrough, log: this.#log };
     const manifests = { ...blobs, rulesOf: this.#rulesOf, maxManifestBytes: this.#limits.maxManifestBytes };
     const on = (verb: RegistryVerb | undefined, handler: Handler): { verb: RegistryVerb | undefined; handler: Handler } => ({ verb, handler });
     switch (route.kind) {
@@ -188,7 +204,8 @@ class RegistryServer implements Registry {
       response.destroy();
       return;
     }
-    const { status, body } = errorAnswer(error);
+    const { status, body, retryAfterSeconds } = errorAnswer(error);
+    if (retryAfterSeconds !== undefined) response.setHeader('retry-after', retryAfterSeconds);
     if (!request.complete) response.setHeader('connection', 'close');
     answer({ request, response, query: new URLSearchParams(), signal: AbortSignal.abort() }, status, { 'content-type': 'application/json' }, body);
   }

@@ -21,12 +21,12 @@ export function ownRegistryCredentials(port: number, credentials: Credentials): 
 }
 
 /** What the settings say of registries; `own` are the credentials of this node for the instance's own. */
-export function registryClientOptions(settings: Settings, certificateAuthorities: string | undefined, own: { readonly port: number; readonly credentials: Credentials }): RegistryClientOptions {
+export function registryClientOptions(settings: Settings, certificateAuthorities: string | undefined, own?: { readonly port: number; readonly credentials: Credentials }): RegistryClientOptions {
   const { registryMirrors, insecureRegistries, registryAuthFile, registryCertificates, httpProxy, httpsProxy, noProxy } = settings;
   const stored = registryAuthFile === undefined ? undefined : new DockerConfigCredentials(registryAuthFile);
   return {
     mirrors: registryMirrors, insecure: insecureRegistries, certificateAuthorities, certificatesFolder: registryCertificates ?? certificatesFolder,
     proxy: { http: httpProxy, https: httpsProxy, noProxy },
-    credentials: async (host, signal) => (host === ownRegistryHost(own.port) ? own.credentials : stored?.find(host, signal)),
+    credentials: async (host, signal) => (own !== undefined && host === ownRegistryHost(own.port) ? own.credentials : stored?.find(host, signal)),
   };
 }
