@@ -15,7 +15,7 @@ export const layers: readonly Layer[] = [
   { folder: 'wire', imports: ['kernel'], packages: ['@bufbuild/protobuf'] },
   { folder: 'api', imports: ['kernel', 'wire'], packages: ['croner', 'zod'] },
   { folder: 'client', imports: ['kernel', 'wire', 'api'], packages: ['undici', 'ws', 'yaml', 'zod'] },
-  { folder: 'store', imports: ['kernel'], packages: [] },
+  { folder: 'store', imports: ['kernel'], packages: ['undici'] },
   { folder: 'git', imports: ['kernel', 'api', 'client'], packages: ['zod'] },
   { folder: 'ci', imports: ['kernel', 'wire', 'api', 'client'], packages: ['@actions/workflow-parser', '@actions/expressions', 'yaml', 'fast-xml-parser', 'zod'] },
   { folder: 'builder', imports: ['kernel', 'host', 'context', 'wire', 'api', 'client'], packages: ['zod'] },

@@ -131,15 +131,15 @@ test('collections during pushes lose nothing that was acknowledged', async () =>
   const collector = registry.registry.collector({ roots: noRoots, graceMs: 1000 });
   const layers = Array.from({ length: 4 }, () => randomBytes(2000));
   const stop = new AbortController();
-  let removed = 0;
+  const removed: object[] = [];
   const collecting = (async () => {
-    while (!stop.signal.aborted) removed += (await collector.collect({ isDryRun: false }, signal)).items.length;
+    while (!stop.signal.aborted) removed.push(...(await collector.collect({ isDryRun: false }, signal)).items);
   })();
   const newest = new Map<string, Digest>();
   const deadline = Date.now() + 60_000;
   const pusher = async (name: string): Promise<void> => {
     const reference = parseImageReference(`${registry.host}/${name}:latest`);
-    for (let round = 0; Date.now() < deadline && (round < 10 || removed === 0); round += 1) {
+    for (let round = 0; Date.now() < deadline && (round < 10 || removed.length === 0); round += 1) {
       try {
         newest.set(name, (await push(client, reference, {}, layers[round % layers.length])).digest);
       } catch (error) {
@@ -150,10 +150,13 @@ test('collections during pushes lose nothing that was acknowledged', async () =>
       assert.equal(await isWhole(client, reference), true);
     }
   };
-  await Promise.all(['one', 'two', 'three/four'].map(pusher));
-  stop.abort();
-  await collecting;
-  assert.ok(removed > 0, 'nothing was ever collected');
+  try {
+    await Promise.all(['one', 'two', 'three/four'].map(pusher));
+  } finally {
+    stop.abort();
+    await collecting;
+  }
+  assert.ok(removed.length > 0, 'nothing was ever collected');
   for (const [name, digest] of newest) {
     const reference = parseImageReference(`${registry.host}/${name}:latest`);
     assert.deepEqual([(await client.fetchManifest(reference, undefined, signal)).digest, await isWhole(client, reference)], [digest, true]);

@@ -90,7 +90,7 @@ test('a disk budget warns before it is used up and then refuses uploads, not pul
 test('DiskBudget warns once for each measurement', () => {
   const warnings: object[] = [];
   const log = openLogger('silent', 'test');
-  const budget = new DiskBudget(1000, { ...log, warn: (_message: string, values?: object) => void warnings.push(values ?? {}) } as typeof log);
+  const budget = new DiskBudget(1000, { ...log, warn: (_message: string, values?: object) => void warnings.push(values ?? {}) });
   budget.measured(100);
   for (let round = 0; round < 3; round += 1) budget.added(400);
   assert.deepEqual(warnings, [{ usedBytes: 900, budgetBytes: 1000 }]);

@@ -91,7 +91,9 @@ function absolutePaths(settings: Settings, folder: string): Settings {
   const tlsPaths = tls === undefined ? {} : { dockerTls: { caCert: resolve(folder, tls.caCert), cert: resolve(folder, tls.cert), key: resolve(folder, tls.key) } };
   const { registryListen: listen } = settings;
   const listenPaths = listen === undefined ? {} : { registryListen: { ...listen, cert: resolve(folder, listen.cert), key: resolve(folder, listen.key) } };
-  return { ...settings, ...Object.fromEntries(paths), ...tlsPaths, ...listenPaths };
+  const { registryBucket: kept } = settings;
+  const bucketPaths = kept === undefined ? {} : { registryBucket: { ...kept, credentialsFile: resolve(folder, kept.credentialsFile) } };
+  return { ...settings, ...Object.fromEntries(paths), ...tlsPaths, ...listenPaths, ...bucketPaths };
 }
 
 async function readRecord(file: string): Promise<InstanceRecord | undefined> {

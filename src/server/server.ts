@@ -29,6 +29,7 @@ import type { Credentials } from './credentials.ts';
 import { IdleCollector } from './idle-collector.ts';
 import { certificateBundleOf, type Instance } from './instance.ts';
 import { registryAddresses } from './registry-addresses.ts';
+import { openRegistryBucket } from './registry-blobs.ts';
 import { registryRoutes } from './registry-routes.ts';
 import { runLogRoutes } from './run-log-routes.ts';
 import { healthRoutes, WebServer } from './web-server.ts';
@@ -59,7 +60,7 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
     }),
   );
   const git = parts.use(await openGit(instance, client, informers, tokens, pushGateOf(ci.pipeline, (...following) => delivery.follow(...following)), log));
-  const { registry, collector } = await openImages(instance, credentials, { client, informers, tokens, parts, log });
+  const { registry, collector } = await openImages(instance, credentials, { client, informers, tokens, parts, log }, signal);
   for (const address of await registryAddresses(settings, record.registryPort)) parts.use(await registry.listen(address));
   const controllers = controllerServices(client, informers, { reservedPorts: reservedPortsOf(record) }, log);
   const scheduler = new Scheduler(client, informers, {}, log);
@@ -110,14 +111,16 @@ function openApiServer(instance: Instance, { pki }: Credentials, { tokens, store
 /** The registry with its rules and its collector. */
 async function openImages(
   { paths, settings }: Instance, credentials: Credentials,
-  { client, informers, tokens, parts, log }: { client: KubeClient; informers: Informers; tokens: readonly AccessToken[]; parts: AsyncDisposableStack; log: Logger },
+  { client, informers, tokens, parts, log }: { client: KubeClient; informers: Informers; tokens: readonly AccessToken[]; parts: AsyncDisposableStack; log: Logger }, signal: AbortSignal,
 ): Promise<{ registry: Registry; collector: RegistryCollector }> {
   const access = new RegistryAccess({ informers, tokens, robots: credentials.registry });
   const budget = settings.registryBudget === undefined ? {} : { budgetBytes: quantityValue(settings.registryBudget) };
   const bundle = certificateBundleOf(settings);
   const registries = parts.use(openRegistryClient(registryClientOptions(settings, bundle === undefined ? undefined : await readFile(bundle, 'utf8'))));
   const upstreams = registryUpstreamsOf(informers, client, registries);
-  const registry = await openRegistry({ folder: paths.registry, authorizer: access, upstreams, rulesOf: (repository) => access.rulesOf(repository), ...budget, log });
+  const bucket = await openRegistryBucket(settings, paths.registry, signal);
+  if (bucket !== undefined) parts.use(bucket);
+  const registry = await openRegistry({ folder: paths.registry, ...(bucket === undefined ? {} : { blobs: bucket }), authorizer: access, upstreams, rulesOf: (repository) => access.rulesOf(repository), ...budget, log });
   return { registry, collector: registry.collector({ roots: registryRootsOf(client) }) };
 }
 

@@ -28,6 +28,18 @@ export const settingsSchema = z.strictObject({
   registryPort: port.optional(),
   /** Where the registry is reached from other machines, by TLS: `address` HOST:PORT, and the files with certificate and key. Default: nowhere. */
   registryListen: z.strictObject({ address: z.string().regex(/^([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'must be HOST:PORT'), cert: z.string().min(1), key: z.string().min(1) }).optional(),
+  /** Keep the registry's blobs in a bucket of an S3-compatible service; names and tags stay on disk. Default: all on disk. */
+  registryBucket: z
+    .strictObject({
+      endpoint: httpUrl,
+      region: z.string().min(1),
+      bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket'),
+      /** Before every key, with a slash at the end. */
+      prefix: z.string().regex(/^(?:[\w.-]+\/)*$/, 'must be letters, digits, -, _, . and end with a slash').optional(),
+      /** An AWS credentials file; its profile `default` is used. */
+      credentialsFile: z.string().min(1),
+    })
+    .optional(),
   /** How much the registry's blobs may use, for example 50Gi: from nine tenths on the log warns, then pushes are refused. Default: no limit. */
   registryBudget: z.string().regex(/^[1-9]\d*(Ki|Mi|Gi|Ti|k|M|G|T)?$/, 'must be a size such as 50Gi').optional(),
   /** Port of the node agent on 127.0.0.1 (TLS, client certificates). Default 10250, or a free one. */
