@@ -6,6 +6,7 @@ export * from './clock.ts';
 export * from './config.ts';
 export * from './errors.ts';
 export * from './files.ts';
+export * from './http-status.ts';
 export * from './ids.ts';
 export * from './lifecycle.ts';
 export * from './log.ts';

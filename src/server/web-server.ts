@@ -1,28 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type ErrorCode, formatError, GantryError, type Logger, toGantryError } from '../kernel/mod.ts';
+import { formatError, GantryError, type Logger, plainHttpStatuses, toGantryError } from '../kernel/mod.ts';
 import { type AccessToken, isAdministrator } from './access-tokens.ts';
 
 /** A part of the web listener: answers the requests that are its own and says whether this was one. */
 export interface WebRoutes {
   handle(request: IncomingMessage, response: ServerResponse): Promise<boolean>;
 }
-
-const statuses = {
-  invalid: 400,
-  unauthenticated: 401,
-  forbidden: 403,
-  'not-found': 404,
-  'already-exists': 409,
-  conflict: 409,
-  'precondition-failed': 412,
-  exhausted: 507,
-  unavailable: 503,
-  timeout: 504,
-  cancelled: 503,
-  unsupported: 501,
-  internal: 500,
-} as const satisfies Record<ErrorCode, number>;
 
 /** The HTTP listener of git, run logs and health on loopback. A request may last as long as a pipeline, so none is limited in time. */
 export class WebServer implements AsyncDisposable {
@@ -57,7 +41,7 @@ async function dispatch(routes: readonly WebRoutes[], request: IncomingMessage, 
     const { code } = toGantryError(error);
     if (code === 'internal') log.error('request failed', { path: request.url?.split('?')[0], err: error });
     if (response.headersSent) return void response.destroy();
-    response.writeHead(statuses[code], { 'content-type': 'text/plain; charset=utf-8', ...(code === 'unauthenticated' ? { 'www-authenticate': 'Bearer' } : {}) });
+    response.writeHead(plainHttpStatuses[code], { 'content-type': 'text/plain; charset=utf-8', ...(code === 'unauthenticated' ? { 'www-authenticate': 'Bearer' } : {}) });
     response.end(`${code === 'internal' ? 'internal error' : formatError(error)}\n`);
   }
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { type ErrorCode, GantryError, type Logger, toGantryError } from '../../kernel/mod.ts';
+import { GantryError, type Logger, plainHttpStatuses, toGantryError } from '../../kernel/mod.ts';
 import { gitEnvironment, type GitSettings } from '../git-command.ts';
 import type { GitAuthenticator } from '../ports.ts';
 import type { PushServer } from '../push/push-server.ts';
@@ -15,22 +15,6 @@ export interface GitHttpOptions {
   readonly pushes: PushServer;
   readonly log: Logger;
 }
-
-const statuses = {
-  invalid: 400,
-  unauthenticated: 401,
-  forbidden: 403,
-  'not-found': 404,
-  'already-exists': 409,
-  conflict: 409,
-  'precondition-failed': 412,
-  exhausted: 507,
-  unavailable: 503,
-  timeout: 504,
-  cancelled: 503,
-  unsupported: 501,
-  internal: 500,
-} satisfies Record<ErrorCode, number>;
 
 /**
  * The smart HTTP front of all repositories, and their archives at `…/archive/<commit>.tar`. Everything asks for a token.
@@ -95,7 +79,7 @@ export class GitHttpHandler {
     if (failure.code === 'internal') this.#options.log.error('git request failed', { url: request.url, err: error });
     if (response.headersSent) return void response.destroy();
     if (failure.code === 'unauthenticated') response.setHeader('www-authenticate', 'Basic realm="gantry"');
-    response.writeHead(statuses[failure.code], { 'content-type': 'text/plain; charset=utf-8', connection: 'close' });
+    response.writeHead(plainHttpStatuses[failure.code], { 'content-type': 'text/plain; charset=utf-8', connection: 'close' });
     response.end(`${failure.message}\n`);
   }
 }
