@@ -94,14 +94,36 @@ export class DiskBlobStore implements BlobStore {
       if (offset !== state.sizeBytes) {
         throw new GantryError('precondition-failed', `the upload has ${state.sizeBytes} bytes, not ${offset}`, { details: { sizeBytes: state.sizeBytes } });
       }
-      for await (const chunk of source) {
-        throwIfAborted(signal);
-        await writeAll(file, chunk, state.sizeBytes);
-        state.hash.update(chunk);
-        state.sizeBytes += chunk.byteLength;
-      }
+      await this.#append(id, file, state, source, signal);
       return state.sizeBytes;
     });
+  }
+
+  /** In batches: while one is written, its hash is computed. When the source fails, what came before is kept. */
+  async #append(id: string, file: FileHandle, state: HashState, source: BlobSource, signal: AbortSignal): Promise<void> {
+    let batch: Uint8Array[] = [];
+    let batchBytes = 0;
+    const flush = async (): Promise<void> => {
+      const [chunks, bytes] = [batch, batchBytes];
+      [batch, batchBytes] = [[], 0];
+      // Until the bytes are in the file, the hash says more than it has.
+      this.#hashes.delete(id);
+      const written = writeAll(file, chunks, state.sizeBytes);
+      for (const chunk of chunks) state.hash.update(chunk);
+      await written;
+      state.sizeBytes += bytes;
+      this.#hashes.set(id, state);
+    };
+    try {
+      for await (const chunk of source) {
+        throwIfAborted(signal);
+        batch.push(chunk);
+        batchBytes += chunk.byteLength;
+        if (batchBytes >= writeBatchBytes) await flush();
+      }
+    } finally {
+      if (batchBytes > 0) await flush();
+    }
   }
 
   async commitUpload(id: string, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo> {
@@ -112,11 +134,11 @@ export class DiskBlobStore implements BlobStore {
         await this.#forget(id);
         return info;
       }
-      await mkdir(dirname(path), { recursive: true });
+      const isNewShard = (await mkdir(dirname(path), { recursive: true })) !== undefined;
       await rename(this.#uploadPath(id), path);
       this.#hashes.delete(id);
       await syncFolder(dirname(path));
-      await syncFolder(join(path, '../..'));
+      if (isNewShard) await syncFolder(join(path, '../..'));
       return info;
     });
   }
@@ -201,6 +223,7 @@ export class DiskBlobStore implements BlobStore {
 }
 
 const readChunkBytes = 256 * 1024;
+const writeBatchBytes = 1 << 20;
 
 function newState(algorithm: DigestAlgorithm): HashState {
   return { algorithm, hash: createHash(algorithm), sizeBytes: 0 };
@@ -210,11 +233,23 @@ function algorithmOf({ digest }: BlobExpectation): DigestAlgorithm {
   return digest === undefined ? 'sha256' : parseBlobDigest(digest).algorithm;
 }
 
-async function writeAll(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < chunk.byteLength; ) {
-    const { bytesWritten } = await file.write(chunk, done, chunk.byteLength - done, position + done);
-    done += bytesWritten;
+async function writeAll(file: FileHandle, chunks: readonly Uint8Array[], position: number): Promise<void> {
+  let [left, at] = [[...chunks], position];
+  while (left.length > 0) {
+    const { bytesWritten } = await file.writev(left, at);
+    at += bytesWritten;
+    left = withoutFirst(left, bytesWritten);
   }
+}
+
+/** The chunks after the first `count` bytes. */
+function withoutFirst(chunks: readonly Uint8Array[], count: number): Uint8Array[] {
+  let skip = count;
+  return chunks.flatMap((chunk) => {
+    const part = skip < chunk.byteLength ? chunk.subarray(skip) : undefined;
+    skip = Math.max(0, skip - chunk.byteLength);
+    return part === undefined ? [] : [part];
+  });
 }
 
 async function statFile(path: string): Promise<{ sizeBytes: number; modifiedAtMs: number } | undefined> {

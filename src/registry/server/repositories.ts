@@ -1,5 +1,5 @@
-import { mkdir, opendir, readdir, rm, stat, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, opendir, readdir, rm, stat, utimes } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { type Descriptor, type Digest } from '../../api/mod.ts';
 import { createFileAtomic, errnoOf, parseWith, readTextIfExists, syncFolder, writeFileAtomic } from '../../kernel/mod.ts';
@@ -92,12 +92,14 @@ export class Repositories {
   }
 
   async hasBlob(repository: string, digest: string): Promise<boolean> {
-    return (await readTextIfExists(this.#path(repository, '_blobs', hex(digest)))) !== undefined;
+    return exists(this.#path(repository, '_blobs', hex(digest)));
   }
 
   async addBlob(repository: string, digest: string): Promise<void> {
-    if (await this.hasBlob(repository, digest)) await this.renewLease(repository, 'blob', digest);
-    else await writeFileAtomic(this.#path(repository, '_blobs', hex(digest)), '');
+    const path = this.#path(repository, '_blobs', hex(digest));
+    if (await exists(path)) return this.renewLease(repository, 'blob', digest);
+    await touch(path);
+    await syncFolder(dirname(path));
   }
 
   /** False when the repository did not have it. */
@@ -178,16 +180,16 @@ export class Repositories {
 
   /** Binds an upload to the repository, so that nobody goes on with it through another. */
   async addUpload(repository: string, id: string): Promise<void> {
-    await mkdir(this.#path(repository, '_uploads'), { recursive: true });
-    await writeFileAtomic(this.#path(repository, '_uploads', id), '');
+    // Nobody is promised that an upload outlives a power loss, so nothing is synced.
+    await touch(this.#path(repository, '_uploads', id));
   }
 
   async hasUpload(repository: string, id: string): Promise<boolean> {
-    return /^[0-9a-f]{1,64}$/.test(id) && (await readTextIfExists(this.#path(repository, '_uploads', id))) !== undefined;
+    return /^[0-9a-f]{1,64}$/.test(id) && (await exists(this.#path(repository, '_uploads', id)));
   }
 
   async removeUpload(repository: string, id: string): Promise<void> {
-    await this.#remove(repository, '_uploads', id);
+    await rm(this.#path(repository, '_uploads', id), { force: true });
   }
 
   async uploads(repository: string): Promise<string[]> {
@@ -222,6 +224,22 @@ export class Repositories {
 /** No tag holds `=`: a file that a crash left half-written (`….tmp-…`) is never taken for one. */
 function tagFile(tag: string): string {
   return `${tag}=`;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await modifiedAt(path)) > 0;
+}
+
+/** An empty file: that it is there says all. */
+async function touch(path: string): Promise<void> {
+  try {
+    await (await open(path, 'a', 0o600)).close();
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    await mkdir(dirname(path), { recursive: true });
+    await (await open(path, 'a', 0o600)).close();
+    await syncFolder(dirname(dirname(path)));
+  }
 }
 
 /** 0 when it is gone. */
