@@ -18,6 +18,7 @@ const c = {
   fillMask: libc.func('int sigfillset(void *mask)'),
   wait: libc.func('int waitpid(int pid, _Out_ int *status, int options)'),
   pipe: libc.func('int pipe2(_Out_ int *fds, int flags)'),
+  fcntl: libc.func('int fcntl(int fd, int command, int value)'),
 };
 
 /** Sizes of glibc's opaque types on 64-bit systems: posix_spawn_file_actions_t, posix_spawnattr_t, sigset_t. */
@@ -78,9 +79,11 @@ export function reapChild(pid: number): boolean {
   return c.wait(pid, [0], noHang) !== 0;
 }
 
-/** Both ends of a pipe, closed in programs that are executed. The caller closes them. */
-export function openPipe(): { readFd: number; writeFd: number } {
+/** Both ends of a pipe, closed in programs that are executed. The caller closes them. `sizeBytes` is a wish: what it holds, for streams. */
+export function openPipe(sizeBytes?: number): { readFd: number; writeFd: number } {
   const fds = [0, 0];
   if (c.pipe(fds, 0o2000000) !== 0) throw systemError('pipe', '', koffi.errno());
+  const setPipeSize = 1031;
+  if (sizeBytes !== undefined) c.fcntl(fds[1] ?? -1, setPipeSize, sizeBytes);
   return { readFd: fds[0] ?? -1, writeFd: fds[1] ?? -1 };
 }

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { lstat, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import type { Digest } from '../../api/mod.ts';
 import { makeNode, setXattr } from '../../host/mod.ts';
-import { baseEnv, errnoOf, GantryError, runCommand, throwIfAborted } from '../../kernel/mod.ts';
+import { baseEnv, errnoOf, GantryError, throwIfAborted } from '../../kernel/mod.ts';
 import { formatTarHeader, readTar, tarEnd, type TarHeader, tarPadding } from '../../wire/mod.ts';
+import { feedProgram } from './feed-program.ts';
 import { LayerGuard } from './layer-guard.ts';
 import type { Layer, LayerLimits } from './types.ts';
 
@@ -51,28 +51,26 @@ export async function unpackArchive(tar: AsyncIterable<Uint8Array>, rootFolder: 
   await extract(checkedMembers(tar, guard, { whiteouts: [], opaque: [] }, change, signal), rootFolder, ['-P'], options.what, signal, userNamespace);
 }
 
+/** `--chroot` keeps even a fooled bsdtar inside; names of users are never looked up. */
 async function extract(members: AsyncIterable<Buffer>, folder: string, flags: readonly string[], what: string, signal: AbortSignal, userNamespace?: string): Promise<void> {
-  let failure: unknown;
+  let isOurs = false;
   const guarded = async function* (): AsyncGenerator<Buffer> {
     try {
       yield* members;
     } catch (error) {
-      // The archive ends here; the reason is thrown once bsdtar has gone.
-      failure = error;
+      isOurs = true;
+      throw error;
     }
   };
-  // `--chroot` keeps even a fooled bsdtar inside; names of users are never looked up.
   const args = ['--chroot', '-x', '-p', ...flags, '--numeric-owner', '--same-owner', '--xattrs', '-C', folder, '-f', '-'];
-  const env = { ...baseEnv(), LC_ALL: 'C.UTF-8' };
   try {
     const enter = userNamespace === undefined ? [] : ['nsenter', `--user=${userNamespace}`, '--setuid', '0', '--setgid', '0', '--'];
     const [program = '', ...rest] = [...enter, 'bsdtar', ...args];
-    await runCommand(program, rest, { stdin: Readable.from(batched(guarded(), 256 * 1024), { objectMode: false }), env }, signal);
+    await feedProgram(program, rest, { ...baseEnv(), LC_ALL: 'C.UTF-8' }, guarded(), signal);
   } catch (error) {
-    if (failure === undefined) throw new GantryError('internal', `cannot unpack ${what}`, { cause: error });
+    throwIfAborted(signal);
+    throw isOurs ? error : new GantryError('internal', `cannot unpack ${what}`, { cause: error });
   }
-  throwIfAborted(signal);
-  if (failure !== undefined) throw failure;
 }
 
 interface Removals { whiteouts: string[]; opaque: string[] }
@@ -138,19 +136,4 @@ async function* hashed(source: AsyncIterable<Uint8Array>, hash: ReturnType<typeo
     hash.update(chunk);
     yield chunk;
   }
-}
-
-/** Joins small buffers: a write to a pipe costs the same for 512 bytes as for all it holds. */
-async function* batched(source: AsyncIterable<Buffer>, batchBytes: number): AsyncGenerator<Buffer> {
-  let parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of source) {
-    parts.push(part);
-    size += part.length;
-    if (size < batchBytes) continue;
-    yield Buffer.concat(parts, size);
-    parts = [];
-    size = 0;
-  }
-  if (size > 0) yield Buffer.concat(parts, size);
 }
