@@ -4,6 +4,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { isError, randomHex } from '../kernel/mod.ts';
+import { spreadFolders } from './folders.ts';
 import { LinkTable, removeLink } from './links.ts';
 import { readMounts, unmountBelow } from './mounts.ts';
 import { nameHost, pinNamespaces, unpinNamespace, withinNamespaces } from './namespaces.ts';
@@ -13,6 +14,20 @@ import { getXattr, makeNode, setXattr } from './syscalls.ts';
 import { rootNeeds } from './testing/root.ts';
 
 const skip = rootNeeds('nft');
+
+test('spreadFolders() changes nothing that programs see, again and again, on every file system', { skip }, () => {
+  for (const parent of [tmpdir(), '/dev/shm', '/proc/self/task']) {
+    const folder = parent.startsWith('/proc') ? parent : mkdtempSync(join(parent, 'gantry-host-'));
+    spreadFolders(folder);
+    spreadFolders(folder);
+    if (folder === parent) continue;
+    mkdirSync(join(folder, 'a'));
+    writeFileSync(join(folder, 'a/file'), 'x');
+    assert.equal(readFileSync(join(folder, 'a/file'), 'utf8'), 'x');
+    rmSync(folder, { recursive: true });
+  }
+  assert.throws(() => spreadFolders('/nowhere'), (error) => (error as NodeJS.ErrnoException).code === 'ENOENT');
+});
 
 test('pinNamespaces() leaves this thread where it was and the namespaces in place', { skip }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'gantry-host-'));

@@ -1,5 +1,6 @@
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { spreadFolders } from '../../host/mod.ts';
 import { readTextIfExists, writeFileAtomic, randomHex } from '../../kernel/mod.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { ContainerId, ContainerRecord } from '../types.ts';
@@ -19,6 +20,7 @@ export class ContainerStore {
   /** Folders without a record were being made or removed when the engine died; they go. */
   async load(): Promise<ContainerRecord[]> {
     await mkdir(this.#paths.containers, { recursive: true });
+    spreadFolders(this.#paths.containers);
     await rm(this.#trash, { recursive: true, force: true });
     const records: ContainerRecord[] = [];
     for (const id of await readdir(this.#paths.containers)) {

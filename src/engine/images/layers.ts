@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { Descriptor, Digest } from '../../api/mod.ts';
+import { spreadFolders } from '../../host/mod.ts';
 import { GantryError, type Logger, Mutex, parseWith, randomHex, runCommand, writeFileAtomic } from '../../kernel/mod.ts';
 import { archiveTree } from './tree-archive.ts';
 import type { Layer, LayerLimits } from './types.ts';
@@ -48,6 +49,8 @@ export class Layers {
   static async open(options: LayersOptions): Promise<Layers> {
     const { folder } = options;
     for (const name of ['snapshots', 'layers', 'temporary']) await mkdir(join(folder, name), { recursive: true, mode: 0o700 });
+    // Layers are unpacked there, and stay where they were made on the disk when they are moved.
+    spreadFolders(join(folder, 'temporary'));
     const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     const records = readRecords(folder, bootId, options.log);
     const layers = new Layers(options, records, bootId);

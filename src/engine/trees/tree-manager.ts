@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { spreadFolders } from '../../host/mod.ts';
 import { baseEnv, cancelled, GantryError, pollUntil, randomHex, throwIfAborted } from '../../kernel/mod.ts';
 import { type BundleFacts, planBundle, serializeSpec } from '../bundle/bundle.ts';
 import { defaultCapabilities, planCapabilities } from '../bundle/capabilities.ts';
@@ -48,6 +49,7 @@ export class TreeManager implements Trees {
   /** Removes what an earlier engine left. Its processes and mounts have been swept. */
   async load(): Promise<void> {
     await mkdir(this.#parts.paths.trees, { recursive: true });
+    spreadFolders(this.#parts.paths.trees);
     for (const name of await readdir(this.#parts.paths.trees)) await rm(join(this.#parts.paths.trees, name), { recursive: true, force: true });
   }
 
