@@ -32,8 +32,8 @@ export function checkObject(kind: Kind, object: ApiObject, { old, isUpdateChecke
   options.warnings.push(...finalizerWarnings(object, old), ...(kind.strategy.warnings?.(object) ?? []));
 }
 
-/** The finalizers of Kubernetes itself, which have no domain. */
-const plainFinalizers = new Set(['kubernetes', 'orphan', 'foregroundDeletion']);
+/** The finalizers of Kubernetes itself, which have no path. */
+const plainFinalizers = new Set(['kubernetes', 'orphan', 'foregroundDeletion', 'customresourcecleanup.apiextensions.k8s.io']);
 
 function finalizerWarnings({ metadata }: ApiObject, old: ApiObject | undefined): string[] {
   const had = new Set(old?.metadata.finalizers);

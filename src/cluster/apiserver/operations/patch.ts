@@ -30,18 +30,18 @@ export function patched(kind: Kind, current: ApiObject, type: PatchType, patch: 
   const { resourceVersion, ...metadata } = current.metadata;
   // The patch may demand a resourceVersion by naming it; the one that is there demands nothing.
   const target = type === 'json' ? current : { ...current, metadata };
-  const result = decodeObject(kind, structuredClone(applyPatch(kind, target, type, patch)), options);
+  const result = decodeObject(kind, structuredClone(applyPatch(kind, target, metadata.name, type, patch)), options);
   if (type === 'json' && result.metadata.resourceVersion === resourceVersion) result.metadata.resourceVersion = '';
   if (result.metadata.name !== metadata.name) throw badRequest('the name of the object does not match the name on the URL');
   return result;
 }
 
-function applyPatch(kind: Kind, target: unknown, type: PatchType, patch: unknown): unknown {
+function applyPatch(kind: Kind, target: unknown, name: string, type: PatchType, patch: unknown): unknown {
   try {
     if (type === 'json') return applyJsonPatch(target, patch);
     return type === 'merge' ? applyMergePatch(target, patch) : applyStrategicMergePatch(kind.node, target, patch);
   } catch (error) {
-    if (isError(error, 'invalid') && error.details['reason'] === undefined) throw objectInvalid(kind.type, '', [{ message: error.message, field: 'patch', reason: 'FieldValueInvalid' }]);
+    if (isError(error, 'invalid') && error.details['reason'] === undefined) throw objectInvalid(kind.type, name, [{ message: error.message, field: 'patch', reason: 'FieldValueInvalid' }]);
     throw error;
   }
 }

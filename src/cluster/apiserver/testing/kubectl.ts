@@ -24,13 +24,16 @@ export interface KubectlResult { readonly code: number; readonly stdout: string;
 export class Kubectl implements AsyncDisposable {
   readonly server: TestApiServer;
   readonly #folder: string;
+  readonly #binary: string;
 
-  private constructor(server: TestApiServer, folder: string) {
+  private constructor(server: TestApiServer, folder: string, binary: string) {
     this.server = server;
     this.#folder = folder;
+    this.#binary = binary;
   }
 
-  static async open(options: TestApiServerOptions = {}): Promise<Kubectl> {
+  /** `binary`: a certain one of those that the machine has. */
+  static async open(options: TestApiServerOptions = {}, binary = 'kubectl'): Promise<Kubectl> {
     await using cleanup = new AsyncDisposableStack();
     const pki = await makeTestPki(AbortSignal.timeout(30_000));
     const server = cleanup.use(await openTestApiServer({ tls: { ...pki.server, clientCa: pki.ca }, authenticators: [new CertificateAuthenticator()], ...options }));
@@ -46,14 +49,14 @@ export class Kubectl implements AsyncDisposable {
     };
     await writeFile(join(folder, 'config'), JSON.stringify(config), { mode: 0o600 });
     cleanup.move();
-    return new Kubectl(server, folder);
+    return new Kubectl(server, folder, binary);
   }
 
   /** Runs it whatever its exit code is. The input goes to standard input, for `-f -`. */
   async run(args: readonly string[], input?: string): Promise<KubectlResult> {
     const env = { ...baseEnv(), KUBECONFIG: join(this.#folder, 'config'), HOME: this.#folder, KUBE_EDITOR: 'true' };
     const okCodes = Array.from({ length: 256 }, (_, code) => code);
-    return runCommand('kubectl', args, { env, okCodes, ...(input === undefined ? {} : { stdin: input }) }, AbortSignal.timeout(60_000));
+    return runCommand(this.#binary, args, { env, okCodes, ...(input === undefined ? {} : { stdin: input }) }, AbortSignal.timeout(60_000));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
