@@ -70,6 +70,14 @@ function addProcessCommands(program: Command): void {
     .description('Stop server and agent. Applications go on running until --purge')
     .option('--purge', 'also remove containers, mounts, namespaces, networks, nftables tables and all data')
     .action(async (options) => (await import('./commands/down.ts')).down(options));
+  dataDirOption(program.command('backup'))
+    .argument('<file>', 'tar archive to write')
+    .description('Write objects, git, registry, keys and settings of the running instance into a file')
+    .action(async (file, options) => (await import('./commands/backup.ts')).backup(file, options));
+  dataDirOption(program.command('restore'))
+    .argument('<file>', 'tar archive of gantry backup')
+    .description('Make a new data folder of a backup')
+    .action(async (file, options) => (await import('./commands/backup.ts')).restore(file, options));
 }
 
 function addInspectionCommands(program: Command): void {

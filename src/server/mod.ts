@@ -61,6 +61,11 @@ export async function examineProcesses(location: InstanceLocation, isRepaired: b
   return (await import('./doctor.ts')).examineProcesses(location, isRepaired);
 }
 
+/** Makes a data folder of a backup; see backup.ts. */
+export async function restoreBackup(archive: string, dataDir: string, signal: AbortSignal): Promise<void> {
+  return (await import('./backup.ts')).restoreBackup(archive, dataDir, signal);
+}
+
 /** The release that takes a repository back by hand; see delivery's `planManualRollback`. */
 export async function planRollback(releases: readonly Stored<Release>[], to: number | undefined): Promise<Release> {
   return (await import('../delivery/mod.ts')).planManualRollback(releases, to);

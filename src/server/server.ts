@@ -24,6 +24,8 @@ import { registryClientOptions } from './adapters/registry-client.ts';
 import { registryRootsOf } from './adapters/registry-roots.ts';
 import { registryUpstreamsOf } from './adapters/registry-upstreams.ts';
 import { sourceReaderOf } from './adapters/source-reader.ts';
+import { backupRoutes } from './backup-routes.ts';
+import { removeBackupDebris } from './backup.ts';
 import { applyDefinitions } from './apply-definitions.ts';
 import type { Credentials } from './credentials.ts';
 import { IdleCollector } from './idle-collector.ts';
@@ -39,6 +41,7 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   const { paths, record, settings } = instance;
   await using parts = new AsyncDisposableStack();
   const tokens = await readAccessTokens(credentials.token, settings.tokenFile);
+  await removeBackupDebris(paths);
   const store = parts.use(await SqliteObjectStore.open(join(paths.store, 'objects.db')));
   const { pki } = credentials;
   const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: pki.ca.cert, clientCert: pki.admin.cert, clientKey: pki.admin.key, userAgent: 'gantry-server' }));
@@ -64,7 +67,7 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   for (const address of await registryAddresses(settings, record.registryPort)) parts.use(await registry.listen(address));
   const controllers = controllerServices(client, informers, { reservedPorts: reservedPortsOf(record) }, log);
   const scheduler = new Scheduler(client, informers, {}, log);
-  parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), registryRoutes(collector, tokens), git.http], log));
+  parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), registryRoutes(collector, tokens), backupRoutes({ instance, store }, tokens), git.http], log));
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
   await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics], [git, ci, delivery.controller, collector], [new IdleCollector(), ready]], log, signal);
 }

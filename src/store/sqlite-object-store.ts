@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { backup, DatabaseSync, type StatementSync } from 'node:sqlite';
 import { GantryError } from '../kernel/mod.ts';
 import { type ObjectStore, prefixEnd, type StoreEntry, type StoreEvent, type StoreList, type StoreListOptions } from './object-store.ts';
 import { migrate } from './sqlite-schema.ts';
@@ -109,6 +109,16 @@ export class SqliteObjectStore implements ObjectStore {
   subscribe(listener: (events: readonly StoreEvent[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Whether the file is as SQLite wrote it. */
+  isIntact(): boolean {
+    return (this.#database.prepare('PRAGMA quick_check').get() as { quick_check: string }).quick_check === 'ok';
+  }
+
+  /** Copies the store as it is at one moment into a new file, while reads and writes go on. */
+  async copyTo(path: string): Promise<void> {
+    await backup(this.#database, path);
   }
 
   async compact(revision: number): Promise<void> {
