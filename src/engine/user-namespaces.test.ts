@@ -198,11 +198,11 @@ test('chooseUserNamespace() gives what is asked for, and no range twice', () => 
   assert.deepEqual([choose('default', false), choose('default', true), choose('host', true), choose('shared', false)], [
     { mode: 'host' }, { mode: 'remapped', range: options.range }, { mode: 'host' }, { mode: 'remapped', range: options.range },
   ]);
-  const given: UserNamespaceMode[] = [];
-  for (let count = 1; count < 4096; count += 1) given.push(chooseUserNamespace({ mode: 'unique' }, options, given));
-  assert.equal(new Set(given.map((mode) => (mode.mode === 'remapped' ? mode.range.firstId : 0))).size, 4095);
-  assert.ok(given.every((mode) => mode.mode === 'remapped' && mode.range.firstId > defaultIdRange.firstId && mode.range.firstId + mode.range.size <= 0x8000_0000));
-  assert.throws(() => chooseUserNamespace({ mode: 'unique' }, options, given), { code: 'exhausted' });
+  const given = Array.from({ length: 4095 }, (_, index): UserNamespaceMode => ({ mode: 'remapped', range: { firstId: firstId + (index + 1) * idsPerContainer, size: idsPerContainer } }));
+  const unique = (others: UserNamespaceMode[]): UserNamespaceMode => chooseUserNamespace({ mode: 'unique' }, options, others);
+  assert.deepEqual(unique([]), given[0]);
+  for (const index of [0, 1, 2000, 4094]) assert.deepEqual(unique(given.filter((_, at) => at !== index)), given[index]);
+  assert.throws(() => unique(given), { code: 'exhausted' });
 });
 
 test('parseSubordinateRange() takes the same range of both files and names the one that is wrong', () => {

@@ -34,6 +34,18 @@ test('toJobPod() puts the job and its services into one pod that belongs to the 
   assert.equal(toJobPod({ ...request, services: [] }, { certificateBundle: undefined }).spec?.hostAliases, undefined);
 });
 
+test('toJobPod() gives a job nothing of the host but certificates and its cache: never a socket, a namespace or privilege', () => {
+  const { spec } = toJobPod(request, { certificateBundle: '/etc/ssl/bundle.crt' });
+  const hostPaths = spec?.volumes?.flatMap(({ name, hostPath }) => (hostPath === undefined ? [] : [`${name} ${hostPath.path} ${hostPath.type ?? ''}`]));
+  assert.deepEqual(hostPaths, ['certificates /etc/ssl/bundle.crt File', 'cache /var/cache/shop Directory']);
+  assert.deepEqual([spec?.hostNetwork, spec?.hostPID, spec?.hostIPC, spec?.automountServiceAccountToken], [undefined, undefined, undefined, false]);
+  for (const container of [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])]) {
+    assert.equal(container.securityContext?.privileged ?? false, false);
+    assert.deepEqual(container.securityContext?.capabilities?.add ?? [], []);
+  }
+  assert.ok(!JSON.stringify(spec).includes('docker.sock'));
+});
+
 test('podStateOf() tells starting, waiting, ready and failed apart', () => {
   const running = { running: { startedAt: '2026-01-01T00:00:00Z' } };
   const status = (name: string, state: k8s.ContainerState, ready = true): k8s.ContainerStatus => ({ name, state, ready, image: '', imageID: '', restartCount: 0 });

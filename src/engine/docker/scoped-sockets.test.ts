@@ -280,7 +280,7 @@ suite('scoped endpoints', { skip: rootNeeds('docker', 'runc', 'conmon', 'bsdtar'
   });
 
   test('its time ends it, also while nobody watches; a group may use its socket', async () => {
-    const short = await sockets.open({ name: 'short', groupId: 54_322, policy: { images: ['*'], lifetimeSeconds: 3 } }, signal);
+    const short = await sockets.open({ name: 'short', groupId: 54_322, policy: { images: ['*'], lifetimeSeconds: 15 } }, signal);
     const { mode, gid } = statSync(short.url.replace('unix://', ''));
     assert.deepEqual([mode & 0o777, gid], [0o660, 54_322]);
     const { code } = await cli(short.url, 'run', '-d', '--restart', 'always', '--name', 'forever', 'busybox', 'sleep', '600');
