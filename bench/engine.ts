@@ -9,7 +9,7 @@ import { benchPull } from './engine/pull.ts';
 import { benchExec, benchRun } from './engine/run.ts';
 
 const sections: Readonly<Record<string, (peers: EnginePeers, signal: AbortSignal) => Promise<void>>> = {
-  run: benchRun, exec: benchExec, exits: benchExitEvents, burst: benchBurst, logs: benchLogs, pull: benchPull, idle: benchIdleContainers,
+  run: benchRun, exec: benchExec, exits: benchExitEvents, burst: benchBurst, logs: benchLogs, idle: benchIdleContainers, pull: benchPull,
 };
 const limitMs = 12 * 60_000;
 

@@ -7,7 +7,7 @@ export async function benchExitEvents(peers: EnginePeers, signal: AbortSignal): 
   const listeners = await Promise.all(apiPeers(peers).map(async (peer) => ({ peer, listener: await DieListener.open(peer, signal) })));
   try {
     const delays = new Map<string, number[]>();
-    await interleave({ times: 25, budgetMs: 90_000 }, Object.fromEntries(listeners.map(({ peer, listener }) => [peer.who, async (index: number) => {
+    await interleave({ times: 25, budgetMs: 60_000 }, Object.fromEntries(listeners.map(({ peer, listener }) => [peer.who, async (index: number) => {
       const id = await peer.api.create(['/bin/sleep', '100000'], {}, signal);
       await peer.api.start(id, signal);
       const pid = await peer.api.pidOf(id, signal);
@@ -66,7 +66,7 @@ const loudBytes = 64 << 20;
 /** One container that writes 64 MiB of lines of 100 bytes as fast as it can, until it is done. Nobody reads along. */
 export async function benchLogs(peers: EnginePeers, signal: AbortSignal): Promise<void> {
   const command = ['/bin/sh', '-c', `yes ${'0123456789'.repeat(10).slice(1)} | head -c ${loudBytes}`];
-  const samples = await interleave({ times: 20, budgetMs: 100_000 }, Object.fromEntries(apiPeers(peers).map(({ who, api }) => [who, async () => {
+  const samples = await interleave({ times: 20, budgetMs: 75_000 }, Object.fromEntries(apiPeers(peers).map(({ who, api }) => [who, async () => {
     const id = await api.create(command, {}, signal);
     await api.start(id, signal);
     await api.wait(id, signal);

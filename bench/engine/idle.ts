@@ -4,7 +4,7 @@ import { type ApiPeer, apiPeers, type EnginePeers } from './peers.ts';
 
 const containers = 200;
 const parallel = 8;
-const windowMs = 20_000;
+const windowMs = 10_000;
 
 /** 200 running containers that do nothing: memory and CPU of everything that runs for them, their own processes aside. */
 export async function benchIdleContainers(peers: EnginePeers, signal: AbortSignal): Promise<void> {

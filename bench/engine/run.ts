@@ -6,7 +6,7 @@ const args = ['run', '--rm', 'bench/busybox', '/bin/true'];
 /** `docker run --rm busybox true`, start to exit, by the client and by the API alone. */
 export async function benchRun(peers: EnginePeers, signal: AbortSignal): Promise<void> {
   const { gantry, dockerd, podman, runc } = peers;
-  report('run: docker run --rm … true, start to exit', await interleave({ times: 25, budgetMs: 60_000 }, {
+  report('run: docker run --rm … true, start to exit', await interleave({ times: 25, budgetMs: 45_000 }, {
     gantry: () => gantry.docker(args, signal),
     ...(dockerd === undefined ? {} : { dockerd: () => dockerd.docker(args, signal) }),
     ...(podman === undefined ? {} : { 'podman (no network)': () => podman.podman(['run', '--rm', '--network', 'none', '--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024', 'bench/busybox', '/bin/true'], signal) }),
@@ -19,7 +19,7 @@ export async function benchRun(peers: EnginePeers, signal: AbortSignal): Promise
     await api.wait(id, signal);
     await api.remove(id, signal);
   }]));
-  report('run: create, start, wait, remove by the API, without the client program', await interleave({ times: 25, budgetMs: 60_000 }, { ...byApi, 'runc run (bare)': () => runc.runTrue(signal) }));
+  report('run: create, start, wait, remove by the API, without the client program', await interleave({ times: 25, budgetMs: 45_000 }, { ...byApi, 'runc run (bare)': () => runc.runTrue(signal) }));
 }
 
 /** A command in a running container. */
@@ -31,7 +31,7 @@ export async function benchExec(peers: EnginePeers, signal: AbortSignal): Promis
   for (const peer of apiPeers(peers)) await peer.docker(start, signal);
   await podman?.podman([...start.slice(0, 2), '--network', 'none', '--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024', ...start.slice(2)], signal);
   await using sleeper = await runc.startSleeper(signal);
-  report('exec: docker exec … true', await interleave({ times: 25, budgetMs: 60_000 }, {
+  report('exec: docker exec … true', await interleave({ times: 25, budgetMs: 45_000 }, {
     gantry: () => gantry.docker(exec, signal),
     ...(dockerd === undefined ? {} : { dockerd: () => dockerd.docker(exec, signal) }),
     ...(podman === undefined ? {} : { podman: () => podman.podman(exec, signal) }),
