@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer, type ServerOptions } from 'node:https';
-import type { AddressInfo, Server as NetServer } from 'node:net';
+import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { mediaTypes, parseImageReference } from '../../api/mod.ts';
 import { makeTestTls } from '../../cluster/node/testing/test-tls.ts';
-import { isError } from '../../kernel/mod.ts';
+import { isError, retry } from '../../kernel/mod.ts';
 import { openRegistryClient } from './client.ts';
 
 const signal = new AbortController().signal;
@@ -53,22 +53,29 @@ test('an insecure registry is spoken to by TLS without checks where it has TLS, 
 });
 
 test('an insecure registry that begins to speak TLS is asked anew', async () => {
-  const { serving } = makeTestTls('registry');
   const plain = createHttpServer(answer);
-  const first = await listening(plain);
-  await using client = openRegistryClient();
-  const reference = parseImageReference(`${first.host}/app:1`);
-  await client.fetchManifest(reference, undefined, signal);
-  await first[Symbol.asyncDispose]();
-  const second = createServer(serving, answer);
-  await new Promise<void>((resolve) => second.listen(Number(first.host.split(':')[1]), '127.0.0.1', resolve));
+  const withTls = createServer(makeTestTls('registry').serving, answer);
+  // One port throughout: connections are handed to the server that is in charge.
+  let inCharge: NetServer = plain;
+  const open = new Set<Socket>();
+  const front = createNetServer((socket) => {
+    open.add(socket);
+    socket.on('error', () => undefined);
+    inCharge.emit('connection', socket);
+  });
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
   try {
-    // The first attempt may find that plain HTTP no longer is answered.
-    const fetched = await client.fetchManifest(reference, undefined, signal).catch(() => client.fetchManifest(reference, undefined, signal));
+    await using client = openRegistryClient();
+    const reference = parseImageReference(`127.0.0.1:${(front.address() as AddressInfo).port}/app:1`);
+    await client.fetchManifest(reference, undefined, signal);
+    inCharge = withTls;
+    for (const socket of open) socket.destroy();
+    // The first attempts may find that plain HTTP no longer is answered.
+    const fetched = await retry((own) => client.fetchManifest(reference, undefined, own), { attempts: 5, backoff: { initialMs: 10, factor: 2, maxMs: 100, jitter: 0 }, isRetryable: () => true }, signal);
     assert.equal(fetched.mediaType, mediaTypes.ociManifest);
   } finally {
-    second.close();
-    second.closeAllConnections();
+    front.close();
+    for (const socket of open) socket.destroy();
   }
 });
 
