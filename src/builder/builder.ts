@@ -286,7 +286,7 @@ export class Builder implements AsyncDisposable {
       secretFolder: join(runFolder, 'secrets'),
       workFolder,
       access,
-      extras: await prepareRunExtras(environment, join(workFolder, 'certificates')),
+      extras: once(() => prepareRunExtras(environment, join(workFolder, 'certificates'))),
       predefined: Object.fromEntries(given),
     };
     const { sourceDateEpoch } = plan;
@@ -306,6 +306,12 @@ export class Builder implements AsyncDisposable {
       owned,
     };
   }
+}
+
+/** Makes a value when it is first asked for. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
 }
 
 function hasCacheMounts({ stages }: BuildPlan): boolean {

@@ -12,7 +12,8 @@ import { holdRunMounts, mountInputs, type RunMountServices } from './run-mounts.
 import type { RunExtras } from './trust.ts';
 
 export interface RunServices extends RunMountServices {
-  readonly extras: RunExtras;
+  /** Made ready by the first step that runs. */
+  readonly extras: () => Promise<RunExtras>;
   /** Predefined arguments that were given (proxies): seen by the command, not by the cache. */
   readonly predefined: Readonly<Record<string, string>>;
 }
@@ -35,15 +36,15 @@ export async function runInputs(action: RunAction, services: RunServices, signal
 export async function performRun(action: RunAction, tree: BuildTree, services: RunServices, write: (text: string) => void, signal: AbortSignal): Promise<void> {
   await using held = await holdRunMounts(action.mounts, services, signal);
   const script = action.script === undefined ? [] : [scriptMount(action.script, services.workFolder)];
-  const extras = services.extras.mounts.map((mount) => ({ mount, isFolder: true }));
-  const mounts = [...extras, ...held.mounts, ...script];
+  const extras = await services.extras();
+  const mounts = [...extras.mounts.map((mount) => ({ mount, isFolder: true })), ...held.mounts, ...script];
   using points = new MountPoints(tree.rootPath, mounts.map(({ mount, isFolder }) => ({ path: mount.containerPath, isFolder })));
   const output = new TextOutput(write);
   const { exitCode } = await services.runtime.run(
     tree,
     {
       args: [...action.args],
-      env: environment(action, services, held.variables),
+      env: environment(action, { extras, predefined: services.predefined }, held.variables),
       workingDir: action.workingDir,
       user: action.user,
       network: action.network,
@@ -60,7 +61,7 @@ export async function performRun(action: RunAction, tree: BuildTree, services: R
 }
 
 /** The image's own variables win over the machine's. */
-function environment(action: RunAction, { extras, predefined }: RunServices, mountVariables: Readonly<Record<string, string>>): string[] {
+function environment(action: RunAction, { extras, predefined }: { extras: RunExtras; predefined: RunServices['predefined'] }, mountVariables: Readonly<Record<string, string>>): string[] {
   const own = new Set(action.env.map((entry) => splitVariable(entry)[0]));
   const added = Object.entries({ ...extras.variables, ...predefined, ...mountVariables }).filter(([name]) => !own.has(name) || name in mountVariables);
   return [...action.env.filter((entry) => !(splitVariable(entry)[0] in mountVariables)), ...added.map(([name, value]) => `${name}=${value}`)];

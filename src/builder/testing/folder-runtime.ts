@@ -53,16 +53,18 @@ export class FolderRuntime implements BuildRuntime {
     const rootPath = join(this.#folder, 'trees', randomBytes(6).toString('hex'));
     await mkdir(rootPath, { recursive: true });
     this.openTrees += 1;
-    for (const layer of layers) await this.#apply(layer, rootPath, signal);
-    const before = snapshot(rootPath);
-    return {
-      rootPath,
-      commit: ({ latestModification }) => this.#commit(rootPath, before, latestModification, signal),
-      [Symbol.asyncDispose]: async () => {
-        this.openTrees -= 1;
-        await rm(rootPath, { recursive: true, force: true });
-      },
+    const close = async (): Promise<void> => {
+      this.openTrees -= 1;
+      await rm(rootPath, { recursive: true, force: true });
     };
+    try {
+      for (const layer of layers) await this.#apply(layer, rootPath, signal);
+      const before = snapshot(rootPath);
+      return { rootPath, commit: ({ latestModification }) => this.#commit(rootPath, before, latestModification, signal), [Symbol.asyncDispose]: close };
+    } catch (error) {
+      await close();
+      throw error;
+    }
   }
 
   async run(tree: BuildTree, process: BuildProcess, signal: AbortSignal): Promise<{ exitCode: number }> {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { lstatSync, lutimesSync, readdirSync, rmdirSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import type { Digest } from '../../api/mod.ts';
@@ -46,7 +47,12 @@ export function buildRuntimeOf({ engine, images, credentialsFor }: BuildRuntimeO
     hasLayer: (diffId) => images.hasLayer(diffId),
     holdLayers: (layers) => images.holdLayers(layers),
     addLayerUser: (layers) => images.addUsers({ usersOf: () => [], layers }),
-    createImage: (config, references, signal) => images.createImage(config, references, signal),
+    createImage: async (config, references, signal) => {
+      // A build that changed nothing writes nothing: storing an image waits for the disk.
+      const id = `sha256:${createHash('sha256').update(JSON.stringify(config)).digest('hex')}` as Digest;
+      const isKnown = references.length > 0 && references.every((reference) => images.find(reference)?.id === id);
+      return isKnown ? id : images.createImage(config, references, signal);
+    },
     fetchCacheImage: async (reference, signal) => {
       const credentials = credentialsFor(reference);
       const image = await images.pull(reference, { policy: 'always', ...(credentials === undefined ? {} : { credentials }) }, signal);
