@@ -87,6 +87,8 @@ export interface ContainerPaths {
   /** Made by the monitor when the kernel killed for memory. */
   readonly oomFile: string;
   readonly shm: string;
+  /** Size of the log when the run began. */
+  readonly logStartFile: string;
 }
 
 function containerPaths(folder: string, run: string): ContainerPaths {
@@ -107,5 +109,6 @@ function containerPaths(folder: string, run: string): ContainerPaths {
     attachSocket: join(run, 'attach'),
     oomFile: join(run, 'oom'),
     shm: join(run, 'shm'),
+    logStartFile: join(run, 'log-start'),
   };
 }

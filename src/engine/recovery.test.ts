@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { deleteTable, identifyProcess, LinkTable, mount, openNftables, readMounts, tablesWithPrefix, unmountBelow } from '../host/mod.ts';
+import { deleteTable, identifyProcess, LinkTable, mount, openNftables, readMounts, tablesWithPrefix } from '../host/mod.ts';
 import { rootNeeds } from '../host/testing/root.ts';
 import { isError, pollUntil } from '../kernel/mod.ts';
 import { Cgroups } from './cgroups/cgroups.ts';
@@ -11,7 +11,8 @@ import { EnginePaths } from './paths.ts';
 import { readPidFile } from './runtime/monitor.ts';
 import { findDebris } from './doctor/sweep.ts';
 import { busyboxSpec, runToEnd } from './testing/run-to-end.ts';
-import { openTestEngine, type TestEngine } from './testing/test-engine.ts';
+import { simulateReboot } from './testing/reboot.ts';
+import { openTestEngine } from './testing/test-engine.ts';
 
 const skip = rootNeeds('runc', 'conmon', 'nft', 'busybox');
 const signal = AbortSignal.timeout(60_000);
@@ -36,20 +37,6 @@ function inPod(sandboxId: string, script: string) {
     network: { mode: 'sandbox' },
     namespaces: { ...busyboxSpec('').namespaces, ipc: { mode: 'sandbox' }, uts: { mode: 'sandbox' } },
   });
-}
-
-/** Ends all processes of the instance and takes down its mounts and run folder, as a power cut does. Links and tables go too. */
-async function simulateReboot(opened: TestEngine): Promise<void> {
-  const { options, engine } = opened;
-  const paths = new EnginePaths(options.rootFolder, options.runFolder);
-  await engine[Symbol.asyncDispose]();
-  const monitors = readdirSync(join(options.runFolder, 'c')).map((name) => readPidFile(join(options.runFolder, 'c', name, 'conmon.pid')));
-  for (const pid of monitors) if (pid !== undefined) process.kill(pid, 'SIGKILL');
-  const cgroups = new Cgroups(readCgroupLayout(), options.instanceId);
-  await cgroups.kill(cgroups.rootPath, signal);
-  cgroups.remove(cgroups.rootPath);
-  unmountBelow(options.runFolder);
-  rmSync(paths.run, { recursive: true });
 }
 
 test('a container outlives the engine, which takes it up again with its ports and log', { skip }, async () => {
@@ -139,7 +126,7 @@ test('after a reboot everything is known, pods keep their address, and policies 
   const pod = (await containers.create(inPod(sandbox.id, 'sleep 60'), signal)).id;
   await containers.start(pod, signal);
 
-  await simulateReboot(opened);
+  await simulateReboot(opened, signal);
   const engine = await opened.reopen();
   const stateOf = (id: string) => [engine.containers.get(id).status.state, engine.containers.get(id).status.exitCode];
   assert.deepEqual([plain, stopped, created, pod].map(stateOf), [['exited', 255], ['exited', 137], ['created', undefined], ['exited', 255]]);

@@ -126,8 +126,19 @@ export class Cgroups {
     await pollUntil(`the processes of ${path} to end`, () => this.#killOnce(path), { timeoutMs: 5000, intervalMs: 5 }, signal);
   }
 
+  #thaw(path: string): void {
+    const file = this.layout.version === 1 ? 'freezer.state' : 'cgroup.freeze';
+    const isFrozen = this.layout.version === 1 ? /^FREEZING|^FROZEN/ : /^1/;
+    const tree = this.layout.treeOf('freezer');
+    if (tree === undefined) return;
+    if (isFrozen.test(this.read(path, 'freezer', file))) this.write(path, 'freezer', file, this.layout.version === 1 ? 'THAWED' : '0');
+    for (const name of foldersIn(join(tree, path))) this.#thaw(`${path}/${name}`);
+  }
+
   #killOnce(path: string): true | undefined {
     const pids = this.processes(path);
+    // Version 1 keeps even SIGKILL from frozen processes.
+    if (pids.length > 0) this.#thaw(path);
     for (const pid of pids) {
       try {
         process.kill(pid, 'SIGKILL');

@@ -102,9 +102,18 @@ export class ContainerLifecycle {
       await store.save(entry.record, false);
       this.#publish(entry, 'start');
     } catch (error) {
-      await this.#startFailed(entry, toGantryError(error));
+      if (entry.status.state === 'restarting' && this.#closing.signal.aborted) await this.#leaveRestart(entry, status.restartCount);
+      else await this.#startFailed(entry, toGantryError(error));
       throw error;
     }
+  }
+
+  /** The engine closes in the midst of a restart: the next one makes it, as if this had not begun. */
+  async #leaveRestart(entry: ContainerEntry, restartCount: number): Promise<void> {
+    // One that the engine's start had made due is found due again.
+    const state = restartCount === 0 ? 'exited' : 'restarting';
+    entry.change({ status: { state, restartCount: Math.max(0, restartCount - 1), ...endOfRun } });
+    await this.#parts.store.save(entry.record, false).catch(() => undefined);
   }
 
   async #letGo(entry: ContainerEntry, signal: AbortSignal): Promise<void> {
@@ -175,32 +184,34 @@ export class ContainerLifecycle {
     this.#publish(entry, 'die', { exitCode: String(exitCode), execDuration: String(Math.max(0, Math.floor(ranForMs / 1000))) });
     if (isStopRequested) this.#publish(entry, 'stop');
     await Promise.all([store.save(entry.record, !entry.spec.autoRemove), launcher.cleanUp(entry, endpoints)]);
-    if (restart.restart) this.#scheduleRestart(entry, restart.delayMs);
+    if (restart.restart) this.#scheduleRestart(entry, restart.delayMs, restartCount + 1);
     else if (entry.spec.autoRemove) await this.#remove(entry, true);
   }
 
-  #scheduleRestart(entry: ContainerEntry, delayMs: number): void {
+  /** `restartCount`: what the container will have once it runs. */
+  #scheduleRestart(entry: ContainerEntry, delayMs: number, restartCount: number): void {
     if (this.#closing.signal.aborted) return;
+    this.#cancelRestart(entry);
     entry.restartTimer = setTimeout(() => {
       entry.restartTimer = undefined;
-      void entry.lock.run(() => this.#restartNow(entry)).catch((error: unknown) => this.#restartFailed(entry, error));
+      void entry.lock.run(() => this.#restartNow(entry, restartCount)).catch((error: unknown) => this.#restartFailed(entry, restartCount, error));
     }, delayMs);
     entry.restartTimer.unref();
   }
 
-  async #restartNow(entry: ContainerEntry): Promise<void> {
+  async #restartNow(entry: ContainerEntry, restartCount: number): Promise<void> {
     if (entry.status.state !== 'restarting' || this.#closing.signal.aborted) return;
-    await this.#start(entry, { restartCount: entry.status.restartCount + 1, isStopRequested: false }, this.#closing.signal);
+    await this.#start(entry, { restartCount, isStopRequested: false }, this.#closing.signal);
   }
 
-  #restartFailed(entry: ContainerEntry, error: unknown): void {
+  #restartFailed(entry: ContainerEntry, restartCount: number, error: unknown): void {
     if (this.#closing.signal.aborted) return;
     this.#parts.log.warn('restarting a container failed', { container: entry.id, err: error });
-    const { restartCount, isStopRequested, exitCode = 128 } = entry.status;
-    const plan = planRestart(entry.spec.restart, { exitCode, isStopRequested, restartCount: restartCount + 1, ranForMs: 0 });
+    const { isStopRequested, exitCode = 128 } = entry.status;
+    const plan = planRestart(entry.spec.restart, { exitCode, isStopRequested, restartCount, ranForMs: 0 });
     if (!plan.restart || entry.isRemoved) return;
-    entry.change({ status: { state: 'restarting', restartCount: restartCount + 1 } });
-    this.#scheduleRestart(entry, plan.delayMs);
+    entry.change({ status: { state: 'restarting', restartCount } });
+    this.#scheduleRestart(entry, plan.delayMs, restartCount + 1);
   }
 
   #cancelRestart(entry: ContainerEntry): void {
@@ -378,7 +389,7 @@ export class ContainerLifecycle {
 
   /** Takes up a container that ran on, or that ended, while the engine was away. Under no lock: nobody knows the entry yet. */
   async recover(entry: ContainerEntry, action: RecoveryAction): Promise<void> {
-    const { endpoints } = entry.status;
+    const { endpoints, pid } = entry.status;
     switch (action.kind) {
       case 'adopt':
         if (entry.status.state !== 'paused') entry.change({ status: { state: 'running', startedAt: entry.status.startedAt ?? new Date().toISOString(), error: undefined } });
@@ -387,29 +398,45 @@ export class ContainerLifecycle {
         return this.#parts.store.save(entry.record, false);
       case 'exited':
         entry.change({ status: { state: 'running' } });
-        return this.#ended(entry, action.exitCode, undefined);
+        await this.#ended(entry, action.exitCode, undefined);
+        // The rules of the engine's start are wider than those of an exit.
+        if (entry.status.state === 'exited' && !entry.isRemoved && this.#isStartedAtBoot(entry)) this.#startAtBoot(entry);
+        return;
       case 'lost':
-        return this.#ended(entry, lostExitCode, 'the container was lost: the machine went down, or its monitor died');
+        await this.#ended(entry, lostExitCode, 'the container was lost: the machine went down, or its monitor died');
+        if (!entry.isRemoved && this.#isStartedAtBoot(entry)) this.#startAtBoot(entry);
+        return;
       case 'discard':
-        await this.#parts.launcher.cleanUp(entry, endpoints);
+        await this.#parts.launcher.undo(entry, endpoints);
         entry.change({ status: { ...endOfRun } });
         await this.#parts.store.save(entry.record, false);
-        return this.#recoverStopped(entry);
+        // With a pid the run that is undone had been counted.
+        return this.#recoverStopped(entry, pid === undefined ? 1 : 0);
       case 'remove':
         return this.#remove(entry, false);
       case 'keep':
-        return this.#recoverStopped(entry);
+        return this.#recoverStopped(entry, 1);
     }
   }
 
-  /** One that did not run: a removal or restart that was due is done now, and `always` means from the start of the engine on. */
-  async #recoverStopped(entry: ContainerEntry): Promise<void> {
-    const { state, exitCode = 0, isStopRequested } = entry.status;
-    if (state === 'exited' && entry.spec.autoRemove) return this.#remove(entry, true);
-    const isDue = state === 'restarting' || (state === 'exited' && isStartedAtBoot(entry.spec.restart, { wasRunning: false, isStopRequested, exitCode }));
-    if (!isDue) return;
-    entry.change({ status: { state: 'restarting', isStopRequested: false } });
-    this.#scheduleRestart(entry, 0);
+  /** One that did not run: a removal or restart that was due is done now, and policies mean from the start of the engine on. */
+  async #recoverStopped(entry: ContainerEntry, restarts: 0 | 1): Promise<void> {
+    const { state } = entry.status;
+    if (state === 'restarting') return this.#scheduleRestart(entry, 0, entry.status.restartCount + restarts);
+    if (state !== 'exited') return;
+    if (this.#isStartedAtBoot(entry)) this.#startAtBoot(entry);
+    else if (entry.spec.autoRemove) await this.#remove(entry, true);
+  }
+
+  #isStartedAtBoot({ spec, status }: ContainerEntry): boolean {
+    const { exitCode = 0, isStopRequested, restartCount, startedAt } = status;
+    return isStartedAtBoot(spec.restart, { hasStarted: startedAt !== undefined, isStopRequested, exitCode, restartCount });
+  }
+
+  /** A start like a user's: the count of restarts begins anew. */
+  #startAtBoot(entry: ContainerEntry): void {
+    entry.change({ status: { state: 'restarting', isStopRequested: false, restartCount: 0 } });
+    this.#scheduleRestart(entry, 0, 0);
   }
 
   /** Stops timers and watches. Containers run on. */

@@ -1,9 +1,9 @@
-import { chownSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { chownSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { realpath, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { commandLine, identifyProcess, mount, resolveInside, signalProcess } from '../../host/mod.ts';
-import { errnoOf, GantryError, type Logger, pollUntil, throwIfAborted } from '../../kernel/mod.ts';
+import { errnoOf, GantryError, type Logger, pollUntil, readTextIfExists, throwIfAborted } from '../../kernel/mod.ts';
 import { type BundleFacts, planBundle, serializeSpec } from '../bundle/bundle.ts';
 import { planCapabilities } from '../bundle/capabilities.ts';
 import { planDevices } from '../bundle/devices.ts';
@@ -83,6 +83,7 @@ export class Launcher {
       using volumes = userNamespace === undefined ? undefined : new IdMappedMounts(paths, userNamespace.file);
       const { facts, warnings } = await this.#facts(entry, sandbox, network.source, endpoints, userNamespace, volumes);
       await writeFile(join(paths.bundle, 'config.json'), serializeSpec(planBundle(spec, facts)), { mode: 0o600 });
+      writeFileSync(paths.logStartFile, String(sizeOf(join(paths.logs, currentLogName))));
       const pid = await createMonitoredContainer(
         this.#parts.host.programs,
         this.#parts.paths,
@@ -99,6 +100,17 @@ export class Launcher {
   /** Lets the created process run. */
   async letGo(entry: ContainerEntry, signal: AbortSignal): Promise<void> {
     await startCreatedContainer(this.#parts.host.programs, this.#parts.paths.runtimeState, entry.id, signal);
+  }
+
+  /**
+   * Undoes a start that was cut short. Its log goes back to where it was: nothing in it is the program's, which never ran, but the runtime may
+   * have complained there that nobody let it go.
+   */
+  async undo(entry: ContainerEntry, endpoints: readonly EndpointStatus[]): Promise<void> {
+    const log = join(entry.paths.logs, currentLogName);
+    const text = await readTextIfExists(entry.paths.logStartFile);
+    await this.cleanUp(entry, endpoints);
+    if (text !== undefined && /^\d+$/.test(text) && sizeOf(log) > Number(text)) await truncate(log, Number(text));
   }
 
   /** Mounts the root file system; a no-op when it is mounted. */
@@ -331,6 +343,10 @@ export class Launcher {
 /** The files that the engine writes for a container are its root's own, so that it can change them. */
 function giveAway(folder: string, id: number): void {
   for (const name of readdirSync(folder)) chownSync(join(folder, name), id, id);
+}
+
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** Ends the monitor of a run that is given up. The pid file may be old, so the process must carry the container's id. */

@@ -56,17 +56,20 @@ test('planRestart() follows the policy and doubles the delay', () => {
 });
 
 test('isStartedAtBoot() starts what the policy promises', () => {
-  const facts = { wasRunning: true, isStopRequested: false, exitCode: 255 };
-  assert.deepEqual(
-    [
-      isStartedAtBoot({ name: 'always' }, { ...facts, wasRunning: false, isStopRequested: true }),
-      isStartedAtBoot({ name: 'unless-stopped' }, { ...facts, isStopRequested: true }),
-      isStartedAtBoot({ name: 'unless-stopped' }, facts),
-      isStartedAtBoot({ name: 'on-failure', maximumRetryCount: 0 }, facts),
-      isStartedAtBoot({ name: 'no' }, facts),
-    ],
-    [true, false, true, true, false],
-  );
+  const retries = (maximumRetryCount: number): RestartPolicy => ({ name: 'on-failure', maximumRetryCount });
+  const lost = { hasStarted: true, isStopRequested: false, exitCode: 255, restartCount: 0 };
+  const stopped = { ...lost, isStopRequested: true, exitCode: 137 };
+  const passed = { ...lost, exitCode: 0 };
+  const tired = { ...lost, restartCount: 2 };
+  const never = { ...lost, hasStarted: false };
+  const cases: [RestartPolicy, boolean[]][] = [
+    [{ name: 'no' }, [false, false, false, false, false]],
+    [{ name: 'always' }, [true, true, true, true, false]],
+    [{ name: 'unless-stopped' }, [true, false, true, true, false]],
+    [retries(0), [true, true, false, true, false]],
+    [retries(2), [true, true, false, false, false]],
+  ];
+  for (const [policy, expected] of cases) assert.deepEqual([lost, stopped, passed, tired, never].map((facts) => isStartedAtBoot(policy, facts)), expected, JSON.stringify(policy));
 });
 
 test('parseSignal() takes names, numbers and real-time signals', () => {

@@ -24,10 +24,28 @@ export function planRestart(policy: RestartPolicy, exit: ExitFacts): { restart: 
   return { restart: true, delayMs: Math.min(maxDelayMs, initialDelayMs * 2 ** exponent) };
 }
 
-/** Whether a container that was found exited when the engine starts is started: after a reboot, or a crash of engine and container. Pure. */
-export function isStartedAtBoot(policy: RestartPolicy, facts: { wasRunning: boolean; isStopRequested: boolean; exitCode: number }): boolean {
-  if (policy.name === 'always') return true;
-  if (policy.name === 'unless-stopped') return !facts.isStopRequested && facts.wasRunning;
-  if (policy.name === 'on-failure') return facts.wasRunning && !facts.isStopRequested && facts.exitCode !== 0;
-  return false;
+export interface BootFacts {
+  /** It has run before: nothing starts by itself that nobody has ever started. */
+  readonly hasStarted: boolean;
+  readonly isStopRequested: boolean;
+  readonly exitCode: number;
+  readonly restartCount: number;
+}
+
+/**
+ * Whether a container that does not run when the engine starts is started: after a reboot, or when it ended while no engine was there. As in
+ * Docker: `always` also after a stop by hand; `on-failure` whenever the last run failed and the retries are not used up. Pure.
+ */
+export function isStartedAtBoot(policy: RestartPolicy, { hasStarted, isStopRequested, exitCode, restartCount }: BootFacts): boolean {
+  if (!hasStarted) return false;
+  switch (policy.name) {
+    case 'no':
+      return false;
+    case 'always':
+      return true;
+    case 'unless-stopped':
+      return !isStopRequested;
+    case 'on-failure':
+      return exitCode !== 0 && (policy.maximumRetryCount === 0 || restartCount < policy.maximumRetryCount);
+  }
 }
