@@ -21,6 +21,8 @@ export interface FaultOptions {
   readonly seed: number;
   /** How often the engine is killed. */
   readonly rounds: number;
+  /** No further round begins after this time. */
+  readonly budgetMs?: number;
   readonly report: (line: string) => void;
 }
 
@@ -30,7 +32,7 @@ export interface FaultResult { readonly lifecycles: number; readonly steps: numb
  * Kills an engine again and again in the midst of random lives of containers, and compares what the next engine says and what is on the machine
  * with what was answered before. An assertion fails when a state is wrong or something is left.
  */
-export async function runFaults({ seed, rounds, report }: FaultOptions, signal: AbortSignal): Promise<FaultResult> {
+export async function runFaults({ seed, rounds, budgetMs = Infinity, report }: FaultOptions, signal: AbortSignal): Promise<FaultResult> {
   const images = new BusyboxImages();
   const opened = await openTestEngine(images);
   const result = { lifecycles: 0, steps: 0, kills: 0 };
@@ -39,7 +41,8 @@ export async function runFaults({ seed, rounds, report }: FaultOptions, signal: 
     await opened.engine[Symbol.asyncDispose]();
     let models: readonly Model[] = [];
     const random = randomFrom(seed);
-    for (let round = 0; round < rounds; round += 1) {
+    const beganAt = Date.now();
+    for (let round = 0; round < rounds && (round === 0 || Date.now() - beganAt < budgetMs); round += 1) {
       const roundSeed = Math.floor(random() * 2 ** 31);
       const lines = await runAndKill(opened, images.folder, { seed: roundSeed, models }, { lines: 1 + Math.floor(random() * 60), delayMs: Math.floor(random() * 40) });
       const expected = expectations(models, lines);
