@@ -78,6 +78,19 @@ test('Cgroups finds processes below a cgroup once, and its children in all trees
   assert.equal(existsSync(join(one.root, 'memory/gantry-x/job')), false);
 });
 
+test('freeze() writes each version its own file, and says so where there is none', () => {
+  using one = fixture({ ...version1, 'freezer/g/freezer.state': 'THAWED\n' });
+  using two = fixture({ ...version2, 'g/cgroup.freeze': '0\n' });
+  // systemd's hybrid: version 2 is mounted too, without controllers, and does not count.
+  using hybrid = fixture({ ...version1, 'unified/cgroup.controllers': '', 'unified/g/cgroup.freeze': '0\n', 'freezer/g/freezer.state': 'THAWED\n' });
+  for (const [root, file, on, off] of [[one.root, 'freezer/g/freezer.state', 'FROZEN', 'THAWED'], [two.root, 'g/cgroup.freeze', '1', '0'], [hybrid.root, 'freezer/g/freezer.state', 'FROZEN', 'THAWED']] as const) {
+    const cgroups = new Cgroups(readCgroupLayout(root), 'x');
+    assert.deepEqual([cgroups.freeze('/g', true), readFileSync(join(root, file), 'utf8'), cgroups.freeze('/g', false), readFileSync(join(root, file), 'utf8')], [true, on, true, off]);
+    assert.equal(cgroups.freeze('/gone', true), false);
+  }
+  assert.equal(readFileSync(join(hybrid.root, 'unified/g/cgroup.freeze'), 'utf8'), '0\n');
+});
+
 const id = 'a'.repeat(64) as ContainerId;
 
 test('readUsage() reads version 1', () => {

@@ -126,12 +126,23 @@ export class Cgroups {
     await pollUntil(`the processes of ${path} to end`, () => this.#killOnce(path), { timeoutMs: 5000, intervalMs: 5 }, signal);
   }
 
+  /** Stops all processes of the cgroup and below, or lets them go on. False when the host has no freezer. */
+  freeze(path: string, isFrozen: boolean): boolean {
+    const [file, on, off] = this.#freezer;
+    return this.write(path, 'freezer', file, isFrozen ? on : off);
+  }
+
+  /** The freezer's file, and what stops and what lets go. */
+  get #freezer(): readonly [file: string, on: string, off: string] {
+    return this.layout.version === 1 ? ['freezer.state', 'FROZEN', 'THAWED'] : ['cgroup.freeze', '1', '0'];
+  }
+
   #thaw(path: string): void {
-    const file = this.layout.version === 1 ? 'freezer.state' : 'cgroup.freeze';
-    const isFrozen = this.layout.version === 1 ? /^FREEZING|^FROZEN/ : /^1/;
+    const [file, , off] = this.#freezer;
     const tree = this.layout.treeOf('freezer');
     if (tree === undefined) return;
-    if (isFrozen.test(this.read(path, 'freezer', file))) this.write(path, 'freezer', file, this.layout.version === 1 ? 'THAWED' : '0');
+    const state = this.read(path, 'freezer', file).trim();
+    if (state !== '' && state !== off) this.freeze(path, false);
     for (const name of foldersIn(join(tree, path))) this.#thaw(`${path}/${name}`);
   }
 

@@ -296,12 +296,7 @@ export class ContainerLifecycle {
 
   #freeze(entry: ContainerEntry, isFrozen: boolean): void {
     const { cgroups, launcher } = this.#parts;
-    const path = launcher.cgroupPath(entry);
-    const isVersion1 = cgroups.layout.version === 1;
-    const isWritten = isVersion1
-      ? cgroups.write(path, 'freezer', 'freezer.state', isFrozen ? 'FROZEN' : 'THAWED')
-      : cgroups.write(path, 'freezer', 'cgroup.freeze', isFrozen ? '1' : '0');
-    if (!isWritten) throw new GantryError('unsupported', 'this host has no cgroup freezer');
+    if (!cgroups.freeze(launcher.cgroupPath(entry), isFrozen)) throw new GantryError('unsupported', 'this host has no cgroup freezer');
   }
 
   async restart(entry: ContainerEntry, options: { timeoutSeconds?: number; signal?: string }, signal: AbortSignal): Promise<void> {
