@@ -7,13 +7,14 @@ import { join } from 'node:path';
 import { formatError } from '../src/kernel/mod.ts';
 import { layers } from '../test/layers.ts';
 import { dockerTables, scopedTable } from './generate-docker-page.ts';
+import { kubernetesTables } from './generate-kubernetes-page.ts';
 import { generateKubernetes } from './generate-kubernetes.ts';
 
 const root = join(import.meta.dirname, '..');
 const isCheck = process.argv.includes('--check');
 
 try {
-  const files = [...(await generateKubernetes()), architecturePage(), dockerPage(), scopedPage()];
+  const files = [...(await generateKubernetes()), architecturePage(), dockerPage(), kubernetesPage(), scopedPage()];
   const stale = files.filter(({ path, text }) => readFileSync(join(root, path), 'utf8') !== text);
   for (const { path, text } of stale) {
     console.log(`${isCheck ? 'not current' : 'written'}: ${path}`);
@@ -54,6 +55,16 @@ function scopedPage(): { path: string; text: string } {
     /(<!-- generated:scoped -->\n)[\s\S]*(<!-- \/generated:scoped -->)/,
     (_, begin: string, end: string) => `${begin}${scopedTable()}\n${end}`,
   );
+  return { path, text };
+}
+
+/** docs/compatibility-kubernetes.md with the kinds and the refused fields as they are. */
+function kubernetesPage(): { path: string; text: string } {
+  const path = 'docs/compatibility-kubernetes.md';
+  const { kinds, refused } = kubernetesTables();
+  const text = readFileSync(join(root, path), 'utf8')
+    .replace(/(<!-- generated:kinds -->\n)[\s\S]*(<!-- \/generated:kinds -->)/, (_, begin: string, end: string) => `${begin}${kinds}\n${end}`)
+    .replace(/(<!-- generated:refused -->\n)[\s\S]*(<!-- \/generated:refused -->)/, (_, begin: string, end: string) => `${begin}${refused}\n${end}`);
   return { path, text };
 }
 

@@ -155,6 +155,18 @@ check('answers in YAML when asked', async (call) => {
   assert.equal((await call('GET', `${maps}?watch=true`, undefined, { accept: 'application/yaml' })).code, 406);
 });
 
+check('shows kinds of which there is none, and lets nobody make one', async (call, server) => {
+  const drivers = '/apis/storage.k8s.io/v1/csidrivers';
+  const list = await call('GET', drivers);
+  assert.deepEqual([list.code, list.body['kind'], list.body['items']], [200, 'CSIDriverList', []]);
+  const refused = await call('POST', drivers, { metadata: { name: 'a' }, spec: {} });
+  assert.deepEqual([refused.code, refused.body['reason'], (await call('GET', `${drivers}/a`)).code], [405, 'MethodNotAllowed', 404]);
+  const events = readWatch(server, `${drivers}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=30`);
+  const { value } = await events.next();
+  await events.return();
+  assert.deepEqual([value?.type, at(value?.object, 'kind')], ['BOOKMARK', 'CSIDriver']);
+});
+
 check('names what it does not select by, and warns of finalizers without a domain', async (call) => {
   const answer = await call('GET', '/apis/apps/v1/deployments?fieldSelector=spec.colour%3Dred');
   assert.equal(answer.body['message'], 'Unable to find "apps/v1, Resource=deployments" that match label selector "", field selector "spec.colour=red": field label not supported: spec.colour');

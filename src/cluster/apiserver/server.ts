@@ -19,6 +19,7 @@ import { podConnects } from './connect/pod-connect.ts';
 import { DefinitionService } from './custom/definition-service.ts';
 import { OpenApiHandler } from './discovery/openapi-handler.ts';
 import { builtinKinds } from './kinds/builtin.ts';
+import { emptyResources } from './kinds/empty-resources.ts';
 import { KindRegistry } from './kinds/registry.ts';
 import { parseIpv4Range } from './kinds/service-address.ts';
 import { type PortRange, ServiceAllocator } from './kinds/service-allocator.ts';
@@ -108,7 +109,7 @@ export class ApiServer implements AsyncDisposable {
       tokens,
       queues: new RequestQueues(options.requestLimits),
       authorizer,
-      virtual: [...reviewResources(authorizer), tokenReviewResource(authenticators), ...(options.metrics === undefined ? [] : metricsResources(machine, options.metrics))],
+      virtual: [...emptyResources(() => machine.objects.revision), ...reviewResources(authorizer), tokenReviewResource(authenticators), ...(options.metrics === undefined ? [] : metricsResources(machine, options.metrics))],
       connects: new ConnectHandler(machine, options.dialer, [...podConnects, ...(options.connects ?? [])]),
       protobuf: KubernetesProtobuf.load(),
       openApi: new OpenApiHandler(kinds, schemas),

@@ -5,7 +5,7 @@ import { basename, delimiter, dirname, join } from 'node:path';
 /** One kubectl of this machine. */
 export interface KubectlBinary { readonly path: string; readonly minor: number; readonly version: string }
 
-/** Older ones are below the floor that docs/compatibility/kubernetes.md names. */
+/** Older ones are below the floor that docs/compatibility-kubernetes.md names. */
 export const oldestMinor = 31;
 
 /** Every kubectl on PATH and beside it (`kubectl.1.33`), one of each minor version, newest first. Below the floor: left out. */

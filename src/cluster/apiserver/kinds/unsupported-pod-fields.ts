@@ -3,9 +3,9 @@ import type { FieldErrors } from '../validation/field-errors.ts';
 
 /**
  * Fields of pods that nothing in this cluster acts on: they are refused when they ask for something, not stored and ignored.
- * `*` stands for every item of a list; a list of values refuses only those. docs/compatibility/node.md is the readable form.
+ * `*` stands for every item of a list; a list of values refuses only those. docs/compatibility-kubernetes.md is generated from it.
  */
-const unsupported: readonly (readonly [path: string, values?: readonly unknown[]])[] = [
+export const unsupportedPodFields: readonly (readonly [path: string, values?: readonly unknown[]])[] = [
   ['resources'],
   ['resourceClaims'],
   ['runtimeClassName'],
@@ -37,7 +37,7 @@ const unsupported: readonly (readonly [path: string, values?: readonly unknown[]
   ]),
 ];
 
-const rules = unsupported.map(([path, values]) => ({ segments: path.split('.'), values }));
+const rules = unsupportedPodFields.map(([path, values]) => ({ segments: path.split('.'), values }));
 
 /** Refuses what the pod spec at `at` asks for and nobody here can do. */
 export function refuseUnsupported(spec: k8s.PodSpec, at: string, errors: FieldErrors): void {
