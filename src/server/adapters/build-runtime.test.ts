@@ -149,6 +149,15 @@ test('Builder keeps secrets, certificates and proxies out of image, cache and hi
   }
 });
 
+test('CVE-2024-21626: Builder runs no step in a descriptor of a process, by WORKDIR, a link or ONBUILD', needsRoot, async () => {
+  await using build = await openRealBuild();
+  const refused = /is that of a process in \/proc/;
+  await assert.rejects(build.build({ Dockerfile: 'FROM busybox\nWORKDIR /proc/self/fd/7\nRUN ls ../../..\n' }), refused);
+  await assert.rejects(build.build({ Dockerfile: 'FROM busybox\nRUN ln -s /proc/self/fd/8 /w\nWORKDIR /w\nRUN ls ../../..\n' }));
+  await build.build({ Dockerfile: 'FROM busybox\nONBUILD WORKDIR /proc/self/fd/9\nONBUILD RUN ls ../../..\n' });
+  await assert.rejects(build.build({ Dockerfile: 'FROM built\n' }), refused);
+});
+
 test('Builder stops a running command when it is cancelled and leaves no tree', needsRoot, async () => {
   await using build = await openRealBuild();
   const controller = new AbortController();
