@@ -90,7 +90,8 @@ test('parseDockerfile() and planBuild() fail on broken files only with invalid e
         }
       }
     }),
-    { numRuns: 3000 },
+    // The same files every time: a run that fails says something about the change, not about luck.
+    { numRuns: 3000, seed: 20_240_131 },
   );
 });
 
