@@ -56,6 +56,32 @@ test('push() and pull() carry an image to another store, by tag and by digest', 
   assert.equal(await to.images.push(name.replace('v1', 'v2'), {}, signal), digest);
 });
 
+test('on one machine an image is compressed once, sent once, and run without a download', { skip }, async () => {
+  await using registry = await openTestRegistry();
+  await using client = openRegistryClient();
+  const moved: string[] = [];
+  const counting: RegistryClient = {
+    fetchManifest: (...call) => client.fetchManifest(...call),
+    fetchBlob: (...call) => (moved.push(`fetched ${call[1].size}`), client.fetchBlob(...call)),
+    hasBlob: (...call) => client.hasBlob(...call),
+    pushBlob: (reference, descriptor, open, ...rest) => client.pushBlob(reference, descriptor, () => (moved.push(`sent ${descriptor.size}`), open()), ...rest),
+    pushManifest: (...call) => client.pushManifest(...call),
+  };
+  await using store = await openTestImageStore({ registry: counting });
+  const name = `${registry.host}/team/app:v1`;
+  const id = await createTestImage(store.images, name, [[{ path: 'big', content: randomBytes(1_000_000) }]]);
+  const digest = await store.images.push(name, {}, signal);
+  assert.equal(moved.length, 2, 'the layer and the configuration');
+  moved.length = 0;
+  // What a pod of this machine does with the digest that was delivered, and what the next release of the same layers does.
+  assert.equal((await store.images.pull(`${registry.host}/team/app@${digest}`, always, signal)).id, id);
+  for (const other of [`${registry.host}/team/app:v2`, `${registry.host}/other/app:v1`]) {
+    await store.images.tag(id, other);
+    assert.equal(await store.images.push(other, {}, signal), digest);
+  }
+  assert.deepEqual(moved, []);
+});
+
 test('pull() with policy `missing` does not ask when the image is there', { skip }, async () => {
   await using store = await openTestImageStore();
   const id = await createTestImage(store.images, 'local:1', [[{ path: 'a' }]]);

@@ -115,11 +115,13 @@ class RegistryServer implements Registry {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://registry');
-    const asked = parseRoute(decodePath(url.pathname));
-    const route = asked === undefined ? undefined : this.#atHome(asked, url.searchParams.get('ns'), response);
+    // Not URL: it takes the first name of `//name/…` for a host, and throws for what is none.
+    const [, path = '/', search = ''] = /^([^?#]*)(?:\?([^#]*))?/.exec(request.url ?? '/') ?? [];
+    const query = new URLSearchParams(search);
+    const asked = parseRoute(decodePath(path));
+    const route = asked === undefined ? undefined : this.#atHome(asked, query.get('ns'), response);
     if (route === undefined) throw registryError('not-found', 'NAME_UNKNOWN', 'no such page');
-    const exchange: Exchange = { request, response, query: url.searchParams, signal };
+    const exchange: Exchange = { request, response, query, signal };
     const methods = this.#methodsOf(route);
     const method = methods[request.method as keyof Methods];
     if (method === undefined) {
