@@ -6,6 +6,8 @@ export type * from './gantry/types.ts';
 export { gantryApiVersion } from './gantry/types.ts';
 export { gantryDefinitions } from './gantry/crds.ts';
 export type * from './build/reply.ts';
+export { gatewayDefinitions } from './gateway/crds.ts';
+export type * as gatewayApi from './gateway/types.ts';
 export type * as k8s from './kubernetes/types.gen.ts';
 export * from './object.ts';
 export * from './node-matching.ts';

@@ -1,4 +1,5 @@
 import type * as gantry from './gantry/types.ts';
+import type * as gateway from './gateway/types.ts';
 import type * as k8s from './kubernetes/types.gen.ts';
 import type { KubeObject } from './object.ts';
 
@@ -40,6 +41,9 @@ export const resources = {
   storageClasses: define<k8s.StorageClass>('storage.k8s.io', 'v1', 'storageclasses', 'StorageClass', false),
   ingresses: define<k8s.Ingress>('networking.k8s.io', 'v1', 'ingresses', 'Ingress'),
   ingressClasses: define<k8s.IngressClass>('networking.k8s.io', 'v1', 'ingressclasses', 'IngressClass', false),
+  gatewayClasses: define<gateway.GatewayClass>('gateway.networking.k8s.io', 'v1', 'gatewayclasses', 'GatewayClass', false),
+  gateways: define<gateway.Gateway>('gateway.networking.k8s.io', 'v1', 'gateways', 'Gateway'),
+  httpRoutes: define<gateway.HTTPRoute>('gateway.networking.k8s.io', 'v1', 'httproutes', 'HTTPRoute'),
   endpointSlices: define<k8s.EndpointSlice>('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice'),
   leases: define<k8s.Lease>('coordination.k8s.io', 'v1', 'leases', 'Lease'),
   horizontalPodAutoscalers: define<k8s.HorizontalPodAutoscaler>('autoscaling', 'v2', 'horizontalpodautoscalers', 'HorizontalPodAutoscaler'),

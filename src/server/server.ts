@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { gantryDefinitions, type k8s, quantityValue, resources } from '../api/mod.ts';
+import { gantryDefinitions, gatewayDefinitions, type k8s, quantityValue, resources } from '../api/mod.ts';
 import { Informers, type KubeClient, openKubeClient } from '../client/mod.ts';
 import { Ci } from '../ci/mod.ts';
 import { ApiServer, CertificateAuthenticator, type MetricsSource, type NodeDialer, TokenAuthenticator } from '../cluster/apiserver/mod.ts';
@@ -48,7 +48,7 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   const informers = new Informers(client, log);
   const { dialer, metrics } = openNodeAccess(instance, credentials, informers, log);
   parts.use(await openApiServer(instance, credentials, { tokens, store, dialer, metrics, log }));
-  await applyDefinitions(client, gantryDefinitions, signal);
+  await applyDefinitions(client, [...gantryDefinitions, ...gatewayDefinitions], signal);
   const root = new RepositoryRoot(settings.gitRoot ?? paths.git, { hooksFolder: paths.hooks });
   const delivery = openDelivery({ client, informers, source: manifestSourceOf(root), log });
   const ci = parts.use(

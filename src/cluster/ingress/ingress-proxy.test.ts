@@ -5,7 +5,7 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type k8s, resources } from '../../api/mod.ts';
+import { gatewayDefinitions, type gatewayApi, type k8s, resources } from '../../api/mod.ts';
 import { Informers, openKubeClient } from '../../client/mod.ts';
 import { pollUntil, runCommand, runServices, silentLogger } from '../../kernel/mod.ts';
 import { openTestApiServer } from '../apiserver/testing/test-api-server.ts';
@@ -39,6 +39,7 @@ test('an Ingress is served, follows its Service, drains, and is gone when it is 
   cleanup.defer(() => [old, young].forEach(({ server }) => (server.closeAllConnections(), server.close())));
   const api = cleanup.use(await openTestApiServer());
   const client = cleanup.use(openKubeClient(api.connection));
+  for (const definition of gatewayDefinitions) await client.create(resources.customResourceDefinitions, definition, signal);
   const stop = new AbortController();
   const informers = new Informers(client, silentLogger());
   const proxy = new IngressProxy(client, informers, { folder: join(folder, 'run'), addresses: ['192.0.2.1'], ports: { http: port, https: await freePort() }, bindAddress: '127.0.0.1' }, silentLogger());
@@ -69,5 +70,23 @@ test('an Ingress is served, follows its Service, drains, and is gone when it is 
   await client.update(resources.endpointSlices, { ...(await client.get(resources.endpointSlices, { ...place, name: 'web-1' }, signal)), ...sliceOf('127.0.0.1', young.port), metadata: { ...place, name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } } }, signal);
   await until('young');
   await client.delete(resources.ingresses, { ...place, name: 'web' }, {}, signal);
+  await until('nobody');
+
+  // The same through a Gateway: its class, a listener and a route of two rules.
+  await client.create<gatewayApi.GatewayClass>(resources.gatewayClasses, { metadata: { name: 'haproxy' }, spec: { controllerName: 'gantry.dev/haproxy' } }, signal);
+  await client.create<gatewayApi.Gateway>(resources.gateways, { metadata: { ...place, name: 'front' }, spec: { gatewayClassName: 'haproxy', listeners: [{ name: 'web', port, protocol: 'HTTP' }] } }, signal);
+  await client.create<gatewayApi.HTTPRoute>(resources.httpRoutes, { metadata: { ...place, name: 'web' }, spec: { parentRefs: [{ name: 'front' }], rules: [{ backendRefs: [{ name: 'web', port: 80 }] }, { matches: [{ path: { type: 'Exact', value: '/gone' } }], filters: [{ type: 'RequestRedirect', requestRedirect: { path: { type: 'ReplaceFullPath', replaceFullPath: '/new' }, statusCode: 301 } }] }] } }, signal);
+  await until('young');
+  const redirected = await fetch(`http://127.0.0.1:${port}/gone`, { redirect: 'manual' });
+  assert.deepEqual([redirected.status, redirected.headers.get('location')], [301, 'http://127.0.0.1/new']);
+  const said = ({ conditions }: { conditions?: k8s.Condition[] }): string => (conditions ?? []).map(({ type, status }) => `${type}=${status}`).join();
+  const gateway = await pollUntil('the gateway to say so', async () => {
+    const { status } = await client.get(resources.gateways, { ...place, name: 'front' }, signal);
+    return status?.listeners?.[0]?.attachedRoutes === 1 ? status : undefined;
+  }, { timeoutMs: 30_000 }, signal);
+  assert.deepEqual([said(gateway), gateway.addresses], ['Accepted=True,Programmed=True', [{ type: 'IPAddress', value: '192.0.2.1' }]]);
+  const route = await pollUntil('the route to say so', async () => (await client.get(resources.httpRoutes, { ...place, name: 'web' }, signal)).status?.parents[0], { timeoutMs: 30_000 }, signal);
+  assert.equal(said(route), 'Accepted=True,ResolvedRefs=True');
+  await client.delete(resources.gateways, { ...place, name: 'front' }, {}, signal);
   await until('nobody');
 });

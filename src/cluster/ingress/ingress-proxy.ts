@@ -1,9 +1,12 @@
-import { type k8s, keyOf, refOf, resources, type Stored } from '../../api/mod.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { type gatewayApi, type k8s, keyOf, type KubeObject, refOf, resources, type ResourceType, type Stored } from '../../api/mod.ts';
 import { EventRecorder, type Informer, type Informers, type KubeClient } from '../../client/mod.ts';
 import { aborted, cancelled, formatError, isError, type Logger, type Service } from '../../kernel/mod.ts';
 import { EndpointView } from './endpoints.ts';
+import { type GatewayPlan, planGateways } from './gateway-plan.ts';
 import { HaproxyProcess } from './haproxy-process.ts';
 import { type IngressPlan, planIngresses } from './ingress-plan.ts';
+import { mergeListeners } from './model.ts';
 
 export interface IngressProxyOptions {
   /** In memory (below /run), for HAProxy's configuration, keys and sockets. */
@@ -29,6 +32,10 @@ export class IngressProxy implements Service {
   readonly #services: Informer<k8s.Service>;
   readonly #slices: Informer<k8s.EndpointSlice>;
   readonly #secrets: Informer<k8s.Secret>;
+  readonly #gatewayClasses: Informer<gatewayApi.GatewayClass>;
+  readonly #gateways: Informer<gatewayApi.Gateway>;
+  readonly #routes: Informer<gatewayApi.HTTPRoute>;
+  readonly #sources: readonly { ready(signal: AbortSignal): Promise<void> }[];
   readonly #options: IngressProxyOptions;
   readonly #haproxy: HaproxyProcess;
   readonly #events: EventRecorder;
@@ -50,12 +57,25 @@ export class IngressProxy implements Service {
     this.#services = informers.of(resources.services);
     this.#slices = informers.of(resources.endpointSlices);
     this.#secrets = informers.of(resources.secrets);
-    for (const informer of [this.#ingresses, this.#classes, this.#services, this.#slices, this.#secrets]) informer.onChange(() => this.#changed());
+    this.#gatewayClasses = informers.of(resources.gatewayClasses);
+    this.#gateways = informers.of(resources.gateways);
+    this.#routes = informers.of(resources.httpRoutes);
+    const changed = (): void => this.#changed();
+    this.#sources = [this.#ingresses, this.#classes, this.#services, this.#slices, this.#secrets, this.#gatewayClasses, this.#gateways, this.#routes];
+    this.#ingresses.onChange(changed);
+    this.#classes.onChange(changed);
+    this.#services.onChange(changed);
+    this.#slices.onChange(changed);
+    this.#secrets.onChange(changed);
+    this.#gatewayClasses.onChange(changed);
+    this.#gateways.onChange(changed);
+    this.#routes.onChange(changed);
   }
 
   async run(signal: AbortSignal): Promise<void> {
     try {
-      await Promise.all([this.#ingresses, this.#classes, this.#services, this.#slices, this.#secrets].map((informer) => informer.ready(signal)));
+      // What is not known yet would look as if nothing were to be served.
+      await Promise.all(this.#sources.map((source) => source.ready(signal)));
     } catch (error) {
       if (signal.aborted) return;
       throw error;
@@ -99,19 +119,25 @@ export class IngressProxy implements Service {
 
   async #apply(signal: AbortSignal): Promise<void> {
     this.#isDirty = false;
+    const endpoints = new EndpointView(this.#services.list(), this.#slices.list());
+    const secret = (namespace: string, name: string): k8s.Secret | undefined => this.#secrets.get(keyOf({ namespace, name }));
+    const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+    const gateways = planGateways({ classes: this.#gatewayClasses.list(), gateways: this.#gateways.list(), routes: this.#routes.list(), endpoints, secret, addresses: this.#options.addresses, now });
     const plan = planIngresses({
       ingresses: this.#ingresses.list(),
       classes: this.#classes.list(),
-      endpoints: new EndpointView(this.#services.list(), this.#slices.list()),
-      secret: (namespace, name) => this.#secrets.get(keyOf({ namespace, name })),
+      endpoints,
+      secret,
       ports: this.#options.ports ?? { http: 80, https: 443 },
     });
     try {
-      await this.#haproxy.apply({ listeners: plan.listeners }, signal);
-      this.#inUse = new Set(plan.listeners.flatMap(({ routes }) => routes.flatMap(({ targets }) => targets.flatMap(({ endpoints }) => endpoints.map(({ address }) => address)))));
+      const listeners = mergeListeners(plan.listeners, gateways.listeners);
+      await this.#haproxy.apply({ listeners }, signal);
+      this.#inUse = new Set(listeners.flatMap(({ routes }) => routes.flatMap(({ targets }) => targets.flatMap(({ endpoints }) => endpoints.map(({ address }) => address)))));
       for (const check of this.#waiting) check();
       this.#tell(plan);
       await this.#report(plan, signal);
+      await this.#reportGateways(gateways, signal);
     } catch (error) {
       if (signal.aborted) return;
       this.#log.error('cannot serve ingresses', { err: error });
@@ -130,6 +156,23 @@ export class IngressProxy implements Service {
       if (this.#told.get(ingress.metadata.uid) !== text) for (const message of messages) this.#events.warning(ingress, 'Incomplete', message);
       this.#told.set(ingress.metadata.uid, text);
     }
+  }
+
+  async #reportGateways({ classStatuses, gatewayStatuses, routeStatuses }: GatewayPlan, signal: AbortSignal): Promise<void> {
+    await Promise.all([
+      ...classStatuses.map(({ object, status }) => this.#patchStatus(resources.gatewayClasses, object, status, signal)),
+      ...gatewayStatuses.map(({ object, status }) => this.#patchStatus(resources.gateways, object, status, signal)),
+      ...routeStatuses.map(({ object, status }) => this.#patchStatus(resources.httpRoutes, object, status, signal)),
+    ]);
+  }
+
+  /** Nothing is written when it says so already: every write would start the next pass. */
+  async #patchStatus<T extends KubeObject & { status?: object }>(type: ResourceType<T>, object: Stored<T>, status: object, signal: AbortSignal): Promise<void> {
+    const wanted: unknown = JSON.parse(JSON.stringify(status));
+    if (isDeepStrictEqual(object.status ?? {}, wanted)) return;
+    await this.#client.patch(type, refOf(keyOf(object)), { type: 'merge', subresource: 'status', body: { metadata: { uid: object.metadata.uid }, status: wanted } }, signal).catch((error: unknown) => {
+      if (!isError(error, 'not-found', 'conflict')) throw error;
+    });
   }
 
   async #report({ served }: IngressPlan, signal: AbortSignal): Promise<void> {

@@ -62,6 +62,18 @@ export interface Target {
   readonly isHttp2?: boolean;
 }
 
+/** Listeners of several sources as one list: those of the same port and protocol become one. */
+export function mergeListeners(first: readonly HttpListener[], second: readonly HttpListener[]): HttpListener[] {
+  const merged = new Map(first.map((listener) => [listener.port, listener]));
+  for (const listener of second) {
+    const known = merged.get(listener.port);
+    if (known !== undefined && (known.certificates === undefined) !== (listener.certificates === undefined)) continue;
+    const certificates = [...new Map([...(known?.certificates ?? []), ...(listener.certificates ?? [])].map((one) => [one.key, one])).values()];
+    merged.set(listener.port, { port: listener.port, routes: inMatchOrder([...(known?.routes ?? []), ...listener.routes]), ...(listener.certificates === undefined ? {} : { certificates }) });
+  }
+  return [...merged.values()];
+}
+
 /** Whether a text can stand in the proxy's configuration: printable, without blanks. */
 export function isPlainText(text: string): boolean {
   return /^[\x21-\x7e]+$/.test(text);
