@@ -3,6 +3,7 @@ import { type Clock, type Logger, type Service, systemClock } from '../../kernel
 import { autoscalerController } from './autoscaler/reconciler.ts';
 import { type ControllerSettings, defaultControllerSettings } from './config.ts';
 import type { ControllerContext } from './context.ts';
+import { configRollControllers } from './config-roll/reconciler.ts';
 import { cronJobController } from './cron-job/reconciler.ts';
 import { daemonSetController } from './daemon-set/reconciler.ts';
 import { deploymentController } from './deployment/reconciler.ts';
@@ -47,6 +48,7 @@ export function controllerServices(client: KubeClient, informers: Informers, opt
     volumeController(contextOf('persistentvolume-controller')),
     disruptionController(contextOf('disruption-controller')),
     loadBalancerController(contextOf('service-load-balancer'), settings),
+    ...configRollControllers(contextOf),
     jobController(contextOf('job-controller'), settings),
     ttlController(contextOf('ttl-after-finished-controller')),
     cronJobController(contextOf('cronjob-controller')),
