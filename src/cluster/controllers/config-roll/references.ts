@@ -22,6 +22,6 @@ export function configReferences(spec: k8s.PodSpec | undefined): { configMaps: s
       secrets.add(secretRef?.name);
     }
   }
-  const named = (set: Set<string | undefined>): string[] => [...set].filter((name) => name !== undefined && name !== '').toSorted() as string[];
+  const named = (set: Set<string | undefined>): string[] => [...set].filter((name) => name !== undefined).filter((name) => name !== '').toSorted((a, b) => (a < b ? -1 : 1));
   return { configMaps: named(configMaps), secrets: named(secrets) };
 }

@@ -68,7 +68,7 @@ test('StatefulSets: an ordered one is never out of order, an update never takes 
       const pass = (): number => {
         const { actions, status } = planStatefulSet({ set, claim: planClaim(set, set.spec.selector, played.all), revisions, volumeClaims: new Map(), pendingCreations: 0, pendingDeletions: new Set(), nowMs: testNowMs });
         for (const action of actions) {
-          if (action.type === 'create-revision') revisions.push({ ...action.revision, metadata: { ...action.revision.metadata, name: action.revision.metadata?.name ?? '', uid: `r${revisions.length}`, resourceVersion: '1', creationTimestamp: ago(9) } } as Revision);
+          if (action.type === 'create-revision') revisions.push({ ...action.revision, metadata: { ...action.revision.metadata, name: action.revision.metadata?.name ?? '', uid: `r${revisions.length}`, resourceVersion: '1', creationTimestamp: ago(9) } });
           if (action.type === 'create') {
             for (const pod of action.pods) {
               played.add(pod, owner);
@@ -101,7 +101,7 @@ test('StatefulSets: an ordered one is never out of order, an update never takes 
         }
         assert.fail('it does not converge');
       };
-      const ordinals = (): string => played.all.map((pod) => ordinalOf(set, pod)).toSorted().join();
+      const ordinals = (): string => played.all.map((pod) => ordinalOf(set, pod) ?? -1).toSorted((a, b) => a - b).join();
       settle();
       assert.equal(ordinals(), Array.from({ length: replicas }, (_, index) => index).join());
       set = { ...set, spec: { ...set.spec, replicas: grown } };
@@ -136,7 +136,7 @@ test('DaemonSets: never more nodes without one than allowed, never two without s
       const pass = (): number => {
         const { actions } = planDaemonSet({ set, nodes: nodeList, claim: planClaim(set, set.spec.selector, played.all), revisions, pendingCreations: 0, pendingDeletions: new Set(), nowMs: testNowMs });
         for (const action of actions) {
-          if (action.type === 'create-revision') revisions.push({ ...action.revision, metadata: { ...action.revision.metadata, name: action.revision.metadata?.name ?? '', uid: `r${revisions.length}`, resourceVersion: '1', creationTimestamp: ago(9) } } as Revision);
+          if (action.type === 'create-revision') revisions.push({ ...action.revision, metadata: { ...action.revision.metadata, name: action.revision.metadata?.name ?? '', uid: `r${revisions.length}`, resourceVersion: '1', creationTimestamp: ago(9) } });
           if (action.type === 'delete') played.markDeleting(action.pods);
           if (action.type !== 'create') continue;
           for (const node of action.nodes) played.add({ metadata: { name: `agent-${(made += 1)}`, labels: { ...labels, [revisionLabel]: action.hash } }, spec: { containers: [], nodeName: node } }, { uid: 'uid-agent', kind: 'DaemonSet', name: 'agent' });
