@@ -6,6 +6,7 @@ import { formatError } from '../src/kernel/mod.ts';
 import { Instance } from '../test/story/instance.ts';
 import { benchApi } from './api.ts';
 import { benchClusterApi } from './cluster-api.ts';
+import { benchClusterPods } from './cluster-pods.ts';
 import { benchContainerStart } from './container-start.ts';
 import { benchEngine } from './engine.ts';
 import { benchEngineMemory } from './engine-memory.ts';
@@ -20,6 +21,7 @@ const benchmarks: Readonly<Record<string, (instance: Instance, signal: AbortSign
   idle: benchIdle,
   api: benchApi,
   'cluster-api': benchClusterApi,
+  'cluster-pods': benchClusterPods,
   container: benchContainerStart,
   build: benchImageBuild,
   images: benchImages,
