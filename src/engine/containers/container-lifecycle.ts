@@ -183,7 +183,8 @@ export class ContainerLifecycle {
     if (isOomKilled) this.#publish(entry, 'oom');
     this.#publish(entry, 'die', { exitCode: String(exitCode), execDuration: String(Math.max(0, Math.floor(ranForMs / 1000))) });
     if (isStopRequested) this.#publish(entry, 'stop');
-    await Promise.all([store.save(entry.record, !entry.spec.autoRemove), launcher.cleanUp(entry, endpoints)]);
+    const recorded = store.save(entry.record, !entry.spec.autoRemove);
+    await Promise.all([recorded, launcher.cleanUp(entry, endpoints, recorded)]);
     if (restart.restart) this.#scheduleRestart(entry, restart.delayMs, restartCount + 1);
     else if (entry.spec.autoRemove) await this.#remove(entry, true);
   }

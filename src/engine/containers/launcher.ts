@@ -152,8 +152,8 @@ export class Launcher {
     return existsSync(entry.paths.oomFile) || countOomKills(this.#parts.cgroups.layout, this.cgroupPath(entry)) > 0;
   }
 
-  /** Removes everything of a run from the machine: processes, ports, namespaces, mounts, cgroups. Idempotent; goes on after a failure. */
-  async cleanUp(entry: ContainerEntry, endpoints: readonly EndpointStatus[]): Promise<void> {
+  /** Removes everything of a run from the machine: processes, ports, namespaces, mounts, cgroups. Idempotent; goes on after a failure. `recorded`: when it has been written down how the run ended; until then the exit file is the only one to know. */
+  async cleanUp(entry: ContainerEntry, endpoints: readonly EndpointStatus[], recorded: Promise<void> = Promise.resolve()): Promise<void> {
     const { cgroups, networks, paths, log } = this.#parts;
     const attempt = async (what: string, work: () => unknown): Promise<void> => {
       try {
@@ -173,7 +173,10 @@ export class Launcher {
     await attempt('user namespace', () => closeUserNamespace(paths, entry.id));
     await attempt('rootfs', () => unmountRootfs(entry.paths));
     await attempt('runtime state', () => rmSync(join(paths.runtimeState, entry.id), { recursive: true, force: true }));
-    await attempt('exit file', () => rm(join(paths.exits, entry.id), { force: true }));
+    await attempt('exit file', async () => {
+      await recorded;
+      await rm(join(paths.exits, entry.id), { force: true });
+    });
     await attempt('cgroup', () => pollUntil('the cgroup to empty', () => cgroups.remove(cgroupPath) || undefined, { timeoutMs: 5000, intervalMs: 1 }, AbortSignal.timeout(10_000)));
     // The last: as long as it is there, something of a run may be left (recovery-plan.ts).
     await attempt('run folder', () => removeRunFolder(entry.paths));
