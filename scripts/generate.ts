@@ -38,9 +38,9 @@ function architecturePage(): { path: string; text: string } {
   return { path, text };
 }
 
-/** docs/compatibility/docker.md with the end points and fields as they are. */
+/** docs/compatibility-docker.md with the end points and fields as they are. */
 function dockerPage(): { path: string; text: string } {
-  const path = 'docs/compatibility/docker.md';
+  const path = 'docs/compatibility-docker.md';
   const text = readFileSync(join(root, path), 'utf8').replace(
     /(<!-- generated:docker -->\n)[\s\S]*(<!-- \/generated:docker -->)/,
     (_, begin: string, end: string) => `${begin}${dockerTables()}\n${end}`,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync, readlinkSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { rootNeeds } from '../host/testing/root.ts';
 import { isError } from '../kernel/mod.ts';
@@ -56,6 +58,12 @@ suite('options of a container', { skip: rootNeeds('runc', 'conmon', 'nft', 'busy
     ],
     ['masked paths of its own', () => security({ maskedPaths: ['/proc/version'] }), 'wc -c < /proc/version', '0'],
     ['a device', () => ({ devices: [{ hostPath: '/dev/kmsg', containerPath: '/dev/messages', permissions: 'r' }] }), 'test -c /dev/messages && echo there; (echo x > /dev/messages) 2>&1', 'there\nsh: can\'t create /dev/messages: Operation not permitted'],
+    [
+      'a device rule',
+      () => ({ deviceRules: [{ type: 'b', major: 7, minor: 0, access: 'rw' }] }),
+      'mknod /tmp/allowed b 7 0; mknod /tmp/closed b 7 1; for name in allowed closed; do (cat < /tmp/$name > /dev/null) 2>&1 | grep -c "not permitted"; done',
+      '0\n1',
+    ],
     ['ulimits', () => ({ resources: { ulimits: [{ name: 'nofile', soft: 100, hard: 200 }, { name: 'core', soft: 0, hard: 0 }] } }), 'ulimit -n; ulimit -Hn; ulimit -c', '100\n200\n0'],
     ['an OOM score', () => ({ resources: { oomScoreAdj: 500 } }), 'cat /proc/self/oom_score_adj', '500'],
     ['sysctls', () => ({ sysctls: { 'net.ipv4.ip_unprivileged_port_start': '80', 'kernel.shmmax': '123456' } }), 'cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shmmax', '80\n123456'],
@@ -84,6 +92,38 @@ suite('options of a container', { skip: rootNeeds('runc', 'conmon', 'nft', 'busy
     await engine.containers.remove(id, { force: true, removeVolumes: false }, signal);
   });
 
+  test('rates of block devices are set by device', { skip: existsSync('/dev/loop0') ? false : 'needs a block device' }, async () => {
+    const { stdout } = await runToEnd(engine, busyboxSpec('cd /sys/fs/cgroup; cat blkio/blkio.throttle.read_bps_device blkio/blkio.throttle.write_iops_device 2>/dev/null || cat io.max', { resources: { blockDevices: [{ kind: 'read-bytes', path: '/dev/loop0', value: 1 << 20 }, { kind: 'write-operations', path: '/dev/loop0', value: 100 }] } }), signal);
+    assert.match(stdout, /^7:0 (1048576\n7:0 100\n|rbps=1048576 wbps=max riops=max wiops=100\n)$/);
+    const notBlock = await engine.containers.create(busyboxSpec('true', { resources: { blockDevices: [{ kind: 'read-bytes', path: '/dev/null', value: 1 }] } }), signal);
+    await assert.rejects(engine.containers.start(notBlock.id, signal), (error) => isError(error, 'invalid'));
+  });
+
+  test('a volume may be a folder of the host, and a container may have a part of a volume', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'gantry-bound-'));
+    mkdirSync(join(folder, 'part'));
+    writeFileSync(join(folder, 'part/file'), 'of the host\n');
+    await engine.volumes.create({ name: 'bound', labels: {}, options: { type: 'none', o: 'bind', device: folder } }, signal);
+    const mounts: ContainerSpec['mounts'] = [{ type: 'volume', volume: 'bound', target: '/whole', isReadOnly: false, copyUp: true }, { type: 'volume', volume: 'bound', target: '/part', isReadOnly: true, copyUp: true, subpath: 'part' }];
+    const { stdout } = await runToEnd(engine, busyboxSpec('cat /part/file; ls /part /whole; echo new > /whole/part/new; cat /part/new; (echo x > /part/x) 2>&1', { mounts }), signal);
+    assert.equal(stdout, "of the host\n/part:\nfile\n\n/whole:\npart\nnew\nsh: can't create /part/x: Read-only file system\n");
+    const missing = await engine.containers.create(busyboxSpec('true', { mounts: [{ type: 'volume', volume: 'bound', target: '/x', isReadOnly: false, copyUp: true, subpath: 'none' }] }), signal);
+    await assert.rejects(engine.containers.start(missing.id, signal), (error) => isError(error, 'invalid') && error.message.includes('no such file'));
+    rmSync(folder, { recursive: true });
+  });
+
+  test('a range of host ports gives the first that is free', async () => {
+    const first = await freePort();
+    const start = async (): Promise<number | undefined> => {
+      const { id } = await engine.containers.create(busyboxSpec('sleep 60', { ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '', hostPort: first, hostPortLast: first + 1 }] }), signal);
+      await engine.containers.start(id, signal);
+      return engine.containers.get(id).status.ports[0]?.hostPort;
+    };
+    assert.equal(await start(), first);
+    assert.equal(await start(), first + 1);
+    await assert.rejects(start(), (error) => isError(error, 'conflict'));
+  });
+
   test('update() changes the limits of a running container', async () => {
     const { id } = await engine.containers.create(busyboxSpec('sleep 60', { resources: { memoryLimitBytes: 64 << 20 } }), signal);
     await engine.containers.start(id, signal);
@@ -106,3 +146,14 @@ suite('options of a container', { skip: rootNeeds('runc', 'conmon', 'nft', 'busy
     assert.notEqual(readFileSync('/proc/sys/kernel/shmmax', 'utf8'), '123456\n');
   });
 });
+
+/** The first of two neighbours that nobody has. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    await using one = createServer();
+    await using other = createServer();
+    const port = await new Promise<number>((resolve) => void one.listen(0, '127.0.0.1', () => resolve((one.address() as { port: number }).port)));
+    const isFree = port < 65_535 && await new Promise<boolean>((resolve) => void other.once('error', () => resolve(false)).listen(port + 1, '127.0.0.1', () => resolve(true)));
+    if (isFree) return port;
+  }
+}

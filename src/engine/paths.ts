@@ -89,6 +89,8 @@ export interface ContainerPaths {
   readonly shm: string;
   /** Size of the log when the run began. */
   readonly logStartFile: string;
+  /** Parts of volumes, mounted during a start. */
+  readonly parts: string;
 }
 
 function containerPaths(folder: string, run: string): ContainerPaths {
@@ -110,5 +112,6 @@ function containerPaths(folder: string, run: string): ContainerPaths {
     oomFile: join(run, 'oom'),
     shm: join(run, 'shm'),
     logStartFile: join(run, 'log-start'),
+    parts: join(run, 'parts'),
   };
 }

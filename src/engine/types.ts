@@ -48,6 +48,8 @@ export interface ContainerSpec {
   annotations: Record<string, string>;
   mounts: MountSpec[];
   devices: DeviceSpec[];
+  /** Devices that may be used when something in the container makes their nodes. */
+  deviceRules?: DeviceRule[];
   resources: Resources;
   security: SecurityOptions;
   namespaces: NamespaceModes;
@@ -72,7 +74,7 @@ export interface ContainerSpec {
 
 export type MountSpec =
   | { type: 'bind'; source: string; target: string; isReadOnly: boolean; propagation: MountPropagation; isRecursive: boolean; createSource: boolean }
-  | { type: 'volume'; volume: string; target: string; isReadOnly: boolean; copyUp: boolean }
+  | { type: 'volume'; volume: string; target: string; isReadOnly: boolean; copyUp: boolean; subpath?: string }
   | { type: 'tmpfs'; target: string; isReadOnly: boolean; sizeBytes?: number; mode?: number; options: string[] };
 
 export type MountPropagation = 'private' | 'rprivate' | 'slave' | 'rslave' | 'shared' | 'rshared';
@@ -83,6 +85,9 @@ export interface DeviceSpec {
   /** Any of `r`, `w`, `m`. */
   permissions: string;
 }
+
+/** `a`: all kinds. Absent numbers: any. `access` as `DeviceSpec.permissions`. */
+export interface DeviceRule { type: 'a' | 'c' | 'b'; major?: number; minor?: number; access: string }
 
 /** Absent means unlimited or the kernel's default. */
 export interface Resources {
@@ -99,11 +104,15 @@ export interface Resources {
   pidsLimit?: number;
   /** 10 to 1000. */
   blkioWeight?: number;
+  /** Weights (10 to 1000) and rates (bytes or operations a second) of single block devices. */
+  blockDevices?: { kind: BlockDeviceLimit; path: string; value: number }[];
   oomScoreAdj?: number;
   oomKillDisable?: boolean;
   /** Clamped to what the kernel grants; the clamp is reported as a warning. */
   ulimits?: { name: string; soft: number; hard: number }[];
 }
+
+export type BlockDeviceLimit = 'weight' | 'read-bytes' | 'write-bytes' | 'read-operations' | 'write-operations';
 
 export interface SecurityOptions {
   isPrivileged: boolean;
@@ -324,6 +333,9 @@ export interface ContainerUsage {
   readonly memoryMaxBytes?: number;
   readonly pids: number;
   readonly pidsLimit?: number;
+  /** Further counters by the kernel's own names: memory.stat, and processor time by processor where it is known. */
+  readonly memoryCounters?: Readonly<Record<string, number>>;
+  readonly perCpuNanoseconds?: readonly number[];
   readonly blockReadBytes: number;
   readonly blockWriteBytes: number;
   readonly interfaces: readonly { name: string; receivedBytes: number; receivedPackets: number; sentBytes: number; sentPackets: number }[];

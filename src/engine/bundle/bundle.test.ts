@@ -231,8 +231,8 @@ test('userMounts() mounts parents before children', () => {
 
 test('planDevices() allows what was asked, with the permissions asked for', () => {
   const device = { path: '/dev/fuse', type: 'c' as const, major: 10, minor: 229, fileMode: 0o666, uid: 0, gid: 0 };
-  const { devices, rules } = planDevices([{ hostPath: '/dev/fuse', containerPath: '/dev/inside', permissions: 'rw' }], false, () => [device]);
+  const { devices, rules } = planDevices([{ hostPath: '/dev/fuse', containerPath: '/dev/inside', permissions: 'rw' }], false, [], () => [device]);
   assert.deepEqual(devices, [{ ...device, path: '/dev/inside' }]);
   assert.deepEqual([rules[0], rules.at(-1)], [{ allow: false, access: 'rwm' }, { allow: true, type: 'c', major: 10, minor: 229, access: 'rw' }]);
-  assert.throws(() => planDevices([{ hostPath: '/etc/passwd', containerPath: '/x', permissions: 'r' }], false, () => []), (error) => isError(error, 'invalid'));
+  assert.throws(() => planDevices([{ hostPath: '/etc/passwd', containerPath: '/x', permissions: 'r' }], false, [], () => []), (error) => isError(error, 'invalid'));
 });

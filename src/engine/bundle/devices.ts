@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, GantryError } from '../../kernel/mod.ts';
-import type { DeviceSpec } from '../types.ts';
+import type { DeviceRule, DeviceSpec } from '../types.ts';
 import type { OciDevice, OciDeviceRule } from './oci-spec.ts';
 
 /** The nodes every container may use; the runtime makes null, zero, full, random, urandom, tty and the pty devices itself. */
@@ -17,7 +17,7 @@ const defaultRules: readonly OciDeviceRule[] = [
 export interface DevicePlan { devices: OciDevice[]; rules: OciDeviceRule[] }
 
 /** Devices of the container and the rules that let it use them. `not-found` for a host path that does not exist. */
-export function planDevices(specs: readonly DeviceSpec[], isPrivileged: boolean, readDevices: (path: string) => OciDevice[] = devicesAt): DevicePlan {
+export function planDevices(specs: readonly DeviceSpec[], isPrivileged: boolean, extraRules: readonly DeviceRule[] = [], readDevices: (path: string) => OciDevice[] = devicesAt): DevicePlan {
   if (isPrivileged) {
     const all = readDevices('/dev').filter(({ path }) => !/^\/dev\/(pts|shm|mqueue|console)(\/|$)/.test(path));
     return { devices: all, rules: [{ allow: true, access: 'rwm' }] };
@@ -32,7 +32,7 @@ export function planDevices(specs: readonly DeviceSpec[], isPrivileged: boolean,
       if (device.type !== 'p') rules.push({ allow: true, type: device.type, major: device.major, minor: device.minor, access: spec.permissions });
     }
   }
-  return { devices, rules };
+  return { devices, rules: [...rules, ...extraRules.map((rule): OciDeviceRule => ({ allow: true, ...rule }))] };
 }
 
 /** The device at the path, or all devices below the folder. */

@@ -53,8 +53,19 @@ export interface OciResources {
   memory?: { limit?: number; swap?: number; reservation?: number; disableOOMKiller?: boolean };
   cpu?: { shares?: number; quota?: number; period?: number; cpus?: string; mems?: string };
   pids?: { limit: number };
-  blockIO?: { weight: number };
+  blockIO?: OciBlockIo;
 }
+
+export interface OciBlockIo {
+  weight?: number;
+  weightDevice?: { major: number; minor: number; weight: number }[];
+  throttleReadBpsDevice?: OciDeviceRate[];
+  throttleWriteBpsDevice?: OciDeviceRate[];
+  throttleReadIOPSDevice?: OciDeviceRate[];
+  throttleWriteIOPSDevice?: OciDeviceRate[];
+}
+
+export interface OciDeviceRate { major: number; minor: number; rate: number }
 
 export interface OciSeccomp {
   defaultAction: string;

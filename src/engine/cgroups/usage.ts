@@ -25,6 +25,8 @@ function readVersion1(cgroups: Cgroups, path: string): Readings {
     throttledNanoseconds: cpuStat.get('throttled_time') ?? 0n,
     memoryBytes: toNumber(cgroups.read(path, 'memory', 'memory.usage_in_bytes')) ?? 0,
     inactiveFileBytes: Number(memoryStat.get('total_inactive_file') ?? 0n),
+    memoryCounters: toNumbers(memoryStat),
+    perCpuNanoseconds: cgroups.read(path, 'cpuacct', 'cpuacct.usage_percpu').trim().split(/\s+/).filter((text) => text !== '').map(Number),
     ...(limit === undefined || limit > noLimit ? {} : { memoryLimitBytes: limit }),
     ...optional('memoryMaxBytes', toNumber(cgroups.read(path, 'memory', 'memory.max_usage_in_bytes'))),
     pids: toNumber(cgroups.read(path, 'pids', 'pids.current')) ?? 0,
@@ -47,6 +49,7 @@ function readVersion2(cgroups: Cgroups, path: string): Readings {
     throttledNanoseconds: micros('throttled_usec'),
     memoryBytes: toNumber(cgroups.read(path, 'memory', 'memory.current')) ?? 0,
     inactiveFileBytes: Number(memoryStat.get('inactive_file') ?? 0n),
+    memoryCounters: toNumbers(memoryStat),
     ...optional('memoryLimitBytes', toNumber(cgroups.read(path, 'memory', 'memory.max'))),
     ...optional('memoryMaxBytes', toNumber(cgroups.read(path, 'memory', 'memory.peak'))),
     pids: toNumber(cgroups.read(path, 'pids', 'pids.current')) ?? 0,
@@ -54,6 +57,10 @@ function readVersion2(cgroups: Cgroups, path: string): Readings {
     blockReadBytes: sumLines(io, /\brbytes=(\d+)/g),
     blockWriteBytes: sumLines(io, /\bwbytes=(\d+)/g),
   };
+}
+
+function toNumbers(counters: ReadonlyMap<string, bigint>): Record<string, number> {
+  return Object.fromEntries([...counters].map(([name, value]) => [name, Number(value)]));
 }
 
 /** `name value` lines. */

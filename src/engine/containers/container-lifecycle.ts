@@ -100,6 +100,7 @@ export class ContainerLifecycle {
       entry.change({ status: { state: 'running', startedAt: new Date().toISOString(), finishedAt: undefined, exitCode: undefined, error: undefined, isOomKilled: false, health: undefined } });
       this.#parts.health.begin(entry);
       await store.save(entry.record, false);
+      this.#publishAttached(entry, true);
       this.#publish(entry, 'start');
     } catch (error) {
       if (entry.status.state === 'restarting' && this.#closing.signal.aborted) await this.#leaveRestart(entry, status.restartCount);
@@ -134,7 +135,7 @@ export class ContainerLifecycle {
         state: isFirst ? 'created' : 'exited',
         exitCode,
         error: formatError(error),
-        finishedAt: new Date().toISOString(),
+        ...(isFirst ? {} : { finishedAt: new Date().toISOString() }),
         ...endOfRun,
       },
     });
@@ -182,6 +183,7 @@ export class ContainerLifecycle {
     entry.change({ status: { state, exitCode, isOomKilled, finishedAt: new Date().toISOString(), error, ...endOfRun } });
     if (isOomKilled) this.#publish(entry, 'oom');
     this.#publish(entry, 'die', { exitCode: String(exitCode), execDuration: String(Math.max(0, Math.floor(ranForMs / 1000))) });
+    this.#publishAttached(entry, false, endpoints);
     if (isStopRequested) this.#publish(entry, 'stop');
     const recorded = store.save(entry.record, !entry.spec.autoRemove);
     await Promise.all([recorded, launcher.cleanUp(entry, endpoints, recorded)]);
@@ -229,10 +231,12 @@ export class ContainerLifecycle {
     if (entry.status.state === 'paused') await this.unpause(entry);
     const hasExited = (): boolean => !entry.isRunning;
     await this.#signal(entry, stopSignal);
+    this.#publish(entry, 'kill', { signal: String(stopSignal) });
     const patience = timeoutSeconds < 0 ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutSeconds * 1000)]);
     if (await entry.until(hasExited, patience)) return;
     // Also when the caller has left: a stop that has begun is finished.
     await this.#signal(entry, 9);
+    this.#publish(entry, 'kill', { signal: '9' });
     await this.#exited(entry, signal);
   }
 
@@ -277,6 +281,7 @@ export class ContainerLifecycle {
 
   async pause(entry: ContainerEntry): Promise<void> {
     await entry.lock.run(async () => {
+      if (entry.status.state === 'paused') throw new GantryError('conflict', `Container ${entry.id} is already paused`);
       if (entry.status.state !== 'running') throw new GantryError('conflict', `Container ${entry.id} is not running`);
       this.#freeze(entry, true);
       entry.change({ status: { state: 'paused' } });
@@ -327,6 +332,7 @@ export class ContainerLifecycle {
       await entry.lock.run(() => this.#markStopped(entry));
       if (entry.status.state === 'paused') await this.unpause(entry);
       await this.#signal(entry, 9);
+      this.#publish(entry, 'kill', { signal: '9' });
       await this.#exited(entry, signal);
     }
     await entry.lock.run(() => this.#remove(entry, options.removeVolumes));
@@ -443,6 +449,18 @@ export class ContainerLifecycle {
       await entry.lock.run(() => Promise.resolve());
       entry.monitor?.[Symbol.dispose]();
       entry.monitor = undefined;
+    }
+  }
+
+  /** A run has its networks and volumes, and gives them back with its end. Pods' containers have no networks of their own. */
+  #publishAttached({ id, spec, status }: ContainerEntry, isBegin: boolean, endpoints = status.endpoints): void {
+    if (spec.owner.kind !== 'user') return;
+    const { events } = this.#parts;
+    for (const { networkId, networkName } of endpoints) events.publish({ type: 'network', action: isBegin ? 'connect' : 'disconnect', id: networkId, attributes: { container: id, name: networkName, type: 'bridge' } });
+    for (const mount of spec.mounts) {
+      if (mount.type !== 'volume') continue;
+      const place: Record<string, string> = isBegin ? { destination: mount.target, propagation: '', 'read/write': String(!mount.isReadOnly) } : {};
+      events.publish({ type: 'volume', action: isBegin ? 'mount' : 'unmount', id: mount.volume, attributes: { container: id, driver: 'local', ...place } });
     }
   }
 

@@ -22,6 +22,8 @@ import { findInit, initTarget } from '../runtime/init-program.ts';
 import { createMonitoredContainer, readMonitorPid } from '../runtime/monitor.ts';
 import { startCreatedContainer } from '../runtime/start.ts';
 import type { ContainerSpec, EndpointStatus, PortBinding, RootfsSource } from '../types.ts';
+import { parseLocalOptions } from '../volumes/local-options.ts';
+import { mountPart } from '../volumes/subpath.ts';
 import type { VolumeManager } from '../volumes/volume-manager.ts';
 import type { ContainerEntry } from './container-entry.ts';
 import { Gate } from './gate.ts';
@@ -67,6 +69,8 @@ export class Launcher {
 
   async #create(entry: ContainerEntry, signal: AbortSignal): Promise<LaunchedContainer> {
     throwIfAborted(signal);
+    // Parts of volumes: unmounted once the runtime has its own mounts of them.
+    using parts = new DisposableStack();
     const { spec, paths } = entry;
     let endpoints: EndpointStatus[] = [];
     let ports: PortBinding[] = [];
@@ -81,7 +85,7 @@ export class Launcher {
       if (spec.network.mode === 'bridge') await this.#parts.networks.serveNames(entry.id, this.#parts.networks.namespaceFile(entry.id.slice(0, 16)), endpoints);
       ports = await this.#publish(entry, endpoints);
       using volumes = userNamespace === undefined ? undefined : new IdMappedMounts(paths, userNamespace.file);
-      const { facts, warnings } = await this.#facts(entry, sandbox, network.source, endpoints, userNamespace, volumes);
+      const { facts, warnings } = await this.#facts(entry, sandbox, network.source, endpoints, userNamespace, volumes, parts);
       await writeFile(join(paths.bundle, 'config.json'), serializeSpec(planBundle(spec, facts)), { mode: 0o600 });
       writeFileSync(paths.logStartFile, String(sizeOf(join(paths.logs, currentLogName))));
       const pid = await createMonitoredContainer(
@@ -235,6 +239,7 @@ export class Launcher {
     endpoints: readonly EndpointStatus[],
     userNamespace: ContainerUserNamespace | undefined,
     volumes: IdMappedMounts | undefined,
+    parts: DisposableStack,
   ): Promise<{ facts: BundleFacts; warnings: string[] }> {
     const { host, cgroups } = this.#parts;
     const { spec, paths } = entry;
@@ -246,7 +251,7 @@ export class Launcher {
     const hostname = sandbox?.hostname ?? (spec.hostname === '' ? entry.id.slice(0, 12) : spec.hostname);
     const etcFolder = this.#writeEtcFiles(entry, sandbox, hostname, endpoints);
     if (userNamespace !== undefined && etcFolder === paths.etc) giveAway(etcFolder, userNamespace.range.firstId);
-    const mounts = await this.#resolveMounts(spec, paths.rootfs, volumes);
+    const mounts = await this.#resolveMounts(entry, volumes, parts);
     if (spec.init) mounts.push({ type: 'bind', source: await realpath(await findInit()), target: initTarget, isReadOnly: true, propagation: 'rprivate', isRecursive: false });
     checkRootfs(paths.rootfs, mounts, spec.workingDir);
     const taken = new Set(mounts.map(({ target }) => target));
@@ -265,7 +270,7 @@ export class Launcher {
         seccomp: this.#seccomp(spec, capabilities, paths.rootfs),
         rlimits: rlimits.rlimits,
         resources: resources.resources,
-        devices: planDevices(spec.devices, spec.security.isPrivileged),
+        devices: planDevices(spec.devices, spec.security.isPrivileged, spec.deviceRules),
         mounts: [...mounts, ...etcMounts(etcFolder, taken)],
         namespaces: {
           network,
@@ -323,23 +328,28 @@ export class Launcher {
     return paths.etc;
   }
 
-  async #resolveMounts(spec: ContainerSpec, rootfs: string, mapped: IdMappedMounts | undefined): Promise<ResolvedMount[]> {
+  async #resolveMounts({ spec, paths }: ContainerEntry, mapped: IdMappedMounts | undefined, parts: DisposableStack): Promise<ResolvedMount[]> {
     const resolved: ResolvedMount[] = [];
     for (const wanted of spec.mounts) {
       if (wanted.type === 'tmpfs') resolved.push(wanted);
       else if (wanted.type === 'bind') resolved.push({ ...wanted, source: await bindSource(wanted.source, wanted.createSource) });
       else {
         const volume = await this.#parts.volumes.create({ name: wanted.volume, labels: {}, options: {} });
-        if (wanted.copyUp && mapped === undefined) await this.#copyUp(volume.name, resolveInside(rootfs, wanted.target));
-        resolved.push({ type: 'bind', source: mapped?.mount(volume.mountpoint) ?? volume.mountpoint, target: wanted.target, isReadOnly: wanted.isReadOnly, propagation: 'rprivate', isRecursive: true });
+        const bound = parseLocalOptions(volume.options);
+        const folder = bound === undefined ? volume.mountpoint : await bindSource(bound.device, false);
+        if (wanted.copyUp && wanted.subpath === undefined && mapped === undefined) await this.#copyUp(folder, resolveInside(paths.rootfs, wanted.target));
+        const whole = wanted.subpath === undefined ? folder : parts.use(mountPart(folder, wanted.subpath, join(paths.parts, String(resolved.length)))).path;
+        // A folder of the host keeps its owners, as a bind does.
+        const source = bound === undefined ? (mapped?.mount(whole) ?? whole) : whole;
+        resolved.push({ type: 'bind', source, target: wanted.target, isReadOnly: wanted.isReadOnly || bound?.isReadOnly === true, propagation: 'rprivate', isRecursive: true });
       }
     }
     return resolved;
   }
 
-  async #copyUp(volume: string, source: string): Promise<void> {
+  async #copyUp(volumeFolder: string, source: string): Promise<void> {
     const isFolder = await stat(source).then((found) => found.isDirectory(), () => false);
-    if (isFolder) await this.#parts.volumes.copyUp(this.#parts.volumes.get(volume), source);
+    if (isFolder) await this.#parts.volumes.copyUp(volumeFolder, source);
   }
 }
 

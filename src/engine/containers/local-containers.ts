@@ -102,7 +102,7 @@ export class LocalContainers implements Containers {
       }
       entry.change({ spec: { resources, restart: change.restart ?? entry.spec.restart } });
       await this.#parts.store.save(entry.record, true);
-      this.#parts.events.publish({ type: 'container', action: 'update', id: entry.id, attributes: { name: entry.spec.name, image: entry.spec.image.reference } });
+      this.#parts.events.publish({ type: 'container', action: 'update', id: entry.id, attributes: { ...entry.spec.labels, name: entry.spec.name, image: entry.spec.image.reference } });
       return warnings;
     });
   }

@@ -103,5 +103,7 @@ export function removeRunFolder(paths: ContainerPaths): void {
   while (unmount(paths.shm, { lazy: true }));
   // Never removed with what is mounted in them: volumes.
   if (existsSync(join(paths.run, 'i'))) unmountBelow(join(paths.run, 'i'));
+  // A start that was cut off may have left some: what is below them is data of volumes.
+  if (existsSync(paths.parts)) unmountBelow(paths.parts);
   rmSync(paths.run, { recursive: true, force: true });
 }

@@ -26,20 +26,36 @@ export function validateSpec(spec: ContainerSpec): void {
   check(namePattern.test(spec.name) && spec.name.length <= 255, 'name', `Invalid container name (${spec.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
   check(spec.args.length > 0 && spec.args[0] !== '', 'args', 'No command specified');
   check(![...spec.args, ...spec.env].some((text) => text.includes('\0')), 'args', 'zero bytes are not allowed');
-  check(spec.env.every((variable) => variable.indexOf('=') > 0), 'env', 'every variable is NAME=value');
+  for (const variable of spec.env.filter((variable) => variable.indexOf('=') < 1)) check(false, 'env', `invalid environment variable: ${variable}`);
   check(spec.workingDir === '' || spec.workingDir.startsWith('/'), 'workingDir', `the working directory '${spec.workingDir}' is invalid, it needs to be an absolute path`);
   check(/^[a-zA-Z0-9]?[a-zA-Z0-9.-]{0,62}$/.test(spec.hostname), 'hostname', `invalid hostname ${spec.hostname}`);
   attempt('stopSignal', () => parseSignal(spec.stopSignal));
-  attempt('security.addCapabilities', () => spec.security.addCapabilities.map(normalizeCapability));
-  attempt('security.dropCapabilities', () => spec.security.dropCapabilities.map(normalizeCapability));
+  attempt('security.addCapabilities', () => spec.security.addCapabilities.map((name) => capability('CapAdd', name)));
+  attempt('security.dropCapabilities', () => spec.security.dropCapabilities.map((name) => capability('CapDrop', name)));
   attempt('resources', () => checkResources(spec.resources));
   checkMounts(spec, check);
+  checkHealth(spec, check);
   checkSysctls(spec, check);
   check(spec.network.mode === 'bridge' || spec.ports.length === 0, 'ports', 'ports can only be published on a bridge network');
   const conflict = userNamespaceConflict(spec);
   check(conflict === undefined, 'namespaces.user', conflict ?? '');
   check(spec.log.maxFiles >= 1 && spec.log.maxSizeBytes >= 1024, 'log', 'a log keeps at least one file of 1 KiB');
   if (places.length > 0) throw new GantryError('invalid', places.map(({ message }) => message).join('; '), { places });
+}
+
+function capability(field: string, name: string): void {
+  try {
+    normalizeCapability(name);
+  } catch (error) {
+    throw new GantryError('invalid', `invalid ${field}: unknown capability: "${name.toUpperCase().startsWith('CAP_') ? '' : 'CAP_'}${name.toUpperCase()}"`, { cause: error });
+  }
+}
+
+/** Times of a health check are nothing (the default) or at least a millisecond. */
+function checkHealth({ healthcheck }: ContainerSpec, check: Check): void {
+  const times = { Interval: healthcheck?.Interval, Timeout: healthcheck?.Timeout, StartPeriod: healthcheck?.StartPeriod, StartInterval: healthcheck?.StartInterval };
+  for (const [name, nanoseconds = 0] of Object.entries(times)) check(nanoseconds === 0 || nanoseconds >= 1_000_000, 'healthcheck', `${name} in Healthcheck cannot be less than 1ms`);
+  check((healthcheck?.Retries ?? 0) >= 0, 'healthcheck', 'Retries in Healthcheck cannot be negative');
 }
 
 type Check = (isGood: boolean, field: string, message: string) => void;

@@ -38,6 +38,8 @@ export interface Call {
   readonly upgraded: UpgradedConnection | undefined;
   readonly apiVersion: ApiVersion;
   readonly params: Readonly<Record<string, string>>;
+  /** Names of the query parameters of the end point. */
+  readonly parameters: readonly string[];
   /** Aborts when the client goes away. */
   readonly signal: AbortSignal;
   /** The body, or what follows the head of an upgraded request. */
@@ -57,7 +59,18 @@ export async function readJson<S extends z.ZodType>(call: Call, schema: S): Prom
   } catch (error) {
     throw new GantryError('invalid', 'the body is not JSON', { cause: error });
   }
-  return parseWith(schema, value ?? {}, 'request body');
+  return parseWith(schema, withoutParameters(value ?? {}, call.parameters), 'request body');
+}
+
+/** Clients such as dockerode send all they were given as parameters and in the body: what is a parameter is read there. */
+function withoutParameters(value: unknown, parameters: readonly string[]): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !parameters.includes(name)));
+}
+
+/** Skips the body of an upgraded request whose parameters say all: what follows it is the stream. */
+export async function skipBody(call: Call): Promise<void> {
+  if (call.upgraded !== undefined) await readBytes(call.body, Number(call.request.headers['content-length'] ?? 0));
 }
 
 /** All bytes, or exactly `length` and the rest put back. */

@@ -57,26 +57,27 @@ export function locate(root: string, path: string): ContainerPath {
 }
 
 /** The path as an existing folder, symlinks followed; `not-found` and `invalid` otherwise. Relative to the root. */
-export function locateFolder(root: string, path: string): string {
+export function locateFolder(root: string, path: string, id: string): string {
   const target = resolveInside(root, join('/', path));
   // The root of a running container is a link of procfs, which is followed.
-  if (!statOf(target === root ? join(root, '/') : target, path).isDirectory()) throw new GantryError('invalid', 'extraction point is not a directory');
+  if (!statOf(target === root ? join(root, '/') : target, path, id).isDirectory()) throw new GantryError('invalid', 'extraction point is not a directory');
   return relative(root, target);
 }
 
 /** What `X-Docker-Container-Path-Stat` says of an entry, in base64. */
-export function pathStatHeader({ root, folder, name }: ContainerPath, path: string): string {
+export function pathStatHeader({ root, folder, name }: ContainerPath, path: string, id: string): string {
   const full = join(root, folder, name);
-  const stats = statOf(full, path);
+  // The root itself may be a link of /proc.
+  const stats = statOf(name === '' ? `${full}/` : full, path, id);
   const value = { name: name === '' ? '/' : name, size: Number(stats.size), mode: goFileMode(stats), mtime: stats.mtime.toISOString(), linkTarget: stats.isSymbolicLink() ? readlinkSync(full) : '' };
   return Buffer.from(JSON.stringify(value)).toString('base64');
 }
 
-function statOf(full: string, path: string): BigIntStats {
+function statOf(full: string, path: string, id: string): BigIntStats {
   try {
     return lstatSync(full, { bigint: true });
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') throw new GantryError('not-found', `Could not find the file ${path} in container`);
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') throw new GantryError('not-found', `Could not find the file ${path} in container ${id}`);
     throw error;
   }
 }

@@ -120,7 +120,7 @@ class DockerApiServer implements DockerApi {
     }
     this.#admit?.(found.route);
     const isTaken = upgraded !== undefined && found.route.isHijacked;
-    await found.route.handle({ request, response, upgraded: isTaken ? upgraded : undefined, apiVersion: version, params: found.params, signal, body }, this.#services);
+    await found.route.handle({ request, response, upgraded: isTaken ? upgraded : undefined, apiVersion: version, params: found.params, parameters: found.route.parameters, signal, body }, this.#services);
     // A client that asked for an upgrade where there is none gets a plain answer, and the connection ends with it.
     if (upgraded !== undefined && !isTaken) response.once('finish', () => upgraded.socket.end());
   }

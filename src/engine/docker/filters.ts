@@ -49,6 +49,16 @@ function hasLabel(labels: Readonly<Record<string, string>>, wanted: string): boo
   return labels[wanted.slice(0, equals)] === wanted.slice(equals + 1);
 }
 
+/** Names are matched as regular expressions with or without the leading slash, as Docker does; a bad expression is a plain part of the name. */
+export function matchesName(name: string, pattern: string): boolean {
+  try {
+    const expression = new RegExp(pattern);
+    return expression.test(name) || expression.test(`/${name}`);
+  } catch {
+    return name.includes(pattern);
+  }
+}
+
 /** A filter of one flag: `1`, `true`, `0`, `false`. */
 export function flagFilter(filters: Filters, name: string): boolean | undefined {
   const [value, ...rest] = filters.get(name) ?? [];

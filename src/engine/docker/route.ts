@@ -16,6 +16,10 @@ export interface Route {
   readonly note?: string;
   /** Names of the query parameters that are understood. */
   readonly parameters: readonly string[];
+  /** Parameters of the API that are refused when they ask for something, and why. */
+  readonly refusedParameters: Readonly<Record<string, string>>;
+  /** Fields of the body, for the compatibility page. */
+  readonly bodyFields: readonly string[];
   /** The client may upgrade the connection. */
   readonly isHijacked: boolean;
   readonly handle: (call: Call, services: DockerServices) => Promise<void>;
@@ -29,23 +33,31 @@ interface RouteDefinition<S extends Shape> {
   readonly summary: string;
   readonly note?: string;
   readonly query?: S;
+  /** As `Route.refusedParameters`. */
+  readonly refused?: Readonly<Record<string, string>>;
+  /** The schema of the JSON body. Clients such as dockerode repeat all fields of a body as parameters: they are read in the body alone. */
+  readonly body?: { readonly shape: object };
   readonly isHijacked?: boolean;
   readonly handle: (call: Call, services: DockerServices, query: { [K in keyof S]: z.output<S[K]> }) => Promise<void> | void;
 }
 
 /** Makes an entry of the table. Query parameters that are not in `query` are refused unless they say nothing (`''`, `0`, `false`, `[]`). */
 export function route<S extends Shape>(definition: RouteDefinition<S>): Route {
-  const { method, path, summary, note, query, isHijacked } = definition;
+  const { method, path, summary, note, query, refused = {}, body, isHijacked } = definition;
   const shape = query ?? ({} as S);
   const schema = z.object(shape);
+  const known = new Set(Object.keys(shape));
+  const isRepeated = repeats(body);
   return {
     method, path, summary,
     state: note === undefined ? 'supported' : 'partial',
     ...(note === undefined ? {} : { note }),
     parameters: Object.keys(shape),
+    refusedParameters: refused,
+    bodyFields: Object.keys(body?.shape ?? {}),
     isHijacked: isHijacked ?? false,
     handle: async (call, services) => {
-      const parsed = parseWith(schema, queryOf(call, new Set(Object.keys(shape))), 'query') as { [K in keyof S]: z.output<S[K]> };
+      const parsed = parseWith(schema, queryOf(call, known, isRepeated, refused), 'query') as { [K in keyof S]: z.output<S[K]> };
       await definition.handle(call, services, parsed);
     },
   };
@@ -54,18 +66,25 @@ export function route<S extends Shape>(definition: RouteDefinition<S>): Route {
 /** An end point of the API that this engine does not have. */
 export function refusedRoute(method: Route['method'], path: string, summary: string, why: string): Route {
   const handle = (): Promise<void> => Promise.reject(new GantryError('unsupported', `${summary}: ${why}`));
-  return { method, path, summary, state: 'refused', note: why, parameters: [], isHijacked: false, handle };
+  return { method, path, summary, state: 'refused', note: why, parameters: [], refusedParameters: {}, bodyFields: [], isHijacked: false, handle };
+}
+
+/** Whether a parameter only repeats what the body is asked for. Fields of bodies begin with a capital letter; no parameter of the API does. */
+function repeats(body: { readonly shape: object } | undefined): (name: string) => boolean {
+  return (name) => body !== undefined && /^[A-Z]/.test(name);
 }
 
 /** Repeated parameters become lists for the schema to take or refuse. */
-function queryOf({ request }: Call, known: ReadonlySet<string>): Record<string, string | string[]> {
+function queryOf({ request }: Call, known: ReadonlySet<string>, isRepeated: (name: string) => boolean, refused: Readonly<Record<string, string>>): Record<string, string | string[]> {
   const parameters = new URL(request.url ?? '/', 'http://docker').searchParams;
   const query: Record<string, string | string[]> = {};
   for (const name of new Set(parameters.keys())) {
     const values = parameters.getAll(name);
     const [first = ''] = values;
     if (known.has(name)) query[name] = values.length === 1 ? first : values;
-    else if (!values.every((value) => isZero(parsedOrText(value)))) throw new GantryError('invalid', `the query parameter ${JSON.stringify(name.slice(0, 100))} is not supported`);
+    else if (!isRepeated(name) && !values.every((value) => isZero(parsedOrText(value)))) {
+      throw new GantryError('invalid', `the query parameter ${JSON.stringify(name.slice(0, 100))} is not supported${refused[name] === undefined ? '' : `: ${refused[name]}`}`);
+    }
   }
   return query;
 }

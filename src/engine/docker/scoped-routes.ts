@@ -29,6 +29,7 @@ export const scopedRoutes: Readonly<Record<string, ScopedBehaviour>> = {
   'GET /secrets': 'refused',
   'GET /configs': 'refused',
   'GET /plugins': 'refused',
+  'GET /plugins/{name...}/json': 'open',
 
   'GET /containers/json': 'own',
   'POST /containers/create': 'own',
@@ -53,6 +54,7 @@ export const scopedRoutes: Readonly<Record<string, ScopedBehaviour>> = {
   'POST /commit': 'own',
   'GET /containers/{id}/logs': 'own',
   'POST /containers/{id}/attach': 'own',
+  'GET /containers/{id}/attach/ws': 'refused',
   'POST /containers/{id}/resize': 'own',
   'GET /containers/{id}/stats': 'own',
   'POST /containers/{id}/exec': 'own',
@@ -90,6 +92,7 @@ export const scopedRoutes: Readonly<Record<string, ScopedBehaviour>> = {
   'GET /volumes': 'own',
   'POST /volumes/create': 'own',
   'GET /volumes/{name}': 'own',
+  'PUT /volumes/{name}': 'refused',
   'DELETE /volumes/{name}': 'own',
   'POST /volumes/prune': 'own',
 };

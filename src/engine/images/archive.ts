@@ -93,7 +93,13 @@ export async function loadArchive(
       stack.use(parts.hold(diffIds));
       for (const [at, path] of layerPaths.entries()) {
         const expected = diffIds[at] as Digest;
-        await parts.importLayer(await plainMember(members, blobs, path), expected, signal);
+        const source = await blobs.read(memberDigest(members, path));
+        try {
+          await parts.importLayer(await plain(source), expected, signal);
+        } finally {
+          // A layer that is here already is not read.
+          source.destroy();
+        }
       }
       images.push({ config, references: [...references] });
     }
@@ -161,10 +167,6 @@ function referenceOf({ annotations }: Descriptor): string | undefined {
 
 async function memberBytes(members: ReadonlyMap<string, string>, blobs: BlobStore, path: string): Promise<Buffer> {
   return readBlob(blobs, memberDigest(members, path), maxDocumentBytes);
-}
-
-async function plainMember(members: ReadonlyMap<string, string>, blobs: BlobStore, path: string): Promise<AsyncIterable<Uint8Array>> {
-  return plain(await blobs.read(memberDigest(members, path)));
 }
 
 function memberDigest(members: ReadonlyMap<string, string>, path: string): string {

@@ -2,7 +2,7 @@ import type { EngineFinding } from '../engine.ts';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { type Digest, formatImageReference, type ImageConfig, type ImageReference, mediaTypes, parseImageConfig, parseImageReference, type Platform } from '../../api/mod.ts';
+import { type Digest, familiarImageReference, formatImageReference, type ImageConfig, type ImageReference, mediaTypes, parseImageConfig, parseImageReference, type Platform } from '../../api/mod.ts';
 import { GantryError, isError, type Logger, Mutex } from '../../kernel/mod.ts';
 import { DiskBlobStore, readBlob } from '../../store/mod.ts';
 import type { RegistryClient } from '../ports.ts';
@@ -15,8 +15,7 @@ import { hostPlatform } from './platform.ts';
 import { ImagePuller } from './pull.ts';
 import { ImagePusher } from './push.ts';
 import {
-  defaultLayerLimits, type Image, type ImageStore, type ImageUsers, type Layer, type LayerLimits, type PruneOptions, type PullOptions, type PushOptions, type RemovedImage,
-} from './types.ts';
+  defaultLayerLimits, type Image, type ImageStore, type ImageUsers, type Layer, type LayerLimits, type PruneOptions, type PullOptions, type PushOptions, type RemovedImage, type RemoteImage } from './types.ts';
 
 export interface ImageStoreOptions {
   /** Everything is kept below it, mode 0700. On the file system that containers' writable layers are on. */
@@ -141,6 +140,10 @@ class LocalImageStore implements ImageStore {
     using _ = this.holdLayers(checked.rootfs.diff_ids);
     signal.throwIfAborted();
     return this.#add({ config: bytes }, { references: names });
+  }
+
+  lookUp(reference: string, options: { credentials?: PullOptions['credentials'] }, signal: AbortSignal): Promise<RemoteImage> {
+    return this.#puller.lookUp(parseImageReference(reference), options.credentials, signal);
   }
 
   async pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<Image> {
@@ -349,5 +352,14 @@ function taggedReference(text: string): ImageReference {
 }
 
 function noSuchImage(name: string): GantryError {
-  return new GantryError('not-found', `No such image: ${name}`, { details: { image: name } });
+  return new GantryError('not-found', `No such image: ${withTag(name)}`, { details: { image: name } });
+}
+
+/** As Docker says it: with the tag that was meant. */
+function withTag(name: string): string {
+  try {
+    return familiarImageReference(parseImageReference(name));
+  } catch {
+    return name;
+  }
 }

@@ -10,7 +10,7 @@ import { Limiter } from './limiter.ts';
 import { manifestType } from './manifest-type.ts';
 import { PartialDownloads } from './partial-downloads.ts';
 import { checkPlatform, selectManifest } from './platform.ts';
-import type { TransferProgress } from './types.ts';
+import type { RemoteImage, TransferProgress } from './types.ts';
 
 export interface PulledImage {
   /** The bytes whose digest is the image id. */
@@ -78,6 +78,23 @@ export class ImagePuller {
       held[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** What the name stands for in the registry. */
+  async lookUp(reference: ImageReference, credentials: AskingCredentials | undefined, signal: AbortSignal): Promise<RemoteImage> {
+    const { registry } = this.#parts;
+    const what = formatImageReference(reference);
+    const fetched = await registry.fetchManifest(reference, credentials, signal);
+    const mediaType = manifestType(fetched, what);
+    const descriptor = { mediaType, digest: fetched.digest, size: fetched.bytes.byteLength };
+    const parsed = parseManifest(fetched.bytes, mediaType, `manifest of ${what}`);
+    if (parsed.kind === 'index') return { descriptor, platforms: parsed.index.manifests.flatMap(({ platform }) => platform ?? []) };
+    const { config } = parsed.manifest;
+    if (config.size > maxConfigBytes) throw new GantryError('exhausted', `the configuration of ${what} is larger than ${maxConfigBytes} bytes`);
+    const chunks: Buffer[] = [];
+    for await (const chunk of await registry.fetchBlob(reference, config, 0, credentials, signal)) chunks.push(chunk as Buffer);
+    const { os, architecture, variant } = parseImageConfig(Buffer.concat(chunks), `configuration of ${what}`);
+    return { descriptor, platforms: [{ os, architecture, ...(variant === undefined ? {} : { variant }) }] };
   }
 
   /** Follows an index to the manifest of the platform. */

@@ -1,6 +1,6 @@
 import type { EngineFinding } from '../engine.ts';
 import type { Readable, Writable } from 'node:stream';
-import type { Digest, ImageConfig, Platform } from '../../api/mod.ts';
+import type { Descriptor, Digest, ImageConfig, Platform } from '../../api/mod.ts';
 import type { AskingCredentials } from '../ports.ts';
 
 /**
@@ -36,6 +36,8 @@ export interface ImageStore extends AsyncDisposable {
   /** Stores a configuration whose layers are all here, under the references (moved from older images). Returns the image's id. */
   createImage(config: ImageConfig, references: readonly string[], signal: AbortSignal): Promise<Digest>;
 
+  /** What the registry has under the name, without pulling it. */
+  lookUp(reference: string, options: { credentials?: PullOptions['credentials'] }, signal: AbortSignal): Promise<RemoteImage>;
   pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<Image>;
   /** Resolves to the digest of the manifest pushed. */
   push(reference: string, options: PushOptions, signal: AbortSignal): Promise<Digest>;
@@ -95,6 +97,9 @@ export interface PullOptions {
   readonly platform?: Platform;
   readonly progress?: (event: TransferProgress) => void;
 }
+
+/** An image, or an index of images, in a registry. */
+export interface RemoteImage { readonly descriptor: Descriptor; readonly platforms: readonly Platform[] }
 
 export interface PushOptions {
   readonly credentials?: AskingCredentials;

@@ -94,26 +94,34 @@ async function* readFileRecords(reading: FileReading, signal: AbortSignal): Asyn
   const buffer = Buffer.allocUnsafe(chunkBytes);
   let offset = reading.offset;
   let newer: FileHandle | undefined;
-  while (!signal.aborted) {
-    const mayGrow = writer?.isLive() === true;
-    changes.reset();
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, offset);
-    offset += bytesRead;
-    // The parser keeps no reference into the buffer beyond the batch; copy what is handed out.
-    if (bytesRead > 0) {
-      const records = parser.push(Buffer.from(buffer.subarray(0, bytesRead)));
-      if (records.length > 0) yield records;
-      continue;
+  try {
+    while (!signal.aborted) {
+      const mayGrow = writer?.isLive() === true;
+      changes.reset();
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, offset);
+      offset += bytesRead;
+      // The parser keeps no reference into the buffer beyond the batch; copy what is handed out.
+      if (bytesRead > 0) {
+        const records = parser.push(Buffer.from(buffer.subarray(0, bytesRead)));
+        if (records.length > 0) yield records;
+        continue;
+      }
+      if (newer !== undefined) {
+        const next = newer;
+        newer = undefined;
+        return next;
+      }
+      // Once a newer file exists the writer is done with this one, and one more read gets all of it.
+      newer = await openNewer(folder, handle);
+      if (newer !== undefined) continue;
+      if (!mayGrow) return undefined;
+      await changes.wait();
     }
-    if (newer !== undefined) return newer;
-    // Once a newer file exists the writer is done with this one, and one more read gets all of it.
-    newer = await openNewer(folder, handle);
-    if (newer !== undefined) continue;
-    if (!mayGrow) return undefined;
-    await changes.wait();
+    return undefined;
+  } finally {
+    // Also when the reader is left in the middle.
+    await newer?.close();
   }
-  await newer?.close();
-  return undefined;
 }
 
 /** The file that follows the one that is read, open; undefined when that is the newest. Rotation may happen meanwhile: then it looks again. */

@@ -55,6 +55,10 @@ const specRules: Rules<ContainerSpec> = {
     if (devices.length > 0) throw scope.refusal('devices of the host');
     return devices;
   },
+  deviceRules: (rules, { scope }) => {
+    if ((rules ?? []).length > 0) throw scope.refusal('rules for devices');
+    return rules;
+  },
   resources: (resources, { scope }) => admitResources(resources, scope),
   security: (security, context) => apply(securityRules, security, context),
   namespaces: (namespaces, context) => apply(namespaceRules, namespaces, context),
@@ -189,6 +193,8 @@ export function admitResources(resources: Resources, scope: Scope): Resources {
   if ((resources.pidsLimit ?? 0) > pids) throw over('processes');
   if (resources.cpuQuotaMicros !== undefined && resources.cpuQuotaMicros / (resources.cpuPeriodMicros ?? 100_000) > cpus) throw over('CPU');
   if ((resources.oomScoreAdj ?? 0) < 0 || resources.oomKillDisable === true) throw scope.refusal('containers that the kernel spares when memory is short');
+  // They would tell which files the host has.
+  if ((resources.blockDevices ?? []).length > 0) throw scope.refusal('limits of single devices');
   const quota = perContainer.cpus === undefined || resources.cpuQuotaMicros !== undefined ? {} : { cpuQuotaMicros: Math.round(perContainer.cpus * 100_000), cpuPeriodMicros: 100_000 };
   return {
     ...resources,

@@ -1,7 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { type Digest, familiarImageReference, formatImageReference, type ImageConfig, parseImageReference } from '../../api/mod.ts';
 import { GantryError, isError } from '../../kernel/mod.ts';
-import type { Image, ImageStore, ImageUsers, Layer, PruneOptions, PullOptions, PushOptions, RemovedImage } from '../images/types.ts';
+import type { Image, ImageStore, ImageUsers, Layer, PruneOptions, PullOptions, PushOptions, RemoteImage, RemovedImage } from '../images/types.ts';
 import type { ContainerRecord } from '../types.ts';
 import { privateReference, publicReference } from './private-names.ts';
 import type { Scope } from './scope.ts';
@@ -81,6 +81,11 @@ export class ScopedImages implements ImageStore {
     const id = await this.#all.createImage(config, references.map((name) => privateReference(this.#scope.id, name)), signal);
     await this.#scope.change(({ imageIds }) => ({ imageIds: [...new Set([...imageIds, id])] }));
     return id;
+  }
+
+  lookUp(reference: string, options: { credentials?: PullOptions['credentials'] }, signal: AbortSignal): Promise<RemoteImage> {
+    if (!this.#scope.record.policy.isPullAllowed) throw this.#scope.refusal('asking registries');
+    return this.#all.lookUp(reference, options, signal);
   }
 
   /** A name that the host has is not pulled anew: that would move it for everybody. */

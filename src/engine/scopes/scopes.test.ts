@@ -62,6 +62,8 @@ const refused: Readonly<Record<string, Partial<ContainerSpec>>> = {
   'a port for everybody': { ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '0.0.0.0', hostPort: 0 }] },
   'a port for everybody, by IPv6': { ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '::', hostPort: 0 }] },
   'a port of the machine\'s services': { ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '', hostPort: 53 }] },
+  'a rule for devices': { deviceRules: [{ type: 'a', access: 'rwm' }] },
+  'a limit of a device': { resources: { blockDevices: [{ kind: 'read-bytes', path: '/dev/vda', value: 1 }] } },
   'too much memory': { resources: { memoryLimitBytes: 2 ** 31 + 1 } },
   'unlimited swap': { resources: { memorySwapBytes: -1 } },
   'too many processes': { resources: { pidsLimit: 2049 } },

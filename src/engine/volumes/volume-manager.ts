@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { GantryError, randomHex, readTextIfExists, writeFileAtomic } from '../../kernel/mod.ts';
 import type { EventLog } from '../events/event-log.ts';
 import type { VolumeRecord } from '../types.ts';
+import { parseLocalOptions } from './local-options.ts';
 
 /** Named folders that outlive containers. One folder each: `volume.json` and `data`. */
 export class VolumeManager {
@@ -43,8 +44,7 @@ export class VolumeManager {
     const existing = this.#volumes.get(name);
     if (existing !== undefined) return existing;
     if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/.test(name)) throw new GantryError('invalid', `${JSON.stringify(name)} includes invalid characters for a local volume name`);
-    const unsupported = Object.keys(request.options)[0];
-    if (unsupported !== undefined) throw new GantryError('unsupported', `volume option ${unsupported} is not supported by the local driver`);
+    parseLocalOptions(request.options);
     const mountpoint = join(this.#folder, name, 'data');
     const volume: VolumeRecord = { name, mountpoint, createdAt: new Date().toISOString(), labels: request.labels, options: request.options, isAnonymous: request.name === undefined || request.name === '', ...(request.scopeId === undefined ? {} : { scopeId: request.scopeId }) };
     this.#volumes.set(name, volume);
@@ -65,8 +65,8 @@ export class VolumeManager {
   }
 
   /** Fills an empty volume with what the image has at the place, ownership and attributes included. */
-  async copyUp(volume: VolumeRecord, source: string): Promise<void> {
-    if ((await readdir(volume.mountpoint)).length > 0) return;
-    await promisify(execFile)('cp', ['-a', '--', `${source}/.`, `${volume.mountpoint}/`]);
+  async copyUp(folder: string, source: string): Promise<void> {
+    if ((await readdir(folder)).length > 0) return;
+    await promisify(execFile)('cp', ['-a', '--', `${source}/.`, `${folder}/`]);
   }
 }

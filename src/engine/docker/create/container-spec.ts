@@ -6,12 +6,16 @@ import type { CreateContainerRequest, EndpointRequest, HostConfigRequest } from 
 import { hostConfigSchema } from '../requests/create-container.ts';
 import { type PlannedMount, planMounts } from './mounts.ts';
 import { parseContainerPort, planPorts } from './ports.ts';
-import { planNamespaces, planResources, planRestart, planSecurity } from './security.ts';
+import { parseDeviceRule, planNamespaces, planResources, planRestart, planSecurity } from './security.ts';
 
 /** What the conversion of a request needs to know besides it. */
 export interface CreateContext {
   readonly name: string;
   readonly image: Image;
+  /** `HostConfig` as it was sent: inspect gives it back. */
+  readonly hostConfig: Readonly<Record<string, unknown>>;
+  /** Of the machine: what containers in its UTS namespace are called. */
+  readonly hostName: string;
   /** Names of the OCI runtime that clients may ask for. */
   readonly runtimes: readonly string[];
   /** `not-found` when there is no such container. */
@@ -41,6 +45,9 @@ export function planContainer(request: CreateContainerRequest, context: CreateCo
   const { args, entrypoint, command } = mergeCommand(request, image);
   const exposed = [...new Set([...Object.keys(image.ExposedPorts ?? {}), ...Object.keys(request.ExposedPorts)].map(normalPort))];
   const network = planNetwork(request, host, (name) => context.container(name).id);
+  const sharesNames = host.UTSMode === 'host';
+  if (sharesNames && firstText(request.Hostname) !== undefined) throw invalid('conflicting options: hostname and the UTS mode');
+  const hostname = firstText(request.Hostname) ?? (network.mode === 'host' ? context.hostName : '');
   const autoRemove = host.AutoRemove ?? false;
   const tty = request.Tty ?? false;
   const healthcheck = mergeHealthcheck(request.Healthcheck, image.Healthcheck, request.Shell.length > 0 ? request.Shell : image.Shell);
@@ -48,18 +55,19 @@ export function planContainer(request: CreateContainerRequest, context: CreateCo
   const labels = { ...image.Labels, ...request.Labels };
   const workingDir = firstText(request.WorkingDir, image.WorkingDir) ?? '/';
   const user = firstText(request.User, image.User) ?? '';
-  const stopSignal = firstText(request.StopSignal, image.StopSignal) ?? 'SIGTERM';
+  const signal = firstText(request.StopSignal, image.StopSignal);
+  const stopSignal = signal ?? 'SIGTERM';
   const volumes = [...new Set([...Object.keys(request.Volumes), ...Object.keys(image.Volumes ?? {})])];
   const record: ApiRecord = {
     Config: {
-      Hostname: request.Hostname ?? '', Domainname: request.Domainname ?? '', User: user, AttachStdin: request.AttachStdin ?? false, AttachStdout: request.AttachStdout ?? false,
+      Hostname: hostname, Domainname: request.Domainname ?? '', User: user, AttachStdin: request.AttachStdin ?? false, AttachStdout: request.AttachStdout ?? false,
       AttachStderr: request.AttachStderr ?? false, ...(exposed.length === 0 ? {} : { ExposedPorts: Object.fromEntries(exposed.map((port) => [port, {}])) }), Tty: tty, OpenStdin: request.OpenStdin ?? false,
       StdinOnce: request.StdinOnce ?? false, Env: env, Cmd: command ?? null, ...(healthcheck === undefined ? {} : { Healthcheck: healthcheck }), Image: request.Image,
       Volumes: volumes.length === 0 ? null : Object.fromEntries(volumes.map((path) => [path, {}])), WorkingDir: workingDir === '/' ? (firstText(request.WorkingDir, image.WorkingDir) ?? '') : workingDir,
-      Entrypoint: entrypoint ?? null, OnBuild: null, Labels: labels, StopSignal: stopSignal, ...(request.StopTimeout === undefined ? {} : { StopTimeout: request.StopTimeout }),
+      Entrypoint: entrypoint ?? null, OnBuild: null, Labels: labels, ...(signal === undefined ? {} : { StopSignal: signal }), ...(firstText(request.MacAddress) === undefined ? {} : { MacAddress: request.MacAddress }), ...(request.StopTimeout === undefined ? {} : { StopTimeout: request.StopTimeout }),
       ...(request.Shell.length === 0 ? {} : { Shell: request.Shell }),
     },
-    HostConfig: Object.fromEntries(Object.entries(host).filter(([, value]) => value !== undefined)),
+    HostConfig: Object.fromEntries(Object.entries(context.hostConfig).filter(([name, value]) => name in hostConfigSchema.shape && value !== undefined)),
     ...(host.ConsoleSize == null || host.ConsoleSize.includes(0) ? {} : { consoleSize: host.ConsoleSize }),
   };
   const spec: Omit<ContainerSpec, 'mounts'> = {
@@ -71,7 +79,7 @@ export function planContainer(request: CreateContainerRequest, context: CreateCo
     workingDir,
     user,
     supplementalGroups: host.GroupAdd,
-    hostname: request.Hostname ?? '',
+    hostname: sharesNames ? '' : hostname,
     ...(firstText(request.Domainname) === undefined ? {} : { domainname: request.Domainname }),
     tty,
     stdin: request.OpenStdin ?? false,
@@ -81,6 +89,7 @@ export function planContainer(request: CreateContainerRequest, context: CreateCo
     labels,
     annotations: host.Annotations,
     devices: host.Devices.map(planDevice),
+    ...(host.DeviceCgroupRules.length === 0 ? {} : { deviceRules: host.DeviceCgroupRules.map(parseDeviceRule) }),
     resources: planResources(host),
     security: planSecurity(host),
     namespaces: planNamespaces(host, (name) => context.container(name).id),
@@ -97,7 +106,7 @@ export function planContainer(request: CreateContainerRequest, context: CreateCo
     ...(healthcheck === undefined ? {} : { healthcheck }),
     apiRecord: record,
   };
-  if (spec.shmSizeBytes < 0) throw invalid('HostConfig.ShmSize: SHM size can not be less than 0');
+  if (spec.shmSizeBytes < 0) throw invalid('SHM size can not be less than 0');
   return { spec, mounts: planMounts({ hostConfig: host, volumes, mountsOf: (name) => context.container(name).mounts }) };
 }
 
@@ -109,20 +118,15 @@ function mergeCommand(request: CreateContainerRequest, image: { Entrypoint?: str
   const hasOwnEntrypoint = own !== undefined && own.length > 0;
   const command = request.Cmd !== undefined && request.Cmd.length > 0 ? request.Cmd : hasOwnEntrypoint ? undefined : (image.Cmd ?? undefined);
   const args = [...(entrypoint ?? []), ...(command ?? [])];
-  if (args.length === 0) throw invalid('no command specified');
+  if (args.length === 0) throw invalid('No command specified');
   return { args, entrypoint, command };
 }
 
-/** The image's variables, replaced or removed (`NAME` without `=`) by the request's. */
+/** The request's variables, then those of the image that it does not replace or remove (`NAME` without `=`). */
 export function mergeEnv(image: readonly string[], own: readonly string[]): string[] {
   const nameOf = (variable: string): string => variable.split('=', 1)[0] ?? '';
-  const ownNames = new Map(own.map((variable) => [nameOf(variable), variable]));
-  const kept = image.flatMap((variable) => {
-    const replaced = ownNames.get(nameOf(variable));
-    ownNames.delete(nameOf(variable));
-    return [replaced ?? variable];
-  });
-  return [...kept, ...ownNames.values()].filter((variable) => variable.includes('='));
+  const ownNames = new Set(own.map(nameOf));
+  return [...own, ...image.filter((variable) => !ownNames.has(nameOf(variable)))].filter((variable) => variable.includes('='));
 }
 
 /** What the request leaves out is the image's; `NONE` switches it off. A shell form runs in the image's shell. */
@@ -188,7 +192,7 @@ function planLog(config: HostConfigRequest['LogConfig']): LogOptions {
     if (name === 'max-size' && /^\d+[kmg]?$/i.test(value)) options.maxSizeBytes = sizeOf(value);
     else if (name === 'max-size' && value === '-1') options.maxSizeBytes = Number.MAX_SAFE_INTEGER;
     else if (name === 'max-file' && /^[1-9]\d{0,3}$/.test(value)) options.maxFiles = Number(value);
-    else if (name !== 'mode' || value !== 'blocking') throw new GantryError('unsupported', `HostConfig.LogConfig: the option ${name}=${value} is not supported`);
+    else if (name !== 'mode' || value !== 'blocking') throw new GantryError('unsupported', `unknown log opt '${name}' for ${type} log driver, or its value ${JSON.stringify(value)} is not supported`);
   }
   return options;
 }

@@ -22,7 +22,7 @@ function imageOf(config: ImageConfig['config']): Image {
 function plan(request: object, config: ImageConfig['config'] = { Cmd: ['sh'] }): ReturnType<typeof planContainer> {
   const parsed = parseWith(createContainerSchema, { Image: 'app', ...request }, 'request body');
   const other = { id: 'c'.repeat(64) as ContainerId, mounts: [{ type: 'volume' as const, volume: 'v', target: '/v', isReadOnly: false, copyUp: true }] };
-  return planContainer(parsed, { name: 'name', image: imageOf(config), runtimes: ['runc'], container: () => other });
+  return planContainer(parsed, { name: 'name', image: imageOf(config), hostConfig: (request as { HostConfig?: Record<string, unknown> }).HostConfig ?? {}, hostName: 'machine', runtimes: ['runc'], container: () => other });
 }
 
 test('planContainer() merges command and entrypoint as Docker does', () => {
@@ -47,7 +47,7 @@ test('planContainer() takes from the image what the request leaves out', () => {
     { Env: ['A=2', 'C=3', 'GONE'], Labels: { l: 'own' }, Volumes: { '/own': {} } },
     { Cmd: ['x'], Env: ['A=1', 'B=1', 'GONE=1'], User: 'app', WorkingDir: '/srv', StopSignal: 'SIGINT', Labels: { l: 'image', k: 'image' }, Volumes: { '/data': {} }, ExposedPorts: { '80/tcp': {} }, Healthcheck: { Test: ['CMD-SHELL', 'true'], Retries: 2 } },
   );
-  assert.deepEqual([spec.env, spec.user, spec.workingDir, spec.stopSignal, spec.labels], [['A=2', 'B=1', 'C=3'], 'app', '/srv', 'SIGINT', { l: 'own', k: 'image' }]);
+  assert.deepEqual([spec.env, spec.user, spec.workingDir, spec.stopSignal, spec.labels], [['A=2', 'C=3', 'B=1'], 'app', '/srv', 'SIGINT', { l: 'own', k: 'image' }]);
   assert.deepEqual(mounts.map(({ type, target }) => [type, target]), [['volume', '/own'], ['volume', '/data']]);
   assert.deepEqual(spec.healthcheck, { Test: ['CMD-SHELL', 'true'], Retries: 2 });
   assert.deepEqual(spec.ports, []);
@@ -88,7 +88,8 @@ test('planContainer() accepts every field when it asks for nothing, and refuses 
     [{ OnBuild: ['RUN x'] }, 'OnBuild'],
     [{ HostConfig: { Memory: 'lots' } }, 'HostConfig.Memory'],
     [{ HostConfig: { Mounts: [{ Type: 'npipe', Target: '/x' }] } }, 'HostConfig.Mounts.0.Type'],
-    [{ HostConfig: { Mounts: [{ Type: 'volume', Target: '/x', VolumeOptions: { Subpath: 'a' } }] } }, 'HostConfig.Mounts.0.VolumeOptions.Subpath'],
+    [{ HostConfig: { Mounts: [{ Type: 'image', Target: '/x' }] } }, 'HostConfig.Mounts.0.Type'],
+    [{ HostConfig: { BlkioDeviceReadBps: [{ Path: '/dev/x', Rate: 0 }] } }, 'HostConfig.BlkioDeviceReadBps.0.Rate'],
     [{ NetworkingConfig: { EndpointsConfig: { a: { DriverOpts: { x: 'y' } } } } }, 'NetworkingConfig.EndpointsConfig.a.DriverOpts'],
   ];
   for (const [request, field] of refused) {
@@ -108,7 +109,7 @@ test('planContainer() refuses values it cannot honour', () => {
   const hosts: object[] = [
     { UsernsMode: 'x' }, { IpcMode: 'none' }, { UTSMode: 'x' }, { PidMode: 'x' }, { Isolation: 'hyperv' }, { Runtime: 'kata' }, { MemorySwappiness: 10 }, { NanoCpus: 1, CpuQuota: 5 }, { AutoRemove: true, RestartPolicy: { Name: 'always' } },
     { RestartPolicy: { Name: 'always', MaximumRetryCount: 2 } }, { SecurityOpt: ['label=type:x'] }, { SecurityOpt: ['seccomp={'] }, { LogConfig: { Type: 'journald' } }, { LogConfig: { Config: { tag: 'x' } } }, { ExtraHosts: ['nocolon'] }, { ShmSize: -1 },
-    { PortBindings: { '80/sctp': [{}] } }, { PortBindings: { '80/tcp': [{ HostPort: '90-80' }] } }, { PortBindings: { '0': [{}] } }, { PortBindings: { '80': [{ HostIp: 'localhost' }] } }, { Binds: ['/a:/b', '/c:/b/'] }, { VolumeDriver: 'nfs' },
+    { PortBindings: { '80/sctp': [{}] } }, { PortBindings: { '80/tcp': [{ HostPort: '90-80' }] } }, { PortBindings: { '80/tcp': [{ HostPort: '0-80' }] } }, { DeviceCgroupRules: ['c 1:3 x'] }, { DeviceCgroupRules: ['d 1:3 r'] }, { PortBindings: { '0': [{}] } }, { PortBindings: { '80': [{ HostIp: 'localhost' }] } }, { Binds: ['/a:/b', '/c:/b/'] }, { VolumeDriver: 'nfs' },
     { VolumesFrom: ['a:b:c'] }, { Devices: [{ PathOnHost: '/dev/x', CgroupPermissions: 'x' }] },
   ];
   for (const host of hosts) assert.throws(() => plan({ HostConfig: host }), code('invalid', 'unsupported'), JSON.stringify(host));
@@ -167,6 +168,6 @@ test('port, mount and bind specs of any text never fail otherwise than with a Ga
   }), { numRuns: 500 });
 });
 
-test('mergeEnv() keeps the image\'s order', () => {
-  assert.deepEqual(mergeEnv(['A=1', 'B=2', 'C=3'], ['D=4', 'B=', 'A']), ['B=', 'C=3', 'D=4']);
+test('mergeEnv() has the request\'s variables first, as Docker does', () => {
+  assert.deepEqual(mergeEnv(['A=1', 'B=2', 'C=3'], ['D=4', 'B=', 'A']), ['D=4', 'B=', 'C=3']);
 });

@@ -5,7 +5,7 @@ import type { HostConfigRequest, MountRequest } from '../requests/create-contain
 /** A mount of the request. A volume without a name is anonymous: it is made for this container. */
 export type PlannedMount =
   | Exclude<MountSpec, { type: 'volume' }>
-  | { type: 'volume'; volume: string | undefined; target: string; isReadOnly: boolean; copyUp: boolean; labels: Record<string, string>; options: Record<string, string> };
+  | { type: 'volume'; volume: string | undefined; target: string; isReadOnly: boolean; copyUp: boolean; subpath?: string; labels: Record<string, string>; options: Record<string, string> };
 
 const propagations: readonly string[] = ['private', 'rprivate', 'slave', 'rslave', 'shared', 'rshared'] satisfies MountPropagation[];
 const volumeName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
@@ -63,12 +63,13 @@ export function planMount(mount: MountRequest, index: number): PlannedMount {
     if (propagation !== '' && !propagations.includes(propagation)) refuse(`invalid propagation mode ${propagation}`);
     return { type, source, target, isReadOnly, propagation: propagation === '' ? 'rprivate' : (propagation as MountPropagation), isRecursive: NonRecursive !== true, createSource: CreateMountpoint === true };
   }
-  const { NoCopy, Labels, DriverConfig } = mount.VolumeOptions ?? {};
+  const { NoCopy, Labels, DriverConfig, Subpath = '' } = mount.VolumeOptions ?? {};
   const driver = DriverConfig?.Name ?? '';
   if (driver !== '' && driver !== 'local') refuse(`the volume driver ${driver} is not supported`);
   const volume = mount.Source === undefined || mount.Source === '' ? undefined : mount.Source;
   if (volume !== undefined && !volumeName.test(volume)) refuse(`${JSON.stringify(volume)} includes invalid characters for a volume name`);
-  return { type, volume, target, isReadOnly, copyUp: NoCopy !== true, labels: Labels ?? {}, options: DriverConfig?.Options ?? {} };
+  if (Subpath !== '' && (Subpath.startsWith('/') || Subpath.split('/').includes('..'))) refuse(`the subpath ${JSON.stringify(Subpath)} must be relative and stay below the volume`);
+  return { type, volume, target, isReadOnly, copyUp: NoCopy !== true, ...(Subpath === '' ? {} : { subpath: Subpath }), labels: Labels ?? {}, options: DriverConfig?.Options ?? {} };
 }
 
 /** `--tmpfs /path:options`. */

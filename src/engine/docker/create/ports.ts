@@ -22,7 +22,7 @@ export function planPorts(bindings: Readonly<Record<string, readonly { HostIp?: 
     const { port, protocol } = parseContainerPort(name);
     // A port with an empty list is published on any free port, as Docker does.
     for (const { HostIp, HostPort } of list.length === 0 ? [{}] as typeof list : list) {
-      planned.push({ protocol, containerPort: port, hostIp: checkedHostIp(HostIp ?? '', name), ...parseHostPort(HostPort ?? '', name) });
+      planned.push({ protocol, containerPort: port, hostIp: checkedHostIp(HostIp ?? '', name), ...parseHostPort(HostPort ?? '') });
     }
   }
   if (!publishAll) return planned;
@@ -34,10 +34,10 @@ export function planPorts(bindings: Readonly<Record<string, readonly { HostIp?: 
 }
 
 /** One port, none for any free one, or a range of which the first free one is taken. */
-function parseHostPort(text: string, name: string): { hostPort: number; hostPortLast?: number } {
+function parseHostPort(text: string): { hostPort: number; hostPortLast?: number } {
   if (text === '') return { hostPort: 0 };
   const [first = -1, last = first] = /^\d{1,5}(-\d{1,5})?$/.test(text) ? text.split('-').map(Number) : [];
-  if (first < 0 || last > 65_535 || last < first || (last > first && first === 0)) throw new GantryError('invalid', `port ${name}: invalid host port ${JSON.stringify(text)}`);
+  if (first < 0 || last > 65_535 || last < first || (last > first && first === 0)) throw new GantryError('invalid', `invalid port specification: ${JSON.stringify(text)}`);
   return last === first ? { hostPort: first } : { hostPort: first, hostPortLast: last };
 }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { errnoOf, GantryError } from '../../../kernel/mod.ts';
-import type { ContainerId, NamespaceModes, Resources, RestartPolicy, SecurityOptions } from '../../types.ts';
+import type { ContainerId, DeviceRule, NamespaceModes, Resources, RestartPolicy, SecurityOptions } from '../../types.ts';
 import type { HostConfigRequest } from '../requests/create-container.ts';
 
 /** Capabilities, seccomp, paths and privilege of `docker run`. */
@@ -77,7 +77,8 @@ export function planResources(host: HostConfigRequest): Resources {
   const swappiness = host.MemorySwappiness ?? -1;
   if (swappiness !== -1) throw new GantryError('unsupported', 'HostConfig.MemorySwappiness is not supported');
   const nanoCpus = host.NanoCpus ?? 0;
-  if (nanoCpus !== 0 && (isSet(host.CpuQuota) || isSet(host.CpuPeriod))) throw new GantryError('invalid', 'Conflicting options: Nano CPUs cannot be set together with CPU Period or CPU Quota');
+  if (nanoCpus !== 0 && isSet(host.CpuPeriod)) throw new GantryError('invalid', 'Conflicting options: Nano CPUs and CPU Period cannot both be set');
+  if (nanoCpus !== 0 && isSet(host.CpuQuota)) throw new GantryError('invalid', 'Conflicting options: Nano CPUs and CPU Quota cannot both be set');
   const cpu = nanoCpus === 0 ? { cpuQuotaMicros: positive(host.CpuQuota), cpuPeriodMicros: positive(host.CpuPeriod) } : { cpuPeriodMicros: 100_000, cpuQuotaMicros: Math.round(nanoCpus / 10_000) };
   const pids = host.PidsLimit ?? 0;
   return compact({
@@ -90,10 +91,27 @@ export function planResources(host: HostConfigRequest): Resources {
     cpusetMems: host.CpusetMems === '' ? undefined : host.CpusetMems,
     pidsLimit: pids > 0 ? pids : undefined,
     blkioWeight: positive(host.BlkioWeight),
+    blockDevices: planBlockDevices(host),
     oomScoreAdj: host.OomScoreAdj,
     oomKillDisable: host.OomKillDisable === true ? true : undefined,
     ulimits: host.Ulimits.length === 0 ? undefined : host.Ulimits.map(({ Name, Soft, Hard }) => ({ name: Name, soft: Soft, hard: Hard })),
   });
+}
+
+function planBlockDevices(host: HostConfigRequest): Resources['blockDevices'] {
+  const rates = { 'read-bytes': host.BlkioDeviceReadBps, 'write-bytes': host.BlkioDeviceWriteBps, 'read-operations': host.BlkioDeviceReadIOps, 'write-operations': host.BlkioDeviceWriteIOps } as const;
+  const limits = [
+    ...host.BlkioWeightDevice.map(({ Path, Weight }) => ({ kind: 'weight' as const, path: Path, value: Weight })),
+    ...Object.entries(rates).flatMap(([kind, list]) => list.map(({ Path, Rate }) => ({ kind: kind as keyof typeof rates, path: Path, value: Rate }))),
+  ];
+  return limits.length === 0 ? undefined : limits;
+}
+
+/** `c 1:3 rwm` of `--device-cgroup-rule`. */
+export function parseDeviceRule(text: string): DeviceRule {
+  const [, type, major = '', minor = '', access = ''] = /^([acb]) (\d{1,4}|\*):(\d{1,8}|\*) ([rwm]{1,3})$/.exec(text) ?? [];
+  if (type === undefined) throw new GantryError('invalid', `invalid device cgroup rule format: '${text}'`);
+  return { type: type as DeviceRule['type'], ...(major === '*' ? {} : { major: Number(major) }), ...(minor === '*' ? {} : { minor: Number(minor) }), access };
 }
 
 function isSet(value: number | undefined): boolean {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { GantryError, toGantryError } from '../../../kernel/mod.ts';
 import { decompressed, sniffed } from '../../images/compression.ts';
 import { defaultLayerLimits } from '../../images/types.ts';
+import { formatPlatform, hostPlatform, parsePlatform } from '../../images/platform.ts';
 import { unpackArchive } from '../../images/unpack-layer.ts';
 import type { ImageBuildRequest } from '../../ports.ts';
 import { type Call, type DockerServices, openJsonStream } from '../call.ts';
@@ -26,6 +27,8 @@ const query = {
   networkmode: text,
   version: integer,
   buildid: text,
+  platform: text,
+  cachefrom: json(z.array(z.string()).nullable()),
 } as const;
 
 interface BuildQuery {
@@ -39,7 +42,18 @@ interface BuildQuery {
   target: string | undefined;
   networkmode: string | undefined;
   version: number | undefined;
+  platform: string | undefined;
+  cachefrom: string[] | null | undefined;
 }
+
+const noLimits = 'processes of builds run under the limits of the engine; run the build in a container of its own to limit it';
+
+/** Parameters that the classic builder has and this one does not. */
+const refusedBuildParameters = {
+  remote: 'the context is sent with the request; ADD fetches addresses', squash: 'layers are kept: they are what makes builds and pulls fast', extrahosts: 'names for the time of a build are not written into /etc/hosts',
+  shmsize: noLimits, memory: noLimits, memswap: noLimits, cpushares: noLimits, cpusetcpus: noLimits, cpusetmems: noLimits, cpuperiod: noLimits, cpuquota: noLimits, ulimits: noLimits, cgroupparent: 'the engine places its containers itself',
+  securityopt: 'builds run under the default profile', outputs: "BuildKit's", session: "BuildKit's",
+} as const;
 
 /** `POST /build`: the context is the body. From the first line on, errors are told in the stream. */
 async function build(call: Call, services: DockerServices, asked: BuildQuery): Promise<void> {
@@ -48,6 +62,7 @@ async function build(call: Call, services: DockerServices, asked: BuildQuery): P
   if (asked.version === 2) throw new GantryError('unsupported', "BuildKit's protocol is not spoken here: use DOCKER_BUILDKIT=0");
   const network = asked.networkmode ?? 'default';
   if (!['default', 'none', 'host', 'bridge'].includes(network)) throw new GantryError('unsupported', `networkmode ${JSON.stringify(network)} is not supported for builds`);
+  if (asked.platform !== undefined && formatPlatform(parsePlatform(asked.platform)) !== formatPlatform(hostPlatform())) throw new GantryError('unsupported', `platform: builds are for ${formatPlatform(hostPlatform())}, not ${asked.platform}`);
   const contextFolder = await mkdtemp(join(services.temporaryFolder, 'context-'));
   try {
     await unpackArchive(decompressed(...(await sniffed(call.body as AsyncIterable<Uint8Array>))), contextFolder, { what: 'build context', limits: defaultLayerLimits }, call.signal);
@@ -63,6 +78,7 @@ async function build(call: Call, services: DockerServices, asked: BuildQuery): P
       network: network === 'bridge' ? 'default' : (network as ImageBuildRequest['network']),
     };
     const output = openJsonStream(call);
+    if ((asked.cachefrom ?? []).length > 0 && !asked.q) output.write({ stream: 'cache-from names images to take layers from: not needed, the cache knows all layers by content\n' });
     try {
       const id = await builder.build(request, (line) => asked.q || output.write({ stream: line }), call.signal);
       output.write({ aux: { ID: id } });
@@ -87,8 +103,8 @@ function withoutNulls(map: Record<string, string | null> | undefined): Record<st
 
 export const buildRoutes: readonly Route[] = [
   route({
-    method: 'POST', path: '/build', summary: 'Build an image', isHijacked: false, query, handle: build,
-    note: 'the classic end point with a tar context; limits, extra hosts, remote contexts, squash, cache-from and platform are refused. There are no intermediate containers for rm and forcerm to remove',
+    method: 'POST', path: '/build', summary: 'Build an image', isHijacked: false, query, refused: refusedBuildParameters, handle: build,
+    note: 'the classic end point with a tar context, for the platform of the machine. `cachefrom` is answered with a line that it is not needed; there are no intermediate containers for `rm` and `forcerm` to remove',
   }),
   refusedRoute('POST', '/build/prune', 'Delete builder cache', 'the builder keeps its cache within its own budget'),
   refusedRoute('POST', '/build/cancel', 'Cancel a build', 'a build stops when its client goes away'),

@@ -1,6 +1,6 @@
 import { GantryError } from '../../../kernel/mod.ts';
 import type { ContainerRecord, NetworkRecord } from '../../types.ts';
-import { type Filters, flagFilter, matchesAny, matchesLabels } from '../filters.ts';
+import { type Filters, flagFilter, matchesAny, matchesLabels, matchesName } from '../filters.ts';
 import { parseContainerPort } from '../create/ports.ts';
 
 export const containerFilterNames = ['ancestor', 'before', 'expose', 'exited', 'health', 'id', 'isolation', 'is-task', 'label', 'name', 'network', 'publish', 'since', 'status', 'volume'];
@@ -50,16 +50,6 @@ function fits({ id, spec, status }: ContainerRecord, filters: Filters, networks:
     matchesAny(filters, 'isolation', (value) => value === 'default') &&
     (isTask === undefined || !isTask)
   );
-}
-
-/** Names are matched as regular expressions with or without the leading slash, as Docker does; a bad expression is a plain part of the name. */
-function matchesName(name: string, pattern: string): boolean {
-  try {
-    const expression = new RegExp(pattern);
-    return expression.test(name) || expression.test(`/${name}`);
-  } catch {
-    return name.includes(pattern);
-  }
 }
 
 function networkNames({ spec, status }: ContainerRecord, networks: readonly NetworkRecord[]): string[] {

@@ -1,5 +1,9 @@
-import { GantryError, isError } from '../../../kernel/mod.ts';
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { z } from 'zod';
+import { GantryError, isError, parseWith } from '../../../kernel/mod.ts';
 import { formatPlatform, parsePlatform } from '../../images/platform.ts';
+import type { Image } from '../../images/types.ts';
 import type { ContainerRecord, MountSpec } from '../../types.ts';
 import { type Call, type DockerServices, readJson, sendEmpty, sendJson } from '../call.ts';
 import { type ApiRecord, planContainer } from '../create/container-spec.ts';
@@ -12,39 +16,57 @@ import { dockerObject, optional, optionalText, optionalInteger } from '../reques
 import { flag, integer, type Route, route, text } from '../route.ts';
 import { inspectView, summaryView } from '../views/container.ts';
 import { containerFilterNames, selectContainers } from './container-list.ts';
-import { folderBytes } from './folder-bytes.ts';
+import { sizesOf } from './folder-bytes.ts';
 
 const nameOf = (call: Call): string => (call.params['id'] ?? '').replace(/^\//, '');
-
-async function sizes({ engine, images }: DockerServices, record: ContainerRecord): Promise<{ writableBytes: number; imageBytes: number }> {
-  return { writableBytes: await folderBytes(engine.containers.writableFolder(record.id)), imageBytes: images.find(record.spec.image.id)?.sizeBytes ?? 0 };
-}
 
 async function listContainers(call: Call, services: DockerServices, query: { all: boolean; limit: number | undefined; size: boolean; filters: string | undefined }): Promise<void> {
   const { engine, images } = services;
   const filters = parseFilters(query.filters, containerFilterNames);
   const limit = query.limit !== undefined && query.limit > 0 ? query.limit : undefined;
   const selected = selectContainers(engine.containers.list(), filters, { showAll: query.all || limit !== undefined, imageOf: (name) => images.find(name)?.id, networks: engine.networks.list() });
-  const now = Date.now();
-  sendJson(call, 200, await Promise.all(selected.slice(0, limit).map(async (record) => summaryView(record, engine, now, query.size ? await sizes(services, record) : undefined))));
+  const view = async (record: ContainerRecord): Promise<Record<string, unknown>> => {
+    const { id, reference } = record.spec.image;
+    // A name that has gone over to another image would mislead.
+    const isNamed = images.find(reference)?.id === id || images.find(id) === undefined;
+    return { ...summaryView(record, engine, call.apiVersion, query.size ? await sizesOf(services, record) : undefined), ...(isNamed ? {} : { Image: id }) };
+  };
+  sendJson(call, 200, await Promise.all(selected.slice(0, limit).map(view)));
 }
 
-async function createContainer(call: Call, services: DockerServices, query: { name: string | undefined; platform: string | undefined }): Promise<void> {
-  const { engine, images } = services;
-  const request = await readJson(call, createContainerSchema);
-  const image = images.get(request.Image);
+interface CreateQuery { name: string | undefined; platform: string | undefined }
+
+/** Only a missing image is 404: clients pull it then, and ask again. Another thing that is missing is a mistake of the request. */
+async function createContainer(call: Call, services: DockerServices, query: CreateQuery): Promise<void> {
+  const sent = await readJson(call, z.looseObject({}));
+  const image = services.images.get(parseWith(createContainerSchema, sent, 'request body').Image);
   if (query.platform !== undefined) checkPlatform(query.platform, image.config);
+  try {
+    await createOf(call, services, query, sent, image);
+  } catch (error) {
+    throw isError(error, 'not-found') ? new GantryError('invalid', error.message, { cause: error }) : error;
+  }
+}
+
+async function createOf(call: Call, services: DockerServices, query: CreateQuery, sent: Record<string, unknown>, image: Image): Promise<void> {
+  const { engine, images } = services;
+  const request = parseWith(createContainerSchema, sent, 'request body');
   const all = engine.containers.list();
   const name = query.name?.replace(/^\//, '') ?? generateContainerName((candidate) => all.some(({ spec }) => spec.name === candidate));
   const planned = planContainer(request, {
     name,
     image,
+    hostConfig: (sent['HostConfig'] ?? {}) as Record<string, unknown>,
+    hostName: hostname(),
     runtimes: ['runc', 'io.containerd.runc.v2', engine.info.runtimeName],
     container: (idOrName) => {
       const { id, spec } = engine.containers.get(idOrName);
       return { id, mounts: spec.mounts };
     },
   });
+  for (const mount of planned.mounts) {
+    if (mount.type === 'bind' && !mount.createSource && !existsSync(mount.source)) throw new GantryError('invalid', `invalid mount config for type "bind": bind source path does not exist: ${mount.source}`);
+  }
   // The image must outlive the time until the container is its user.
   using _ = images.holdLayers(image.layers);
   const { mounts, anonymous } = await makeVolumes(services, planned.mounts, call.signal);
@@ -86,7 +108,7 @@ async function makeVolumes({ engine }: DockerServices, planned: readonly Planned
 
 async function inspectContainer(call: Call, services: DockerServices, { size }: { size: boolean }): Promise<void> {
   const record = services.engine.containers.get(nameOf(call));
-  sendJson(call, 200, inspectView(record, services.engine, services.execs.idsOf(record.id), size ? await sizes(services, record) : undefined));
+  sendJson(call, 200, inspectView(record, services.engine, call.apiVersion, services.execs.idsOf(record.id), size ? await sizesOf(services, record) : undefined));
 }
 
 async function startContainer(call: Call, { engine }: DockerServices): Promise<void> {
@@ -128,7 +150,7 @@ async function updateContainer(call: Call, { engine }: DockerServices): Promise<
   const resources = planResources(hostConfigSchema.parse(limits));
   const restart = RestartPolicy === undefined || (RestartPolicy.Name ?? '') === '' ? undefined : planRestart(RestartPolicy, spec.autoRemove);
   const warnings = await engine.containers.update(id, { ...(Object.keys(resources).length === 0 ? {} : { resources }), ...(restart === undefined ? {} : { restart }) }, call.signal);
-  sendJson(call, 200, { Warnings: warnings });
+  sendJson(call, 200, { Warnings: warnings.length === 0 ? null : warnings });
 }
 
 const updateSchema = dockerObject({
@@ -158,11 +180,19 @@ async function waitContainer(call: Call, { engine }: DockerServices, query: { co
   call.response.flushHeaders();
   try {
     const { exitCode, error } = await waiting;
-    call.response.end(`${JSON.stringify({ StatusCode: exitCode, ...(error === undefined ? {} : { Error: { Message: error } }) })}\n`);
+    // Why it could not be started is the answer to the start: told here too, clients would show it twice.
+    const hasRun = engine.containers.list().find((record) => record.id === id)?.status.startedAt !== undefined;
+    call.response.end(`${JSON.stringify({ StatusCode: exitCode, ...waitError(hasRun ? error : undefined, call.apiVersion) })}\n`);
   } catch (error) {
     if (!isError(error) || call.response.destroyed) throw error;
     call.response.end(`${JSON.stringify({ StatusCode: -1, Error: { Message: error.message } })}\n`);
   }
+}
+
+/** Up to 1.41 the field is always there. */
+function waitError(message: string | undefined, apiVersion: number): { Error?: { Message: string } | null } {
+  if (message === undefined) return apiVersion < 1042 ? { Error: null } : {};
+  return { Error: { Message: message } };
 }
 
 async function pruneContainers(call: Call, services: DockerServices, query: { filters: string | undefined }): Promise<void> {
@@ -176,12 +206,12 @@ async function pruneContainers(call: Call, services: DockerServices, query: { fi
     const { spec, status } = record;
     const isIdle = status.state === 'exited' || status.state === 'created';
     if (spec.owner.kind !== 'user' || !isIdle || Date.parse(status.createdAt) > before || !matchesLabels(filters, spec.labels) || !lacksLabels(filters, spec.labels)) continue;
-    const { writableBytes } = await sizes(services, record);
+    const { writableBytes } = await sizesOf(services, record);
     await engine.containers.remove(record.id, { force: false, removeVolumes: false }, call.signal);
     deleted.push(record.id);
     freed += writableBytes;
   }
-  sendJson(call, 200, { ContainersDeleted: deleted, SpaceReclaimed: freed });
+  sendJson(call, 200, { ContainersDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: freed });
 }
 
 async function topContainer(call: Call, { engine }: DockerServices, query: { ps_args: string | undefined }): Promise<void> {
@@ -201,7 +231,7 @@ const lasting = (): AbortSignal => new AbortController().signal;
 
 export const containerRoutes: readonly Route[] = [
   route({ method: 'GET', path: '/containers/json', summary: 'List containers', query: { all: flag, limit: integer, size: flag, filters: text }, handle: listContainers }),
-  route({ method: 'POST', path: '/containers/create', summary: 'Create a container', note: 'see the table of fields', query: { name: text, platform: text }, handle: createContainer }),
+  route({ method: 'POST', path: '/containers/create', summary: 'Create a container', note: 'see the table of fields', query: { name: text, platform: text }, body: createContainerSchema, handle: createContainer }),
   route({ method: 'GET', path: '/containers/{id}/json', summary: 'Inspect a container', query: { size: flag }, handle: inspectContainer }),
   route({ method: 'GET', path: '/containers/{id}/top', summary: 'List processes running inside a container', query: { ps_args: text }, handle: topContainer }),
   route({ method: 'POST', path: '/containers/{id}/start', summary: 'Start a container', query: { detachKeys: text }, handle: startContainer }),
@@ -216,11 +246,14 @@ export const containerRoutes: readonly Route[] = [
   route({
     method: 'POST', path: '/containers/{id}/kill', summary: 'Kill a container', query: { signal: text },
     handle: async (call, { engine }, query) => {
-      await engine.containers.kill(engine.containers.get(nameOf(call)).id, query.signal ?? 'SIGKILL', lasting());
+      await engine.containers.kill(nameOf(call), query.signal ?? 'SIGKILL', lasting()).catch((error: unknown) => {
+        if (isError(error, 'conflict', 'not-found')) throw new GantryError(error.code, `cannot kill container: ${nameOf(call)}: ${error.message}`, { cause: error });
+        throw error;
+      });
       sendEmpty(call, 204);
     },
   }),
-  route({ method: 'POST', path: '/containers/{id}/update', summary: 'Update a container', note: 'limits and the restart policy', handle: updateContainer }),
+  route({ method: 'POST', path: '/containers/{id}/update', summary: 'Update a container', note: 'limits and the restart policy', body: updateSchema, handle: updateContainer }),
   route({
     method: 'POST', path: '/containers/{id}/rename', summary: 'Rename a container', query: { name: text },
     handle: async (call, { engine }, query) => {

@@ -13,13 +13,17 @@ const createSchema = dockerObject({
   AttachStdin: optionalFlag, AttachStdout: optionalFlag, AttachStderr: optionalFlag, Cmd: command, ConsoleSize: z.tuple([z.int(), z.int()]).nullish(), Detach: optionalFlag, DetachKeys: optionalText, Env: texts,
   Privileged: optionalFlag, Tty: optionalFlag, User: optionalText, WorkingDir: optionalText,
 });
-const startSchema = dockerObject({ ConsoleSize: z.tuple([z.int(), z.int()]).nullish(), Detach: optionalFlag, Tty: optionalFlag });
+const startSchema = dockerObject({
+  ConsoleSize: z.tuple([z.int(), z.int()]).nullish(), Detach: optionalFlag, Tty: optionalFlag,
+  // Options of dockerode's own that it sends along: how the connection is used is told by its headers.
+  hijack: optionalFlag, stdin: optionalFlag,
+});
 
 async function createExec(call: Call, { engine, execs }: DockerServices): Promise<void> {
   const request = await readJson(call, createSchema);
   const { id, spec, status } = engine.containers.get((call.params['id'] ?? '').replace(/^\//, ''));
   if (request.Cmd === undefined || request.Cmd.length === 0) throw new GantryError('invalid', 'No exec command specified');
-  if (status.state === 'paused') throw new GantryError('conflict', `Container ${spec.name} is paused, unpause the container before exec`);
+  if (status.state === 'paused') throw new GantryError('conflict', `Container ${id} is paused, unpause the container before exec`);
   if (status.state !== 'running') throw new GantryError('conflict', `container ${id} is not running`);
   const [height = 0, width = 0] = request.ConsoleSize ?? [];
   const keys = request.DetachKeys === undefined || request.DetachKeys === '' ? defaultDetachKeys : request.DetachKeys;
@@ -33,7 +37,7 @@ async function createExec(call: Call, { engine, execs }: DockerServices): Promis
     { stdin: request.AttachStdin ?? false, stdout: request.AttachStdout ?? false, stderr: request.AttachStderr ?? false },
     keys,
   );
-  engine.events.publish({ type: 'container', action: `exec_create: ${request.Cmd.join(' ')}`, id, attributes: { name: spec.name, image: spec.image.reference, execID: entry.id } });
+  engine.events.publish({ type: 'container', action: `exec_create: ${commandText(request.Cmd)}`, id, attributes: { ...spec.labels, name: spec.name, image: spec.image.reference, execID: entry.id } });
   sendJson(call, 201, { Id: entry.id });
 }
 
@@ -86,10 +90,15 @@ async function carry(call: Call, entry: ExecEntry, session: ExecSession, ended: 
   stream.end();
 }
 
+/** As Docker writes it: the program, a space, and the arguments. */
+function commandText([program = '', ...args]: readonly string[]): string {
+  return `${program} ${args.join(' ')}`;
+}
+
 function publish({ engine }: DockerServices, { containerId, id, spec }: ExecEntry, action: string, extra: Record<string, string> = {}): void {
   const container = engine.containers.list().find((record) => record.id === containerId);
-  const attributes = { name: container?.spec.name ?? '', image: container?.spec.image.reference ?? '', execID: id, ...extra };
-  engine.events.publish({ type: 'container', action: action.endsWith(' ') ? `${action}${spec.args.join(' ')}` : action, id: containerId, attributes });
+  const attributes = { ...container?.spec.labels, name: container?.spec.name ?? '', image: container?.spec.image.reference ?? '', execID: id, ...extra };
+  engine.events.publish({ type: 'container', action: action.endsWith(' ') ? `${action}${commandText(spec.args)}` : action, id: containerId, attributes });
 }
 
 function resizeExec(call: Call, { execs }: DockerServices, { h, w }: { h: number | undefined; w: number | undefined }): void {
@@ -103,15 +112,15 @@ function inspectExec(call: Call, { execs }: DockerServices): void {
   const { id, containerId, spec, attach, state, exitCode, session, detachKeys } = execs.get(call.params['id'] ?? '');
   const [entrypoint = '', ...args] = spec.args;
   sendJson(call, 200, {
-    ID: id, ContainerID: containerId, Running: state === 'running', ExitCode: state === 'exited' ? (exitCode ?? null) : null, Pid: session?.pid ?? 0, CanRemove: false, DetachKeys: detachKeys,
+    ID: id, ContainerID: containerId, Running: state === 'running', ExitCode: state === 'exited' ? (exitCode ?? null) : null, Pid: session?.pid ?? 0, CanRemove: false, DetachKeys: detachKeys === defaultDetachKeys ? '' : detachKeys,
     OpenStdin: attach.stdin, OpenStdout: attach.stdout, OpenStderr: attach.stderr,
     ProcessConfig: { entrypoint, arguments: args, tty: spec.tty, privileged: spec.isPrivileged, user: spec.user },
   });
 }
 
 export const execRoutes: readonly Route[] = [
-  route({ method: 'POST', path: '/containers/{id}/exec', summary: 'Create an exec instance', handle: createExec }),
-  route({ method: 'POST', path: '/exec/{id}/start', summary: 'Start an exec instance', isHijacked: true, handle: startExec }),
+  route({ method: 'POST', path: '/containers/{id}/exec', summary: 'Create an exec instance', body: createSchema, handle: createExec }),
+  route({ method: 'POST', path: '/exec/{id}/start', summary: 'Start an exec instance', body: startSchema, isHijacked: true, handle: startExec }),
   route({ method: 'POST', path: '/exec/{id}/resize', summary: 'Resize an exec instance', query: { h: integer, w: integer }, handle: resizeExec }),
   route({ method: 'GET', path: '/exec/{id}/json', summary: 'Inspect an exec instance', handle: inspectExec }),
 ];

@@ -6,13 +6,14 @@ import type { Credentials } from '../../ports.ts';
 import { type Call, type DockerServices, openJsonStream, sendEmpty, sendJson } from '../call.ts';
 import { errorMessage } from '../docker-error.ts';
 import { flagFilter, lacksLabels, matchesAny, matchesLabels, parseFilters, parseTime } from '../filters.ts';
+import { importImage, type ImportQuery } from './import.ts';
 import { parseRegistryAuth } from '../registry-auth.ts';
 import { flag, list, optionalFlag, refusedRoute, type Route, route, text } from '../route.ts';
-import { createdSeconds, historyView, imageInspectView, imageSummaryView } from '../views/image.ts';
+import { createdSeconds, historyView, imageInspectView, imageSummaryView, sharedSizes } from '../views/image.ts';
 
 const imageFilters = ['before', 'dangling', 'label', 'label!', 'reference', 'since', 'until'];
 
-function listImages(call: Call, { engine, images }: DockerServices, query: { filters: string | undefined }): void {
+function listImages(call: Call, { images }: DockerServices, query: { filters: string | undefined; 'shared-size': boolean }): void {
   const filters = parseFilters(query.filters, imageFilters);
   const dangling = flagFilter(filters, 'dangling');
   const created = (name: string): number => createdSeconds(images.get(name).config);
@@ -27,13 +28,15 @@ function listImages(call: Call, { engine, images }: DockerServices, query: { fil
       (before?.every((time) => seconds < time) ?? true) && (since?.every((time) => seconds > time) ?? true) && (until?.every((time) => seconds < time) ?? true)
     );
   };
-  const containers = engine.containers.list();
   const selected = images.list().filter(isWanted).toSorted((a, b) => createdSeconds(b.config) - createdSeconds(a.config));
-  sendJson(call, 200, selected.map((image) => imageSummaryView(image, containers.filter(({ spec }) => spec.image.id === image.id).length)));
+  // Of an image that has several names those are shown that were asked for.
+  const shown = (image: Image): Image => ({ ...image, references: image.references.filter((name) => matchesAny(filters, 'reference', (pattern) => matchesReference({ references: [name] }, pattern))) });
+  const sharedBytes = query['shared-size'] ? sharedSizes(images) : undefined;
+  sendJson(call, 200, selected.map((image) => imageSummaryView(shown(image), call.apiVersion, { containers: -1, sharedBytes: sharedBytes?.get(image.id) ?? -1 })));
 }
 
 /** Patterns match whole names or names without tag, with Go's path wildcards: `*` does not cross a slash. */
-function matchesReference({ references }: Image, pattern: string): boolean {
+function matchesReference({ references }: Pick<Image, 'references'>, pattern: string): boolean {
   const expression = new RegExp(`^${pattern.replace(/[.+^${}()|\\]/g, '\\$&').replaceAll('*', '[^/]*').replaceAll('?', '[^/]')}$`);
   return references.some((name) => {
     const reference = parseImageReference(name);
@@ -43,9 +46,12 @@ function matchesReference({ references }: Image, pattern: string): boolean {
   });
 }
 
-/** `docker pull`; `fromSrc` is `docker import`, which is refused. */
-async function createImage(call: Call, services: DockerServices, query: { fromImage: string | undefined; fromSrc: string | undefined; repo: string | undefined; tag: string | undefined; platform: string | undefined }): Promise<void> {
-  if (query.fromSrc !== undefined) throw new GantryError('unsupported', 'docker import is not supported; use docker load or docker build');
+interface CreateImageQuery extends ImportQuery { fromImage: string | undefined }
+
+/** `docker pull`, or with `fromSrc` `docker import`. */
+async function createImage(call: Call, services: DockerServices, query: CreateImageQuery): Promise<void> {
+  if (query.fromSrc !== undefined) return importImage(call, services, query);
+  if (query.changes.length > 0 || query.message !== undefined) throw new GantryError('invalid', 'changes and message belong to fromSrc');
   if (query.fromImage === undefined) throw new GantryError('invalid', 'fromImage names the image');
   if (query.repo !== undefined) throw new GantryError('invalid', 'repo belongs to fromSrc');
   const reference = joinTag(query.fromImage, query.tag);
@@ -113,13 +119,15 @@ async function tagImage(call: Call, services: DockerServices, query: { repo: str
   if (query.repo === undefined) throw new GantryError('invalid', 'repo names the repository');
   const reference = joinTag(query.repo, query.tag);
   await services.images.tag(call.params['name'] ?? '', reference);
-  publish(services, 'tag', familiarImageReference(parseImageReference(reference)), {});
+  const { id } = services.images.get(reference);
+  services.engine.events.publish({ type: 'image', action: 'tag', id, attributes: { name: familiarImageReference(parseImageReference(reference)) } });
   sendEmpty(call, 201);
 }
 
 async function removeImage(call: Call, services: DockerServices, { force }: { force: boolean }): Promise<void> {
+  const { id } = services.images.get(call.params['name'] ?? '');
   const removed = await services.images.remove(call.params['name'] ?? '', { isForced: force }, call.signal);
-  for (const entry of removed) publishRemoval(services, entry);
+  for (const entry of removed) publishRemoval(services, entry, id);
   sendJson(call, 200, removed.map(removedView));
 }
 
@@ -139,8 +147,8 @@ async function pruneImages(call: Call, services: DockerServices, query: { filter
   sendJson(call, 200, { ImagesDeleted: removed.length === 0 ? null : removed.map(removedView), SpaceReclaimed: freedBytes });
 }
 
-function publishRemoval(services: DockerServices, entry: RemovedImage): void {
-  if ('untagged' in entry) publish(services, 'untag', entry.untagged, {});
+function publishRemoval(services: DockerServices, entry: RemovedImage, imageId?: string): void {
+  if ('untagged' in entry) publish(services, 'untag', imageId ?? entry.untagged, {});
   else publish(services, 'delete', entry.deleted, {});
 }
 
@@ -166,6 +174,13 @@ async function loadImages(call: Call, services: DockerServices, _query: { quiet:
   output.end();
 }
 
+/** What the registry has, with every platform of it. */
+async function distribution(call: Call, { images }: DockerServices): Promise<void> {
+  const credentials = parseRegistryAuth(call.request.headers['x-registry-auth']);
+  const { descriptor, platforms } = await images.lookUp(call.params['name'] ?? '', credentials === undefined ? {} : { credentials }, call.signal);
+  sendJson(call, 200, { Descriptor: descriptor, Platforms: platforms });
+}
+
 function history(call: Call, { images }: DockerServices): void {
   const image = images.get(call.params['name'] ?? '');
   sendJson(call, 200, historyView(image, (at) => images.layerBytes(image.layers[at] ?? ('' as Digest))));
@@ -174,18 +189,18 @@ function history(call: Call, { images }: DockerServices): void {
 export const imageRoutes: readonly Route[] = [
   route({ method: 'GET', path: '/images/json', summary: 'List images', note: 'there are no intermediate images to show with `all`', query: { all: flag, filters: text, digests: flag, 'shared-size': flag, manifests: flag }, handle: listImages }),
   route({
-    method: 'POST', path: '/images/create', summary: 'Create an image', note: 'pulls; fromSrc (docker import) is refused',
-    query: { fromImage: text, fromSrc: text, repo: text, tag: text, platform: text }, handle: createImage,
+    method: 'POST', path: '/images/create', summary: 'Create an image', note: 'pulls; imports what is sent (`fromSrc=-`), not what an address names',
+    query: { fromImage: text, fromSrc: text, repo: text, tag: text, platform: text, message: text, changes: list }, handle: createImage,
   }),
-  route({ method: 'GET', path: '/images/search', summary: 'Search images', note: 'always refused: the hub\'s search is no part of the registry protocol', query: { term: text, limit: text, filters: text }, handle: () => Promise.reject(new GantryError('unsupported', 'searching registries is not supported')) }),
+  refusedRoute('GET', '/images/search', 'Search images', 'the search of Docker Hub is no part of the registry protocol'),
   route({ method: 'POST', path: '/images/prune', summary: 'Delete unused images', query: { filters: text }, handle: pruneImages }),
   route({ method: 'GET', path: '/images/get', summary: 'Export several images', query: { names: list }, handle: (call, services, { names }) => saveImages(call, services, names) }),
   route({ method: 'POST', path: '/images/load', summary: 'Import images', note: 'docker-archive and OCI layout, plain or compressed with gzip or zstd', query: { quiet: flag }, handle: loadImages }),
-  route({ method: 'GET', path: '/images/{name...}/json', summary: 'Inspect an image', query: { manifests: optionalFlag }, handle: (call, { images }) => sendJson(call, 200, imageInspectView(images.get(call.params['name'] ?? ''))) }),
+  route({ method: 'GET', path: '/images/{name...}/json', summary: 'Inspect an image', query: { manifests: optionalFlag }, handle: (call, { images }) => sendJson(call, 200, imageInspectView(images.get(call.params['name'] ?? ''), call.apiVersion)) }),
   route({ method: 'GET', path: '/images/{name...}/history', summary: 'Get the history of an image', handle: history }),
   route({ method: 'GET', path: '/images/{name...}/get', summary: 'Export an image', handle: (call, services) => saveImages(call, services, [call.params['name'] ?? '']) }),
   route({ method: 'POST', path: '/images/{name...}/push', summary: 'Push an image', query: { tag: text }, handle: pushImage }),
   route({ method: 'POST', path: '/images/{name...}/tag', summary: 'Tag an image', query: { repo: text, tag: text }, handle: tagImage }),
   route({ method: 'DELETE', path: '/images/{name...}', summary: 'Remove an image', query: { force: flag, noprune: flag }, handle: removeImage }),
-  refusedRoute('GET', '/distribution/{name...}/json', 'Get image information from the registry', 'not implemented'),
+  route({ method: 'GET', path: '/distribution/{name...}/json', summary: 'Get image information from the registry', handle: distribution }),
 ];

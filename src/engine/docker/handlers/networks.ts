@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { GantryError } from '../../../kernel/mod.ts';
+import { GantryError, isError } from '../../../kernel/mod.ts';
 import type { Engine } from '../../engine.ts';
 import type { NetworkRecord, NetworkSpec } from '../../types.ts';
 import { type Call, type DockerServices, readJson, sendEmpty, sendJson } from '../call.ts';
 import { planEndpoint } from '../create/container-spec.ts';
-import { type Filters, flagFilter, lacksLabels, matchesAny, matchesLabels, parseFilters, parseTime } from '../filters.ts';
+import { type Filters, flagFilter, lacksLabels, matchesAny, matchesLabels, matchesName, parseFilters, parseTime } from '../filters.ts';
 import { endpointSchema } from '../requests/create-container.ts';
 import { dockerObject, optional, optionalFlag, optionalText, textMap } from '../requests/zero.ts';
 import { flag, type Route, route, text } from '../route.ts';
@@ -57,7 +57,7 @@ function visible(engine: Engine): NetworkRecord[] {
 function fits(network: NetworkRecord, filters: Filters, engine: Engine): boolean {
   const dangling = flagFilter(filters, 'dangling');
   return (
-    matchesAny(filters, 'name', (value) => network.spec.name.includes(value)) && matchesAny(filters, 'id', (value) => network.id.startsWith(value)) && matchesAny(filters, 'driver', (value) => value === 'bridge') &&
+    matchesAny(filters, 'name', (value) => matchesName(network.spec.name, value)) && matchesAny(filters, 'id', (value) => network.id.startsWith(value)) && matchesAny(filters, 'driver', (value) => value === 'bridge') &&
     matchesAny(filters, 'scope', (value) => value === 'local') && matchesAny(filters, 'type', (value) => (value === 'custom') === (network.kind === 'user')) && matchesLabels(filters, network.spec.labels) &&
     (dangling === undefined || dangling === (network.kind === 'user' && !isUsed(engine, network)))
   );
@@ -68,8 +68,11 @@ function listNetworks(call: Call, { engine }: DockerServices, query: { filters?:
   const own = visible(engine).filter((network) => fits(network, filters, engine)).map((network) => networkView(network, [], false));
   const names = filters.get('name');
   const ids = filters.get('id');
-  const hasOther = ['driver', 'label', 'dangling'].some((name) => filters.has(name)) || filters.get('type')?.includes('custom') === true;
-  const builtIn = hasOther ? [] : builtInNetworks(engine).filter(({ Name, Id }) => (names?.some((value) => String(Name).includes(value)) ?? true) && (ids?.some((value) => String(Id).startsWith(value)) ?? true));
+  const type = filters.get('type')?.find((value) => value !== 'custom' && value !== 'builtin');
+  if (type !== undefined) throw new GantryError('invalid', `invalid filter: 'type'='${type}'`);
+  const isElsewhere = filters.has('scope') && filters.get('scope')?.includes('local') !== true;
+  const hasOther = isElsewhere || ['driver', 'label', 'dangling'].some((name) => filters.has(name)) || filters.get('type')?.includes('custom') === true;
+  const builtIn = hasOther ? [] : builtInNetworks(engine).filter(({ Name, Id }) => (names?.some((value) => matchesName(String(Name), value)) ?? true) && (ids?.some((value) => String(Id).startsWith(value)) ?? true));
   sendJson(call, 200, [...own, ...builtIn]);
 }
 
@@ -81,20 +84,22 @@ function inspectNetwork(call: Call, { engine }: DockerServices): void {
 
 async function createNetwork(call: Call, { engine }: DockerServices): Promise<void> {
   const request = await readJson(call, createSchema);
-  const record = await engine.networks.create({
+  const record = await forbidden(engine.networks.create({
     name: request.Name,
     isInternal: request.Internal ?? false,
     labels: request.Labels,
     options: request.Options,
     ...planIpam(request.IPAM?.Config ?? [], request.EnableIPv6 ?? false),
-  }, call.signal);
+  }, call.signal));
   sendJson(call, 201, { Id: record.id, Warning: '' });
 }
 
 async function connect(call: Call, { engine }: DockerServices): Promise<void> {
   const { Container, EndpointConfig } = await readJson(call, connectSchema);
   const { network: _, ...endpoint } = planEndpoint('', EndpointConfig, undefined);
-  await engine.networks.connect(call.params['id'] ?? '', engine.containers.get(Container).id, endpoint, call.signal);
+  const name = call.params['id'] ?? '';
+  if (builtInNetworks(engine).some(({ Name, Id }) => Name === name || Id === name)) throw new GantryError('invalid', 'container cannot be disconnected from host network or connected to host network');
+  await forbidden(engine.networks.connect(name, engine.containers.get(Container).id, endpoint, call.signal));
   sendEmpty(call, 200);
 }
 
@@ -118,17 +123,29 @@ async function pruneNetworks(call: Call, { engine }: DockerServices, query: { fi
   sendJson(call, 200, { NetworksDeleted: deleted });
 }
 
+/** What Docker refuses as forbidden, where this engine sees a conflict of states. */
+async function forbidden<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isError(error, 'conflict')) throw new GantryError('forbidden', error.message, { cause: error });
+    throw error;
+  }
+}
+
 async function removeNetwork(call: Call, { engine }: DockerServices): Promise<void> {
-  await engine.networks.remove(call.params['id'] ?? '', call.signal);
+  const name = call.params['id'] ?? '';
+  if (builtInNetworks(engine).some(({ Name, Id }) => Name === name || Id === name)) throw new GantryError('forbidden', `${name} is a pre-defined network and cannot be removed`);
+  await forbidden(engine.networks.remove(name, call.signal));
   sendEmpty(call, 204);
 }
 
 export const networkRoutes: readonly Route[] = [
   route({ method: 'GET', path: '/networks', summary: 'List networks', query: { filters: text }, handle: listNetworks }),
   route({ method: 'GET', path: '/networks/{id}', summary: 'Inspect a network', query: { verbose: flag, scope: text }, handle: inspectNetwork }),
-  route({ method: 'POST', path: '/networks/create', summary: 'Create a network', note: 'bridge networks with one IPv4 and, with EnableIPv6, one IPv6 subnet', handle: createNetwork }),
+  route({ method: 'POST', path: '/networks/create', summary: 'Create a network', note: 'bridge networks with one IPv4 and, with EnableIPv6, one IPv6 subnet', body: createSchema, handle: createNetwork }),
   route({ method: 'DELETE', path: '/networks/{id}', summary: 'Remove a network', handle: removeNetwork }),
-  route({ method: 'POST', path: '/networks/{id}/connect', summary: 'Connect a container to a network', handle: connect }),
-  route({ method: 'POST', path: '/networks/{id}/disconnect', summary: 'Disconnect a container from a network', handle: disconnect }),
+  route({ method: 'POST', path: '/networks/{id}/connect', summary: 'Connect a container to a network', body: connectSchema, handle: connect }),
+  route({ method: 'POST', path: '/networks/{id}/disconnect', summary: 'Disconnect a container from a network', body: disconnectSchema, handle: disconnect }),
   route({ method: 'POST', path: '/networks/prune', summary: 'Delete unused networks', query: { filters: text }, handle: pruneNetworks }),
 ];

@@ -1,12 +1,11 @@
-import { cpus } from 'node:os';
 import { GantryError, isError, systemClock } from '../../../kernel/mod.ts';
 import type { LogQuery, LogRecord } from '../../engine.ts';
-import { type Call, type DockerServices, openJsonStream, sendEmpty, sendJson } from '../call.ts';
+import { type Call, type DockerServices, openJsonStream, sendEmpty, sendJson, skipBody } from '../call.ts';
 import { defaultDetachKeys, parseDetachKeys } from '../detach-keys.ts';
 import { exactTime } from '../filters.ts';
 import { feedInput, openRawStream, type RawStream } from '../raw-stream.ts';
-import { flag, integer, optionalFlag, type Route, route, text } from '../route.ts';
-import { type StatsReading, statsView, systemCpuNanoseconds } from '../views/stats.ts';
+import { flag, integer, optionalFlag, refusedRoute, type Route, route, text } from '../route.ts';
+import { noBlockCounters, type StatsReading, statsView, systemCpuNanoseconds } from '../views/stats.ts';
 
 const nameOf = (call: Call): string => (call.params['id'] ?? '').replace(/^\//, '');
 const newLine = Buffer.from('\n');
@@ -46,6 +45,7 @@ interface AttachQuery { detachKeys: string | undefined; logs: boolean; stream: b
 /** `POST /containers/{id}/attach`: what was written before (`logs`), then what comes (`stream`), and the client's input. */
 async function attach(call: Call, { engine }: DockerServices, query: AttachQuery): Promise<void> {
   const { id, spec, status } = engine.containers.get(nameOf(call));
+  await skipBody(call);
   if (status.state === 'paused') throw new GantryError('conflict', `Container ${spec.name} is paused, unpause the container before attach.`);
   const keys = spec.tty && query.stdin ? parseDetachKeys(query.detachKeys ?? defaultDetachKeys) : undefined;
   await using attachment = query.stream ? await engine.containers.attach(id, call.signal) : undefined;
@@ -66,7 +66,10 @@ async function attach(call: Call, { engine }: DockerServices, query: AttachQuery
 }
 
 async function resize(call: Call, { engine }: DockerServices, { h, w }: { h: number | undefined; w: number | undefined }): Promise<void> {
-  await engine.containers.resize(nameOf(call), terminalSize(h, w));
+  const { width, height } = terminalSize(h, w);
+  const { id, spec } = engine.containers.get(nameOf(call));
+  await engine.containers.resize(id, { width, height });
+  engine.events.publish({ type: 'container', action: 'resize', id, attributes: { ...spec.labels, name: spec.name, image: spec.image.reference, width: String(width), height: String(height) } });
   sendEmpty(call, 200);
 }
 
@@ -113,7 +116,7 @@ async function readIfRunning(read: () => Promise<StatsReading>): Promise<StatsRe
 function stoppedView({ id, spec }: { id: string; spec: { name: string } }): Record<string, unknown> {
   const never = '0001-01-01T00:00:00Z';
   const cpu = { cpu_usage: { total_usage: 0, usage_in_kernelmode: 0, usage_in_usermode: 0 }, throttling_data: { periods: 0, throttled_periods: 0, throttled_time: 0 } };
-  return { name: `/${spec.name}`, id, read: never, preread: never, num_procs: 0, pids_stats: {}, cpu_stats: { ...cpu, online_cpus: cpus().length }, precpu_stats: cpu, memory_stats: {}, blkio_stats: {}, storage_stats: {} };
+  return { name: `/${spec.name}`, id, read: never, preread: never, num_procs: 0, pids_stats: {}, cpu_stats: cpu, precpu_stats: cpu, memory_stats: {}, blkio_stats: { io_service_bytes_recursive: null, ...noBlockCounters(null) }, storage_stats: {} };
 }
 
 export const streamRoutes: readonly Route[] = [
@@ -123,8 +126,9 @@ export const streamRoutes: readonly Route[] = [
   }),
   route({
     method: 'POST', path: '/containers/{id}/attach', summary: 'Attach to a container', isHijacked: true,
-    query: { detachKeys: text, logs: flag, stream: flag, stdin: flag, stdout: flag, stderr: flag }, handle: attach,
+    query: { detachKeys: text, logs: flag, stream: flag, stdin: flag, stdout: flag, stderr: flag, hijack: flag }, handle: attach,
   }),
+  refusedRoute('GET', '/containers/{id}/attach/ws', 'Attach to a container via a websocket', 'attach through an upgraded connection (POST /containers/{id}/attach)'),
   route({ method: 'POST', path: '/containers/{id}/resize', summary: 'Resize a container TTY', query: { h: integer, w: integer }, handle: resize }),
   route({ method: 'GET', path: '/containers/{id}/stats', summary: 'Get container stats based on resource usage', query: { stream: optionalFlag, 'one-shot': flag }, handle: stats }),
 ];

@@ -1,14 +1,16 @@
 import { cpus, hostname, release } from 'node:os';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { isError } from '../../../kernel/mod.ts';
+import { GantryError, isError } from '../../../kernel/mod.ts';
 import type { EngineEvent } from '../../types.ts';
 import { formatApiVersion, maxApiVersion, minApiVersion } from '../api-version.ts';
 import { type Call, type DockerServices, openJsonStream, readJson, sendJson } from '../call.ts';
 import { type Filters, matchesAny, parseFilters, parseTime } from '../filters.ts';
 import { refusedRoute, type Route, route, text, list } from '../route.ts';
 import { hostPlatform } from '../../images/platform.ts';
-import { imageSummaryView } from '../views/image.ts';
+import { imageSummaryView, sharedSizes } from '../views/image.ts';
+import { diskUsageFields, forVersion, infoFields } from '../views/version-fields.ts';
+import { folderBytes, sizesOf } from './folder-bytes.ts';
 import { summaryView } from '../views/container.ts';
 import { volumeView } from './volumes.ts';
 
@@ -49,16 +51,17 @@ function info(call: Call, { engine, images, version: own }: DockerServices): voi
   const system = /^PRETTY_NAME="?([^"\n]*)"?/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? 'Linux';
   const has = { MemoryLimit: true, SwapLimit: true, CpuCfsPeriod: true, CpuCfsQuota: true, CPUShares: true, CPUSet: true, PidsLimit: true, OomKillDisable: engine.info.cgroupVersion === 1 };
   const runtime = { path: engine.info.runtimeName, status: {} };
-  sendJson(call, 200, {
+  const answer = {
     ID: engine.info.instanceId, Name: hostname(), ServerVersion: own, Containers: containers.length, ContainersRunning: count('running'), ContainersPaused: count('paused'), ContainersStopped: count('created', 'exited', 'restarting'),
     Images: images.list().length, Driver: 'overlay2', DriverStatus: [['Backing Filesystem', 'overlayfs']], Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'null'], Authorization: null, Log: ['json-file'] },
     ...has, IPv4Forwarding: true, Debug: false, NFd: 0, NGoroutines: 0, SystemTime: new Date().toISOString(), LoggingDriver: 'json-file', CgroupDriver: 'cgroupfs', CgroupVersion: String(engine.info.cgroupVersion), NEventsListener: 0,
     KernelVersion: release(), OperatingSystem: system, OSVersion: '', OSType: 'linux', Architecture: process.arch === 'x64' ? 'x86_64' : process.arch, NCPU: cpus().length, MemTotal: Number(memory ?? 0) * 1024,
-    IndexServerAddress: 'https://index.docker.io/v1/', RegistryConfig: { InsecureRegistryCIDRs: ['127.0.0.0/8'], IndexConfigs: {}, Mirrors: [] }, GenericResources: null, DockerRootDir: engine.info.rootFolder, HttpProxy: '', HttpsProxy: '', NoProxy: '',
-    Labels: [], ExperimentalBuild: false, Runtimes: { [engine.info.runtimeName]: runtime }, DefaultRuntime: engine.info.runtimeName,
+    IndexServerAddress: 'https://index.docker.io/v1/', RegistryConfig: { InsecureRegistryCIDRs: ['127.0.0.0/8'], IndexConfigs: { 'docker.io': { Name: 'docker.io', Mirrors: [], Secure: true, Official: true } }, Mirrors: [] }, GenericResources: null, DockerRootDir: engine.info.rootFolder, HttpProxy: '', HttpsProxy: '', NoProxy: '',
+    Labels: [], ExperimentalBuild: false, Runtimes: { [engine.info.runtimeName]: runtime, 'io.containerd.runc.v2': runtime }, DefaultRuntime: engine.info.runtimeName,
     Swarm: { NodeID: '', NodeAddr: '', LocalNodeState: 'inactive', ControlAvailable: false, Error: '', RemoteManagers: null }, LiveRestoreEnabled: true, Isolation: '', InitBinary: '', ContainerdCommit: { ID: '' }, RuncCommit: { ID: engine.info.runtimeVersion },
-    InitCommit: { ID: '' }, SecurityOptions: ['name=seccomp,profile=builtin', ...(engine.info.hasUserNamespaces ? ['name=userns'] : []), ...(engine.info.cgroupVersion === 2 ? ['name=cgroupns'] : [])], Warnings: null, CDISpecDirs: [],
-  });
+    InitCommit: { ID: '' }, SecurityOptions: ['name=seccomp,profile=builtin', ...(engine.info.hasUserNamespaces ? ['name=userns'] : []), ...(engine.info.cgroupVersion === 2 ? ['name=cgroupns'] : [])], Warnings: null, CDISpecDirs: [], FirewallBackend: { Driver: 'nftables' }, DiscoveredDevices: null,
+  };
+  sendJson(call, 200, forVersion(answer, infoFields, call.apiVersion));
 }
 
 const eventFilters = ['container', 'daemon', 'event', 'image', 'label', 'network', 'scope', 'type', 'volume'];
@@ -102,22 +105,34 @@ async function auth(call: Call): Promise<void> {
   sendJson(call, 200, { Status: 'Login Succeeded', IdentityToken: '' });
 }
 
-/** `docker system df`. */
-function diskUsage(call: Call, { engine, images }: DockerServices, { type }: { type: string[] }): void {
+/** `docker system df`: everything is measured when it is asked for. */
+async function diskUsage(call: Call, services: DockerServices, { type }: { type: string[] }): Promise<void> {
+  const { engine, images } = services;
   const wants = (name: string): boolean => type.length === 0 || type.includes(name);
+  const unknown = type.find((name) => !['image', 'container', 'volume', 'build-cache'].includes(name));
+  if (unknown !== undefined) throw new GantryError('invalid', `unknown object type: ${unknown}`);
   const containers = engine.containers.list();
-  sendJson(call, 200, {
+  const shared = sharedSizes(images);
+  const usersOf = (volume: string): number => containers.filter(({ spec }) => spec.mounts.some((mount) => mount.type === 'volume' && mount.volume === volume)).length;
+  const answer = {
     LayersSize: images.layersBytes(),
-    Images: wants('image') ? images.list().map((image) => imageSummaryView(image, containers.filter(({ spec }) => spec.image.id === image.id).length)) : null,
-    Containers: wants('container') ? containers.map((record) => summaryView(record, engine, Date.now(), undefined)) : null,
-    Volumes: wants('volume') ? engine.volumes.list().map((volume) => ({ ...volumeView(volume), UsageData: { Size: -1, RefCount: containers.filter(({ spec }) => spec.mounts.some((mount) => mount.type === 'volume' && mount.volume === volume.name)).length } })) : null,
+    Images: wants('image') ? images.list().map((image) => imageSummaryView(image, call.apiVersion, { containers: containers.filter(({ spec }) => spec.image.id === image.id).length, sharedBytes: shared.get(image.id) ?? 0 })) : null,
+    Containers: wants('container') ? await Promise.all(containers.map(async (record) => summaryView(record, engine, call.apiVersion, await sizesOf(services, record)))) : null,
+    Volumes: wants('volume') ? await Promise.all(engine.volumes.list().map(async (volume) => ({ ...volumeView(volume), UsageData: { Size: await folderBytes(volume.mountpoint), RefCount: usersOf(volume.name) } }))) : null,
     BuildCache: wants('build-cache') ? [] : null,
-  });
+  };
+  sendJson(call, 200, forVersion(answer, diskUsageFields, call.apiVersion));
 }
 
 /** Whether an error only says that the client has gone. */
 export function isGone(error: unknown): boolean {
   return isError(error, 'cancelled');
+}
+
+/** What asks for something of a swarm: as a node that is in none answers. */
+function noSwarm(name: string): Route {
+  const answer = (): Promise<void> => Promise.reject(new GantryError('unavailable', 'This node is not a swarm manager, and cannot become one; use the Kubernetes API'));
+  return { ...refusedRoute('GET', `/${name}`, 'Swarm', 'this engine is not part of a swarm; use the Kubernetes API'), handle: answer };
 }
 
 export const systemRoutes: readonly Route[] = [
@@ -127,15 +142,11 @@ export const systemRoutes: readonly Route[] = [
   route({ method: 'GET', path: '/info', summary: 'System information', handle: info }),
   route({ method: 'GET', path: '/events', summary: 'Monitor events', note: 'keeps the last 1000 events, until the agent restarts', query: { since: text, until: text, filters: text }, handle: events }),
   route({ method: 'POST', path: '/auth', summary: 'Check auth configuration', note: 'accepts what it is given; the registry decides at the first pull or push', handle: auth }),
-  route({ method: 'GET', path: '/system/df', summary: 'Data usage', note: 'sizes of volumes and writable layers are not measured', query: { type: list }, handle: diskUsage }),
+  route({ method: 'GET', path: '/system/df', summary: 'Data usage', note: 'what the build cache holds is not told', query: { type: list }, handle: diskUsage }),
   refusedRoute('POST', '/session', 'Interactive session', "BuildKit's session protocol is not spoken here; docker build uses the classic end point"),
   refusedRoute('POST', '/grpc', 'BuildKit connection', "BuildKit's protocol is not spoken here"),
-  refusedRoute('GET', '/swarm', 'Swarm', 'this engine is not part of a swarm; use the Kubernetes API'),
+  ...['swarm', 'nodes', 'services', 'tasks', 'secrets', 'configs'].map(noSwarm),
   refusedRoute('POST', '/swarm/{action}', 'Swarm', 'this engine is not part of a swarm; use the Kubernetes API'),
-  refusedRoute('GET', '/nodes', 'Swarm nodes', 'this engine is not part of a swarm; use the Kubernetes API'),
-  refusedRoute('GET', '/services', 'Swarm services', 'this engine is not part of a swarm; use the Kubernetes API'),
-  refusedRoute('GET', '/tasks', 'Swarm tasks', 'this engine is not part of a swarm; use the Kubernetes API'),
-  refusedRoute('GET', '/secrets', 'Swarm secrets', 'this engine is not part of a swarm; use the Kubernetes API'),
-  refusedRoute('GET', '/configs', 'Swarm configs', 'this engine is not part of a swarm; use the Kubernetes API'),
-  refusedRoute('GET', '/plugins', 'Plugins', 'there are no plugins'),
+  route({ method: 'GET', path: '/plugins', summary: 'List plugins', note: 'there are none', query: { filters: text }, handle: (call) => sendJson(call, 200, []) }),
+  route({ method: 'GET', path: '/plugins/{name...}/json', summary: 'Inspect a plugin', note: 'there are none', handle: (call) => Promise.reject(new GantryError('not-found', `plugin ${JSON.stringify(call.params['name'])} not found`)) }),
 ];

@@ -4,11 +4,12 @@ import type { VolumeRecord } from '../../types.ts';
 import { type Call, type DockerServices, readJson, sendEmpty, sendJson } from '../call.ts';
 import { type Filters, flagFilter, lacksLabels, matchesAny, matchesLabels, parseFilters } from '../filters.ts';
 import { dockerObject, optional, optionalText, textMap } from '../requests/zero.ts';
-import { flag, type Route, route, text } from '../route.ts';
+import { folderBytes } from './folder-bytes.ts';
+import { flag, refusedRoute, type Route, route, text } from '../route.ts';
 
 /** A volume as the API has it. */
 export function volumeView({ name, mountpoint, createdAt, labels, options }: VolumeRecord): Record<string, unknown> {
-  return { Name: name, Driver: 'local', Mountpoint: mountpoint, CreatedAt: createdAt, Labels: labels, Options: Object.keys(options).length === 0 ? null : options, Scope: 'local' };
+  return { Name: name, Driver: 'local', Mountpoint: mountpoint, CreatedAt: createdAt, Labels: Object.keys(labels).length === 0 ? null : labels, Options: Object.keys(options).length === 0 ? null : options, Scope: 'local' };
 }
 
 const createSchema = dockerObject(
@@ -50,18 +51,22 @@ async function pruneVolumes(call: Call, { engine }: DockerServices, query: { fil
   const filters = parseFilters(query.filters, ['all', 'label', 'label!']);
   const isAll = flagFilter(filters, 'all') ?? call.apiVersion < 1042;
   const deleted: string[] = [];
+  let freedBytes = 0;
   for (const volume of engine.volumes.list()) {
     if (isUsed(engine, volume.name) || !(isAll || volume.isAnonymous) || !matchesLabels(filters, volume.labels) || !lacksLabels(filters, volume.labels)) continue;
+    const sizeBytes = await folderBytes(volume.mountpoint);
     await engine.volumes.remove(volume.name, call.signal);
     deleted.push(volume.name);
+    freedBytes += sizeBytes;
   }
-  sendJson(call, 200, { VolumesDeleted: deleted, SpaceReclaimed: 0 });
+  sendJson(call, 200, { VolumesDeleted: deleted, SpaceReclaimed: freedBytes });
 }
 
 export const volumeRoutes: readonly Route[] = [
   route({ method: 'GET', path: '/volumes', summary: 'List volumes', query: { filters: text }, handle: listVolumes }),
-  route({ method: 'POST', path: '/volumes/create', summary: 'Create a volume', note: 'only the local driver, without options', handle: createVolume }),
+  route({ method: 'POST', path: '/volumes/create', summary: 'Create a volume', note: 'only the local driver; of its options those of a bind (`type=none`, `o=bind`, `device=/path`)', body: createSchema, handle: createVolume }),
   route({ method: 'GET', path: '/volumes/{name}', summary: 'Inspect a volume', handle: (call, { engine }) => sendJson(call, 200, volumeView(engine.volumes.get(call.params['name'] ?? ''))) }),
+  refusedRoute('PUT', '/volumes/{name}', 'Update a cluster volume', 'this engine is not part of a swarm'),
   route({ method: 'DELETE', path: '/volumes/{name}', summary: 'Remove a volume', query: { force: flag }, handle: removeVolume }),
-  route({ method: 'POST', path: '/volumes/prune', summary: 'Delete unused volumes', note: 'the space is not measured', query: { filters: text }, handle: pruneVolumes }),
+  route({ method: 'POST', path: '/volumes/prune', summary: 'Delete unused volumes', query: { filters: text }, handle: pruneVolumes }),
 ];

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { command, dockerObject, optional, optionalFlag, optionalInteger, optionalText, textMap, texts } from './zero.ts';
 
-const healthcheck = dockerObject({
+/** `Healthcheck` of a container or image. */
+export const healthcheckSchema = dockerObject({
   Test: texts,
   Interval: optionalInteger,
   Timeout: optionalInteger,
@@ -9,6 +10,9 @@ const healthcheck = dockerObject({
   StartInterval: optionalInteger,
   Retries: optionalInteger,
 });
+
+/** Ports or paths with empty objects, as Go writes sets. */
+export const objectMap = z.record(z.string(), z.looseObject({})).nullish().transform((value) => value ?? {});
 
 const portBindings = z
   .record(z.string(), z.array(dockerObject({ HostIp: optionalText, HostPort: optionalText })).nullish().transform((value) => value ?? []))
@@ -23,20 +27,20 @@ const mount = dockerObject({
   /** Of file sharing on macOS: means nothing here. */
   Consistency: optionalText,
   BindOptions: optional(dockerObject({ Propagation: optionalText, NonRecursive: optionalFlag, CreateMountpoint: optionalFlag, ReadOnlyNonRecursive: optionalFlag }, { ReadOnlyForceRecursive: 'the kernel may not be able to' })),
-  VolumeOptions: optional(dockerObject({ NoCopy: optionalFlag, Labels: textMap, DriverConfig: optional(dockerObject({ Name: optionalText, Options: textMap })) }, { Subpath: 'mount the whole volume' })),
+  VolumeOptions: optional(dockerObject({ NoCopy: optionalFlag, Labels: textMap, Subpath: optionalText, DriverConfig: optional(dockerObject({ Name: optionalText, Options: textMap })) })),
   TmpfsOptions: optional(dockerObject({ SizeBytes: optionalInteger, Mode: optionalInteger, Options: z.array(z.array(z.string())).nullish() })),
 });
 
 const device = dockerObject({ PathOnHost: z.string().min(1), PathInContainer: optionalText, CgroupPermissions: optionalText });
 const ulimit = dockerObject({ Name: z.string(), Soft: z.int(), Hard: z.int() });
-const noDeviceLimits = 'limits of single devices are not implemented';
+const deviceWeights = z.array(dockerObject({ Path: z.string().min(1), Weight: z.int().min(10).max(1000) })).nullish().transform((value) => value ?? []);
+const deviceRates = z.array(dockerObject({ Path: z.string().min(1), Rate: z.int().positive() })).nullish().transform((value) => value ?? []);
 
 /** Fields of HostConfig that are refused when they ask for something, and why. */
 export const refusedHostConfig = {
-  BlkioWeightDevice: noDeviceLimits, BlkioDeviceReadBps: noDeviceLimits, BlkioDeviceWriteBps: noDeviceLimits, BlkioDeviceReadIOps: noDeviceLimits, BlkioDeviceWriteIOps: noDeviceLimits,
   Cgroup: 'deprecated by Docker', CgroupParent: 'the engine places its containers itself', CpuCount: 'Windows only', CpuPercent: 'Windows only', IOMaximumIOps: 'Windows only', IOMaximumBandwidth: 'Windows only',
   CpuRealtimePeriod: 'real-time scheduling is not implemented', CpuRealtimeRuntime: 'real-time scheduling is not implemented',
-  DeviceCgroupRules: 'list the devices instead', DeviceRequests: 'GPUs and other device drivers are not implemented',
+  DeviceRequests: 'GPUs and other device drivers are not implemented',
   KernelMemory: 'deprecated by Docker', KernelMemoryTCP: 'cgroup v1 only', Links: 'deprecated by Docker: use a network and its aliases', StorageOpt: 'quotas of the writable layer are not implemented',
 } as const;
 
@@ -46,7 +50,12 @@ export const hostConfigSchema = dockerObject(
     Annotations: textMap,
     AutoRemove: optionalFlag,
     Binds: texts,
+    BlkioDeviceReadBps: deviceRates,
+    BlkioDeviceReadIOps: deviceRates,
+    BlkioDeviceWriteBps: deviceRates,
+    BlkioDeviceWriteIOps: deviceRates,
     BlkioWeight: optionalInteger,
+    BlkioWeightDevice: deviceWeights,
     CapAdd: texts,
     CapDrop: texts,
     CgroupnsMode: optionalText,
@@ -58,6 +67,7 @@ export const hostConfigSchema = dockerObject(
     CpuShares: optionalInteger,
     CpusetCpus: optionalText,
     CpusetMems: optionalText,
+    DeviceCgroupRules: texts,
     Devices: z.array(device).nullish().transform((value) => value ?? []),
     Dns: texts,
     DnsOptions: texts,
@@ -130,8 +140,8 @@ export const createContainerSchema = dockerObject(
     Domainname: optionalText,
     Entrypoint: command,
     Env: texts,
-    ExposedPorts: z.record(z.string(), z.looseObject({})).nullish().transform((value) => value ?? {}),
-    Healthcheck: optional(healthcheck),
+    ExposedPorts: objectMap,
+    Healthcheck: optional(healthcheckSchema),
     HostConfig: optional(hostConfigSchema),
     Hostname: optionalText,
     Image: z.string({ error: 'names the image' }).min(1, 'names the image'),
@@ -146,7 +156,7 @@ export const createContainerSchema = dockerObject(
     StopTimeout: optionalInteger,
     Tty: optionalFlag,
     User: optionalText,
-    Volumes: z.record(z.string(), z.looseObject({})).nullish().transform((value) => value ?? {}),
+    Volumes: objectMap,
     WorkingDir: optionalText,
   },
   refusedContainerConfig,

@@ -46,6 +46,7 @@ export function statusText(status: ContainerStatus, nowMs: number): string {
 
 /** Ports of `docker ps`: what is published, and what is exposed and not. */
 export function portList({ spec, status }: ContainerRecord): { IP?: string; PrivatePort: number; PublicPort?: number; Type: string }[] {
+  if (!hasNetwork(status)) return [];
   const published = status.ports.map(({ hostIp, containerPort, hostPort, protocol }) => ({ IP: hostIp, PrivatePort: containerPort, PublicPort: hostPort, Type: protocol }));
   const exposed = exposedPorts(spec.apiRecord)
     .filter((name) => !status.ports.some((binding) => name === `${binding.containerPort}/${binding.protocol}`))
@@ -53,8 +54,14 @@ export function portList({ spec, status }: ContainerRecord): { IP?: string; Priv
   return [...published, ...exposed];
 }
 
+/** Ports are those of a run. */
+function hasNetwork({ state }: ContainerStatus): boolean {
+  return state === 'running' || state === 'paused';
+}
+
 /** `NetworkSettings.Ports` of inspect: null for a port that is exposed and not published. */
 export function portMap({ spec, status }: ContainerRecord): Record<string, { HostIp: string; HostPort: string }[] | null> {
+  if (!hasNetwork(status)) return {};
   const map: Record<string, { HostIp: string; HostPort: string }[] | null> = Object.fromEntries(exposedPorts(spec.apiRecord).map((name) => [name, null]));
   for (const { containerPort, protocol, hostIp, hostPort } of status.ports) (map[`${containerPort}/${protocol}`] ??= []).push({ HostIp: hostIp, HostPort: String(hostPort) });
   return map;

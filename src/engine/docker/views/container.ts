@@ -1,35 +1,39 @@
 import type { Engine } from '../../engine.ts';
-import type { ContainerRecord, ContainerSpec, EndpointStatus, NetworkAttachment } from '../../types.ts';
+import type { ContainerRecord, ContainerSpec, EndpointStatus } from '../../types.ts';
+import type { ApiVersion } from '../api-version.ts';
 import type { ApiRecord } from '../create/container-spec.ts';
-import { mountView, portBindings, portList, portMap, stateView, statusText } from './container-status.ts';
+import { mountView, portList, portMap, stateView, statusText } from './container-status.ts';
+import { hostConfigView, networkMode } from './host-config.ts';
+import { containerFields, containerSummaryFields, forVersion } from './version-fields.ts';
 
 /** One entry of `GET /containers/json`. */
-export function summaryView(record: ContainerRecord, engine: Engine, nowMs: number, size: { writableBytes: number; imageBytes: number } | undefined): Record<string, unknown> {
+export function summaryView(record: ContainerRecord, engine: Engine, apiVersion: ApiVersion, size: { writableBytes: number; imageBytes: number } | undefined): Record<string, unknown> {
   const { id, spec, status } = record;
-  return {
+  const view = {
     Id: id,
     Names: [`/${spec.name}`],
     Image: spec.image.reference,
     ImageID: spec.image.id,
-    Command: spec.args.join(' '),
+    Command: spec.args.map((arg, at) => (at > 0 && arg.includes(' ') ? `'${arg}'` : arg)).join(' '),
     Created: Math.floor(Date.parse(status.createdAt) / 1000),
     Ports: portList(record),
     Labels: labelsOf(spec),
     State: status.state,
-    Status: statusText(status, nowMs),
-    HostConfig: { NetworkMode: networkMode(spec.network), ...(Object.keys(spec.annotations).length === 0 ? {} : { Annotations: spec.annotations }) },
-    NetworkSettings: { Networks: networksView(record) },
-    Mounts: spec.mounts.map((mount) => mountView(mount, (name) => volumeOf(engine, name))),
-    ...(size === undefined ? {} : { SizeRw: size.writableBytes, SizeRootFs: size.imageBytes + size.writableBytes }),
+    Status: statusText(status, Date.now()),
+    HostConfig: { NetworkMode: networkMode(spec, apiVersion), ...(Object.keys(spec.annotations).length === 0 ? {} : { Annotations: spec.annotations }) },
+    NetworkSettings: { Networks: networksView(record, engine, apiVersion) },
+    Mounts: mountsView(spec, engine),
+    ...(size === undefined ? {} : { ...(size.writableBytes === 0 ? {} : { SizeRw: size.writableBytes }), SizeRootFs: size.imageBytes + size.writableBytes }),
   };
+  return forVersion(view, containerSummaryFields, apiVersion);
 }
 
 /** `GET /containers/{id}/json`. */
-export function inspectView(record: ContainerRecord, engine: Engine, execIds: readonly string[], size: { writableBytes: number; imageBytes: number } | undefined): Record<string, unknown> {
+export function inspectView(record: ContainerRecord, engine: Engine, apiVersion: ApiVersion, execIds: readonly string[], size: { writableBytes: number; imageBytes: number } | undefined): Record<string, unknown> {
   const { id, spec, status } = record;
   const [path = '', ...args] = spec.args;
-  const [first] = status.endpoints;
-  return {
+  const first = status.endpoints.find(({ networkName }) => networkName === 'bridge');
+  const view = {
     Id: id,
     Created: status.createdAt,
     Path: path,
@@ -43,82 +47,66 @@ export function inspectView(record: ContainerRecord, engine: Engine, execIds: re
     Platform: 'linux',
     MountLabel: '', ProcessLabel: '', AppArmorProfile: '',
     ExecIDs: execIds.length === 0 ? null : execIds,
-    HostConfig: hostConfigView(spec),
+    HostConfig: hostConfigView(spec, apiVersion),
     GraphDriver: { Name: 'overlay2', Data: { UpperDir: engine.containers.writableFolder(id) } },
     ...(size === undefined ? {} : { SizeRw: size.writableBytes, SizeRootFs: size.imageBytes + size.writableBytes }),
-    Mounts: spec.mounts.map((mount) => mountView(mount, (name) => volumeOf(engine, name))),
+    Mounts: mountsView(spec, engine),
     Config: configView(record),
     NetworkSettings: {
       Bridge: '', SandboxID: '', SandboxKey: '', HairpinMode: false, LinkLocalIPv6Address: '', LinkLocalIPv6PrefixLen: 0, SecondaryIPAddresses: null, SecondaryIPv6Addresses: null,
       Ports: portMap(record),
       EndpointID: first === undefined ? '' : endpointId(record, first), Gateway: first?.gateway ?? '', GlobalIPv6Address: first?.ipv6?.address ?? '', GlobalIPv6PrefixLen: first?.ipv6?.prefixLength ?? 0, IPAddress: first?.ipv4Address ?? '',
       IPPrefixLen: first?.prefixLength ?? 0, IPv6Gateway: first?.ipv6?.gateway ?? '', MacAddress: first?.macAddress ?? '',
-      Networks: networksView(record),
+      Networks: networksView(record, engine, apiVersion),
     },
   };
+  return forVersion(view, containerFields, apiVersion);
+}
+
+/** In the order of their places; a tmpfs of `HostConfig.Tmpfs` is shown only there. */
+function mountsView(spec: ContainerSpec, engine: Engine): Record<string, unknown>[] {
+  const tmpfs = recordOf(spec)?.HostConfig['Tmpfs'] as Record<string, string> | null | undefined;
+  const shown = spec.mounts.filter(({ type, target }) => type !== 'tmpfs' || tmpfs?.[target] === undefined);
+  return shown.toSorted((a, b) => (a.target < b.target ? -1 : 1)).map((mount) => mountView(mount, (name) => volumeOf(engine, name)));
 }
 
 function configView({ id, spec }: ContainerRecord): Record<string, unknown> {
   const own: Record<string, unknown> = {
     Hostname: spec.hostname, Domainname: spec.domainname ?? '', User: spec.user, AttachStdin: false, AttachStdout: false, AttachStderr: false, Tty: spec.tty, OpenStdin: spec.stdin,
-    StdinOnce: spec.stdinOnce, Env: spec.env, Cmd: spec.args, Image: spec.image.reference, Volumes: null, WorkingDir: spec.workingDir, Entrypoint: null, OnBuild: null, Labels: labelsOf(spec), StopSignal: spec.stopSignal,
+    StdinOnce: spec.stdinOnce, Env: spec.env, Cmd: spec.args, Image: spec.image.reference, Volumes: null, WorkingDir: spec.workingDir, Entrypoint: null, OnBuild: null, Labels: labelsOf(spec), ...(recordOf(spec) === undefined ? { StopSignal: spec.stopSignal } : {}),
   };
   const config = { ...own, ...recordOf(spec)?.Config };
   return { ...config, Hostname: config['Hostname'] === '' ? id.slice(0, 12) : config['Hostname'] };
 }
 
-/** All fields of HostConfig with what the client asked for, and the limits as they are now. */
-function hostConfigView(spec: ContainerSpec): Record<string, unknown> {
-  const { resources: limits, security } = spec;
-  const defaults: Record<string, unknown> = {
-    Binds: null, ContainerIDFile: '', PortBindings: portBindings(spec.ports), VolumeDriver: '', VolumesFrom: null, ConsoleSize: [0, 0], CapAdd: null, CapDrop: null,
-    CgroupnsMode: spec.namespaces.cgroup.mode, Dns: [], DnsOptions: [], DnsSearch: [], ExtraHosts: null, GroupAdd: null, Cgroup: '', Links: null, Privileged: security.isPrivileged, PublishAllPorts: false,
-    ReadonlyRootfs: security.isReadOnlyRoot, SecurityOpt: null, UTSMode: '', UsernsMode: '', Runtime: 'runc', Isolation: '', CgroupParent: '', BlkioWeightDevice: [], BlkioDeviceReadBps: [], BlkioDeviceWriteBps: [],
-    BlkioDeviceReadIOps: [], BlkioDeviceWriteIOps: [], Devices: [], DeviceCgroupRules: null, DeviceRequests: null, MemorySwappiness: null, CpuCount: 0, CpuPercent: 0, IOMaximumIOps: 0, IOMaximumBandwidth: 0,
-    CpuRealtimePeriod: 0, CpuRealtimeRuntime: 0,
-  };
-  const asked = Object.fromEntries(Object.entries(recordOf(spec)?.HostConfig ?? {}).filter(([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0)));
-  return {
-    ...defaults,
-    ...asked,
-    LogConfig: { Type: 'json-file', Config: {}, ...(asked['LogConfig'] as object | undefined) },
-    NetworkMode: networkMode(spec.network),
-    IpcMode: modeText(spec.namespaces.ipc),
-    PidMode: spec.namespaces.pid.mode === 'private' ? '' : modeText(spec.namespaces.pid),
-    RestartPolicy: { Name: spec.restart.name, MaximumRetryCount: spec.restart.name === 'on-failure' ? spec.restart.maximumRetryCount : 0 },
-    AutoRemove: spec.autoRemove,
-    OomScoreAdj: limits.oomScoreAdj ?? 0,
-    ShmSize: spec.shmSizeBytes,
-    Memory: limits.memoryLimitBytes ?? 0, MemoryReservation: limits.memoryReservationBytes ?? 0, MemorySwap: limits.memorySwapBytes ?? 0,
-    NanoCpus: asked['NanoCpus'] === undefined || asked['NanoCpus'] === 0 ? 0 : Math.round(((limits.cpuQuotaMicros ?? 0) / (limits.cpuPeriodMicros ?? 100_000)) * 1e9),
-    CpuShares: limits.cpuShares ?? 0, CpuPeriod: isNano(asked) ? 0 : (limits.cpuPeriodMicros ?? 0), CpuQuota: isNano(asked) ? 0 : (limits.cpuQuotaMicros ?? 0), CpusetCpus: limits.cpusetCpus ?? '', CpusetMems: limits.cpusetMems ?? '',
-    BlkioWeight: limits.blkioWeight ?? 0, PidsLimit: limits.pidsLimit ?? null, OomKillDisable: limits.oomKillDisable ?? null,
-    Ulimits: (limits.ulimits ?? []).map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
-    MaskedPaths: security.maskedPaths ?? asked['MaskedPaths'] ?? null,
-    ReadonlyPaths: security.readonlyPaths ?? asked['ReadonlyPaths'] ?? null,
-  };
-}
-
-function isNano(asked: Record<string, unknown>): boolean {
-  return typeof asked['NanoCpus'] === 'number' && asked['NanoCpus'] !== 0;
-}
-
 /** Endpoints by network name; before a first start, what the container will join. */
-export function networksView(record: ContainerRecord): Record<string, unknown> {
+export function networksView(record: ContainerRecord, engine: Engine, apiVersion: ApiVersion): Record<string, unknown> {
   const { spec, status } = record;
-  if (status.endpoints.length > 0) return Object.fromEntries(status.endpoints.map((endpoint) => [endpoint.networkName, endpointView(record, endpoint)]));
+  if (status.endpoints.length > 0) return Object.fromEntries(status.endpoints.map((endpoint) => [endpoint.networkName, endpointView(record, endpoint, apiVersion)]));
   if (spec.network.mode === 'none' || spec.network.mode === 'host') return { [spec.network.mode]: emptyEndpoint([]) };
   if (spec.network.mode !== 'bridge') return {};
-  return Object.fromEntries(spec.network.endpoints.map(({ network, aliases }) => [network, emptyEndpoint(aliases)]));
+  // One that has run before is still known by the network's id.
+  const idOf = (name: string): string => (status.startedAt === undefined ? '' : (engine.networks.list().find(({ id, spec: own }) => id === name || own.name === name)?.id ?? ''));
+  return Object.fromEntries(spec.network.endpoints.map(({ network, aliases, ipv4Address }) => [network, { ...emptyEndpoint(aliases), IPAMConfig: ipamConfig(ipv4Address), NetworkID: idOf(network) }]));
 }
 
-function endpointView(record: ContainerRecord, endpoint: EndpointStatus): Record<string, unknown> {
+function endpointView(record: ContainerRecord, endpoint: EndpointStatus, apiVersion: ApiVersion): Record<string, unknown> {
+  const { network } = record.spec;
+  const asked = network.mode === 'bridge' ? network.endpoints.find((spec) => spec.network === endpoint.networkName || spec.network === endpoint.networkId) : undefined;
+  // Up to 1.44 the short id was one of the aliases.
+  const shortId = apiVersion < 1045 && endpoint.networkName !== 'bridge' ? [record.id.slice(0, 12)] : [];
   return {
-    ...emptyEndpoint(endpoint.aliases),
+    ...emptyEndpoint([...endpoint.aliases, ...shortId]),
+    IPAMConfig: ipamConfig(asked?.ipv4Address),
     NetworkID: endpoint.networkId, EndpointID: endpointId(record, endpoint), Gateway: endpoint.gateway, IPAddress: endpoint.ipv4Address, IPPrefixLen: endpoint.prefixLength, MacAddress: endpoint.macAddress,
     IPv6Gateway: endpoint.ipv6?.gateway ?? '', GlobalIPv6Address: endpoint.ipv6?.address ?? '', GlobalIPv6PrefixLen: endpoint.ipv6?.prefixLength ?? 0,
     DNSNames: [record.spec.name, ...endpoint.aliases, record.id.slice(0, 12)],
   };
+}
+
+/** The address that was asked for. */
+function ipamConfig(ipv4Address: string | undefined): { IPv4Address: string } | null {
+  return ipv4Address === undefined ? null : { IPv4Address: ipv4Address };
 }
 
 function emptyEndpoint(aliases: readonly string[]): Record<string, unknown> {
@@ -131,16 +119,6 @@ function emptyEndpoint(aliases: readonly string[]): Record<string, unknown> {
 /** An endpoint has no identity of its own here: the container and the network make it. */
 export function endpointId({ id }: ContainerRecord, { networkId }: EndpointStatus): string {
   return `${id.slice(0, 32)}${networkId.slice(0, 32)}`.padEnd(64, '0');
-}
-
-function networkMode(network: NetworkAttachment): string {
-  if (network.mode === 'container') return `container:${network.containerId}`;
-  if (network.mode !== 'bridge') return network.mode;
-  return network.endpoints[0]?.network ?? 'bridge';
-}
-
-function modeText(mode: { mode: string; containerId?: string }): string {
-  return mode.containerId === undefined ? mode.mode : `container:${mode.containerId}`;
 }
 
 /** The labels of pods' containers in the words that Kubernetes' own tools look for. */

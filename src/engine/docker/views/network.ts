@@ -20,7 +20,8 @@ export function networkView(network: NetworkRecord, containers: readonly Contain
     ConfigFrom: { Network: '' },
     ConfigOnly: false,
     Containers: isDetailed ? Object.fromEntries(containers.flatMap((container) => endpointEntries(container, network.id))) : {},
-    Options: { 'com.docker.network.bridge.name': network.bridgeName, ...spec.options },
+    // Of networks that clients made only what they asked for: docker-compose makes anew what has other options than its file.
+    Options: { ...(network.kind === 'default' ? { 'com.docker.network.bridge.name': network.bridgeName } : {}), ...spec.options },
     Labels: spec.labels,
   };
 }

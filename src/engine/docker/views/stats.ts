@@ -27,22 +27,27 @@ export function statsView({ id, spec }: ContainerRecord, now: StatsReading, prev
     memory_stats: {
       usage: usage.memoryBytes,
       ...(usage.memoryMaxBytes === undefined ? {} : { max_usage: usage.memoryMaxBytes }),
-      // Clients take the first name on cgroup v1, the second on v2.
-      stats: { total_inactive_file: usage.inactiveFileBytes, inactive_file: usage.inactiveFileBytes },
+      stats: usage.memoryCounters ?? { total_inactive_file: usage.inactiveFileBytes, inactive_file: usage.inactiveFileBytes },
       limit: usage.memoryLimitBytes ?? totalMemory(),
     },
     blkio_stats: {
-      io_service_bytes_recursive: [{ major: 0, minor: 0, op: 'read', value: usage.blockReadBytes }, { major: 0, minor: 0, op: 'write', value: usage.blockWriteBytes }],
-      io_serviced_recursive: null, io_queue_recursive: null, io_service_time_recursive: null, io_wait_time_recursive: null, io_merged_recursive: null, io_time_recursive: null, sectors_recursive: null,
+      io_service_bytes_recursive: usage.blockReadBytes + usage.blockWriteBytes === 0 ? [] : [{ major: 0, minor: 0, op: 'read', value: usage.blockReadBytes }, { major: 0, minor: 0, op: 'write', value: usage.blockWriteBytes }],
+      ...noBlockCounters([]),
     },
     storage_stats: {},
     ...(usage.interfaces.length === 0 ? {} : { networks: Object.fromEntries(usage.interfaces.map((interfaceUsage) => [interfaceUsage.name, networkView(interfaceUsage)])) }),
   };
 }
 
+/** Counters of schedulers that kernels no longer have. */
+export function noBlockCounters(value: [] | null): Record<string, [] | null> {
+  const names = ['serviced', 'queue', 'service_time', 'wait_time', 'merged', 'time'].map((name) => `io_${name}_recursive`);
+  return Object.fromEntries([...names, 'sectors_recursive'].map((name) => [name, value]));
+}
+
 function cpuView({ usage, systemCpuNanoseconds: system }: StatsReading): Record<string, unknown> {
   return {
-    cpu_usage: { total_usage: Number(usage.cpuNanoseconds), usage_in_kernelmode: Number(usage.cpuSystemNanoseconds), usage_in_usermode: Number(usage.cpuUserNanoseconds) },
+    cpu_usage: { total_usage: Number(usage.cpuNanoseconds), usage_in_kernelmode: Number(usage.cpuSystemNanoseconds), usage_in_usermode: Number(usage.cpuUserNanoseconds), ...((usage.perCpuNanoseconds?.length ?? 0) > 0 ? { percpu_usage: usage.perCpuNanoseconds } : {}) },
     system_cpu_usage: Number(system),
     online_cpus: cpus().length,
     throttling_data: { periods: 0, throttled_periods: usage.throttledPeriods, throttled_time: Number(usage.throttledNanoseconds) },

@@ -1,0 +1,84 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Dockerode from 'dockerode';
+import { runCommand, withTimeout } from '../../../../src/kernel/mod.ts';
+import { clientEnv, comparedVersion, type Daemon, runDocker } from '../daemon.ts';
+import { normalize, type Plain } from '../normalize.ts';
+import type { Bench, Case, CliAnswer } from './case.ts';
+import { cliCases } from './cli.ts';
+import { containerCases } from './containers.ts';
+import { objectCases } from './objects.ts';
+
+const anyCode = Array.from({ length: 256 }, (_, code) => code);
+
+/** The library that Node programs test with, in a process of its own. */
+const testcontainers: Case = {
+  name: 'testcontainers/servers, networks, waiting',
+  run: async ({ daemon, signal }) => {
+    // Its reaper would come from a registry; and where it believes to be in a container itself it would look for ports elsewhere.
+    const env = { ...clientEnv(daemon), TESTCONTAINERS_RYUK_DISABLED: 'true', TESTCONTAINERS_HOST_OVERRIDE: 'localhost' };
+    const { stdout, stderr, code } = await runCommand(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'testcontainers-worker.ts')], { env, okCodes: anyCode }, signal);
+    return code === 0 ? (JSON.parse(stdout) as unknown) : { code, stderr };
+  },
+};
+
+/** Cases through the library: dockerode. */
+export const libraryCases: readonly Case[] = [...containerCases, ...objectCases];
+
+/** Cases through programs: the command line, docker-compose, testcontainers. */
+export const programCases: readonly Case[] = [...cliCases, testcontainers];
+
+/** Runs one case against a daemon, and removes what it made. What fails otherwise than by an answer is thrown. */
+export async function observe(one: Case, daemon: Daemon, signal: AbortSignal): Promise<Plain> {
+  const docker = new Dockerode({ socketPath: daemon.socketPath, version: `v${comparedVersion}` });
+  const limited = withTimeout(signal, 90_000);
+  const project = join(daemon.folder, 'project');
+  mkdirSync(project, { recursive: true });
+  writeFileSync(join(project, 'docker-compose.yml'), composeFile);
+  const bench: Bench = {
+    daemon, docker, signal: limited,
+    cli: (args, stdin) => runDocker(daemon, args, limited, stdin),
+    compose: async (args): Promise<CliAnswer> => runCommand('docker-compose', args, { cwd: project, env: { ...clientEnv(daemon), COMPOSE_API_VERSION: comparedVersion }, okCodes: anyCode }, limited),
+  };
+  try {
+    return normalize(await one.run(bench), daemon);
+  } finally {
+    await removeAll(docker);
+    execFileSync('rm', ['-rf', join(daemon.folder, 'copied')]);
+  }
+}
+
+const composeFile = `version: "3.8"
+services:
+  db:
+    image: busybox
+    command: ["sh", "-c", "echo data > /srv; exec httpd -f -p 80 -h /"]
+    volumes: ["dbdata:/var/data"]
+    stop_grace_period: 0s
+  web:
+    image: busybox
+    command: ["sh", "-c", "until wget -qO- http://db/srv; do sleep 0.1; done; exec sleep 1000"]
+    depends_on: [db]
+    stop_grace_period: 0s
+    environment: {A: b}
+    ports: ["80"]
+volumes: {dbdata: {}}
+`;
+
+async function removeAll(docker: Dockerode): Promise<void> {
+  for (const { Id } of await docker.listContainers({ all: true })) await docker.getContainer(Id).remove({ force: true, v: true }).catch(ignoreGone);
+  for (const { Name } of (await docker.listVolumes()).Volumes) await docker.getVolume(Name).remove();
+  for (const { Id, Name } of await docker.listNetworks()) if (!['bridge', 'host', 'none'].includes(Name)) await docker.getNetwork(Id).remove();
+  const busybox = await docker.getImage('busybox').inspect();
+  for (const { Id, RepoTags } of await docker.listImages({ all: true })) {
+    if (Id !== busybox.Id) await docker.getImage(Id).remove({ force: true }).catch(ignoreGone);
+    else for (const tag of (RepoTags ?? []).filter((name) => name !== 'busybox:latest')) await docker.getImage(tag).remove();
+  }
+}
+
+/** One with auto-remove may go by itself meanwhile. */
+function ignoreGone(error: unknown): void {
+  const { statusCode } = error as { statusCode?: number };
+  if (statusCode !== 404 && statusCode !== 409) throw error;
+}
