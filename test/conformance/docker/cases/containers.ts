@@ -8,11 +8,11 @@ type ContainerCreateOptions = Omit<Typed, 'HostConfig'> & { HostConfig?: Record<
 function created(name: string, options: Partial<ContainerCreateOptions>): Case {
   return {
     name: `create/${name}`,
-    run: async ({ docker }) => {
+    run: ({ docker }) => answerOf(async () => {
       const container = await docker.createContainer({ Image: 'busybox', name: 'subject', Cmd: ['sleep', '1000'], ...options });
       const { Mounts, ...seen } = await container.inspect();
       return { ...seen, Mounts: Mounts.toSorted((a, b) => (a.Destination < b.Destination ? -1 : 1)) };
-    },
+    }),
   };
 }
 
