@@ -75,9 +75,8 @@ test('a backup that is made while everything goes on becomes a whole instance el
         for (let round = 0; !stop.signal.aborted; round += 1) await store.put('/pods/default/two', String(round));
       })();
       expected = { commit, image, revision: store.revision };
-      await writeBackup({ instance: { paths, settings: {} }, store }, createWriteStream(archive), signal);
-      stop.abort();
-      await Promise.all([pushing, writing]);
+      const backup = writeBackup({ instance: { paths, settings: {} }, store }, createWriteStream(archive), signal).finally(() => stop.abort());
+      await Promise.all([backup, pushing, writing]);
       assert.deepEqual(readdirSync(paths.dataDir).filter((name) => name.startsWith('.backup-')), []);
     }
     const target = instancePaths(join(folder, 'elsewhere/data'), join(folder, 'run'));

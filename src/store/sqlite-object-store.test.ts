@@ -31,6 +31,25 @@ test('SqliteObjectStore.open() finds what an earlier one left', async (t) => {
   assert.deepEqual((await store.eventsAfter('/', 1)).map(({ key, revision }) => [key, revision]), [['/a', 2], ['/b', 3]]);
 });
 
+test('SqliteObjectStore.copyTo() copies one moment while writes go on', async (t) => {
+  const path = await temporaryFile(t);
+  await using store = await SqliteObjectStore.open(path);
+  for (let index = 0; index < 200; index += 1) await store.put(`/filler/${index}`, 'x'.repeat(2000));
+  const stop = new AbortController();
+  const writing = (async () => {
+    // Two keys in turn: a copy of one moment has them equal, or the first one ahead by one.
+    for (let round = 0; !stop.signal.aborted; round += 1) for (const key of ['/one', '/two']) await store.put(key, String(round));
+  })();
+  for (let copy = 0; copy < 20; copy += 1) {
+    await store.copyTo(`${path}.${copy}`);
+    await using copied = await SqliteObjectStore.open(`${path}.${copy}`);
+    const [one, two] = await Promise.all(['/one', '/two'].map(async (key) => Number((await copied.get(key))?.value ?? -1)));
+    assert.ok(copied.isIntact() && one !== undefined && two !== undefined && [0, 1].includes(one - two), `${one} ${two}`);
+  }
+  stop.abort();
+  await writing;
+});
+
 test('SqliteObjectStore.open() refuses a file that is in use', async (t) => {
   const path = await temporaryFile(t);
   await using store = await SqliteObjectStore.open(path);

@@ -118,7 +118,15 @@ export class SqliteObjectStore implements ObjectStore {
 
   /** Copies the store as it is at one moment into a new file, while reads and writes go on. */
   async copyTo(path: string): Promise<void> {
-    await backup(this.#database, path);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await backup(this.#database, path);
+        return;
+      } catch (error) {
+        // Node's first step meets a transaction of this connection and fails without an error code; nothing has been copied then.
+        if (attempt === 100 || !(error instanceof Error && 'errcode' in error && error.errcode === 0)) throw error;
+      }
+    }
   }
 
   async compact(revision: number): Promise<void> {

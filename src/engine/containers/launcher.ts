@@ -135,13 +135,10 @@ export class Launcher {
 
   /** Volumes are filled from a tree whose ids are those on disk, so before the root file system is mounted with others. */
   async #copyUpFirst(entry: ContainerEntry, signal: AbortSignal): Promise<void> {
-    const wanted = entry.spec.mounts.filter((mount) => mount.type === 'volume').filter(({ copyUp }) => copyUp);
+    const wanted = entry.spec.mounts.filter((mount) => mount.type === 'volume').filter(({ copyUp, subpath }) => copyUp && subpath === undefined);
     if (wanted.length === 0) return;
     await this.mountRootfs(entry, signal);
-    for (const { volume, target } of wanted) {
-      const { name } = await this.#parts.volumes.create({ name: volume, labels: {}, options: {} });
-      await this.#copyUp(name, resolveInside(entry.paths.rootfs, target));
-    }
+    for (const { volume, target } of wanted) await this.#copyUp((await this.#volumeFolder(volume)).folder, resolveInside(entry.paths.rootfs, target));
     await unmountRootfs(entry.paths);
   }
 
@@ -334,9 +331,7 @@ export class Launcher {
       if (wanted.type === 'tmpfs') resolved.push(wanted);
       else if (wanted.type === 'bind') resolved.push({ ...wanted, source: await bindSource(wanted.source, wanted.createSource) });
       else {
-        const volume = await this.#parts.volumes.create({ name: wanted.volume, labels: {}, options: {} });
-        const bound = parseLocalOptions(volume.options);
-        const folder = bound === undefined ? volume.mountpoint : await bindSource(bound.device, false);
+        const { folder, bound } = await this.#volumeFolder(wanted.volume);
         if (wanted.copyUp && wanted.subpath === undefined && mapped === undefined) await this.#copyUp(folder, resolveInside(paths.rootfs, wanted.target));
         const whole = wanted.subpath === undefined ? folder : parts.use(mountPart(folder, wanted.subpath, join(paths.parts, String(resolved.length)))).path;
         // A folder of the host keeps its owners, as a bind does.
@@ -345,6 +340,13 @@ export class Launcher {
       }
     }
     return resolved;
+  }
+
+  /** Where a volume's data are, made when it is not there: a folder of its own, or the host's that its options bind. */
+  async #volumeFolder(name: string) {
+    const volume = await this.#parts.volumes.create({ name, labels: {}, options: {} });
+    const bound = parseLocalOptions(volume.options);
+    return { bound, folder: bound === undefined ? volume.mountpoint : await bindSource(bound.device, false) };
   }
 
   async #copyUp(volumeFolder: string, source: string): Promise<void> {

@@ -11,7 +11,7 @@ import { checkHost, type HostLookups, realHost } from './host-checks.ts';
 import { type EngineState, readEngineState, shortIdsOf, wantedOf } from './state.ts';
 import { findStrayFiles, findStrayMonitors, removeStrayFile } from './strays.ts';
 import { findDebris, planSweep, sweep, type SweepParts } from './sweep.ts';
-import { findStrayVeths } from './veths.ts';
+import { findLastingVeths } from './veths.ts';
 
 export interface DoctorParts {
   readonly sweep: SweepParts;
@@ -76,7 +76,7 @@ async function debris({ sweep: parts, state }: DoctorParts, signal: AbortSignal)
 }
 
 async function veths({ sweep: { instanceId, paths }, state }: DoctorParts): Promise<Problem[]> {
-  const names = await findStrayVeths(instanceId, paths, (shortId) => shortIdsOf(state()).has(shortId));
+  const names = await findLastingVeths(instanceId, paths, (shortId) => shortIdsOf(state()).has(shortId));
   return names.map((name) => ({ kind: 'veth', name, problem: 'its other end is in no namespace of a container', repair: async () => void (await removeLink(name)) }));
 }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { isPinned, LinkTable, withinNamespaces } from '../../host/mod.ts';
 import { linkPrefix } from '../networks/network-manager.ts';
 import type { EnginePaths } from '../paths.ts';
@@ -15,6 +16,19 @@ export async function findStrayVeths(instanceId: string, paths: EnginePaths, isW
   if (veths.length === 0) return [];
   const wanted = new Set(pins.flatMap((name) => peersInside(join(paths.namespaces, name))));
   return veths.filter(({ index }) => !wanted.has(index)).map(({ name }) => name);
+}
+
+/** How long the kernel may take: usually 20 to 70 ms, more on a busy machine. */
+const goneWithinMs = 2000;
+
+/** As `findStrayVeths`, without those that the kernel is just removing. */
+export async function findLastingVeths(...args: Parameters<typeof findStrayVeths>): Promise<string[]> {
+  const deadline = Date.now() + goneWithinMs;
+  for (;;) {
+    const strays = await findStrayVeths(...args);
+    if (strays.length === 0 || Date.now() > deadline) return strays;
+    await setTimeout(25);
+  }
 }
 
 /** Indexes on the host of the other ends of a namespace's interfaces. */
