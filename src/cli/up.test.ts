@@ -40,7 +40,7 @@ class Subject implements AsyncDisposable {
   }
 
   async pid(name: string): Promise<number> {
-    return pollUntil(name, async () => (await this.status()).processes.find((process) => process.name === name)?.pid, { timeoutMs: 20_000 }, this.signal);
+    return pollUntil(name, async () => (await this.status()).processes.find((process) => process.name === name)?.pid, { timeoutMs: 30_000 }, this.signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -111,7 +111,7 @@ test('gantry up runs two instances side by side; killed processes come back, con
   for (const name of ['server', 'agent']) {
     const old = await first.pid(name);
     process.kill(old, 'SIGKILL');
-    await pollUntil(`a new ${name}`, async () => ((await first.pid(name)) === old ? undefined : true), { timeoutMs: 20_000 }, signal);
+    await pollUntil(`a new ${name}`, async () => ((await first.pid(name)) === old ? undefined : true), { timeoutMs: 30_000 }, signal);
   }
   // The children of a killed supervisor end by themselves, and the instance can be started again at once.
   const { instanceId } = await first.status();
@@ -158,9 +158,9 @@ test('gantry server serves an API without a node, with the tokens and repositori
   const running = runCommand(program, args, {}, stop.signal).catch(() => undefined);
   const location = await locateInstance(subject.dataDir);
   try {
-    const server = await pollUntil('the kubeconfig', () => readKubeconfig(join(subject.dataDir, 'kubeconfig')).then(({ connection }) => connection, () => undefined), { timeoutMs: 20_000 }, signal);
+    const server = await pollUntil('the kubeconfig', () => readKubeconfig(join(subject.dataDir, 'kubeconfig')).then(({ connection }) => connection, () => undefined), { timeoutMs: 30_000 }, signal);
     await using client = openKubeClient({ server: server.server, ca: server.ca, token: 'admin-token' });
-    const repositories = await pollUntil('the repository to be adopted', () => client.list(resources.repositories, {}, signal).then(({ items }) => (items.length > 0 ? items : undefined), () => undefined), { timeoutMs: 20_000 }, signal);
+    const repositories = await pollUntil('the repository to be adopted', () => client.list(resources.repositories, {}, signal).then(({ items }) => (items.length > 0 ? items : undefined), () => undefined), { timeoutMs: 30_000 }, signal);
     assert.deepEqual(repositories.map(({ metadata }) => metadata.name), ['shop']);
     await using reader = openKubeClient({ server: server.server, ca: server.ca, token: 'reader-token' });
     await assert.rejects(reader.list(resources.secrets, {}, signal), { code: 'forbidden' });

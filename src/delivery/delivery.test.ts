@@ -69,7 +69,7 @@ async function pushGreen(client: KubeClient, version: string, signal: AbortSigna
   await pollUntil('the branch to be written', async () => {
     const repository = await client.get(resources.repositories, ref, signal);
     return client.updateStatus(resources.repositories, { ...repository, status: { ...repository.status, branches: [{ name: 'main', commit }] } }, signal).then(() => true, () => undefined);
-  }, { timeoutMs: 5000 }, signal);
+  }, { timeoutMs: 30_000 }, signal);
 }
 
 async function releaseIn(client: KubeClient, matches: (release: Stored<Release>) => boolean, phase: ReleasePhase, signal: AbortSignal): Promise<Stored<Release>> {
@@ -79,7 +79,7 @@ async function releaseIn(client: KubeClient, matches: (release: Stored<Release>)
       const { items } = await client.list(resources.releases, { namespace: 'default' }, signal);
       last = JSON.stringify(items.map(({ spec, status }) => [spec?.number, spec?.rollbackOf, status]));
       return items.find((release) => matches(release) && release.status?.phase === phase);
-    }, { timeoutMs: 20_000 }, signal);
+    }, { timeoutMs: 30_000 }, signal);
   } catch (error) {
     throw new Error(`no release is ${phase}: ${last}`, { cause: error });
   }
@@ -136,7 +136,7 @@ test('delivery takes a version that never gets ready back, with its configuratio
     assert.deepEqual((await client.get(resources.configMaps, ref, signal)).data, { value: 'one' });
     const names = (await client.list(resources.configMaps, { namespace: 'default' }, signal)).items.map(({ metadata }) => metadata.name);
     assert.deepEqual(names.filter((name) => name === 'old' || name === 'new'), ['old']);
-    const bad = await pollUntil('the commit to be marked', async () => (await client.get(resources.repositories, ref, signal)).status?.badCommits, { timeoutMs: 10_000 }, signal);
+    const bad = await pollUntil('the commit to be marked', async () => (await client.get(resources.repositories, ref, signal)).status?.badCommits, { timeoutMs: 30_000 }, signal);
     assert.deepEqual(bad.map(({ commit, release, reason }) => [commit, release, reason]), [[commitOf('bad'), 'shop-2', failed.status?.message]]);
     assert.match(repository.notes.get(commitOf('bad')) ?? '', /^shop-2: rolled back: /);
     assert.equal((await releaseIn(client, ofVersion('1'), 'Superseded', signal)).metadata.name, 'shop-1');
@@ -153,7 +153,7 @@ test('delivery applies nothing when a manifest is wrong, and names file and line
     const release = await releaseIn(client, ofVersion('1'), 'Failed', signal);
     assert.match(release.status?.message ?? '', /^deploy\/zz\.yaml:5: metadata\.namespace is "other", but this repository delivers to "default" \(and \d more\)$/);
     assert.deepEqual((await client.list(resources.deployments, { namespace: 'default' }, signal)).items, []);
-    const bad = await pollUntil('the commit to be marked', async () => (await client.get(resources.repositories, ref, signal)).status?.badCommits?.[0], { timeoutMs: 10_000 }, signal);
+    const bad = await pollUntil('the commit to be marked', async () => (await client.get(resources.repositories, ref, signal)).status?.badCommits?.[0], { timeoutMs: 30_000 }, signal);
     assert.equal(bad.commit, commitOf('1'));
   }));
 
@@ -195,7 +195,7 @@ test('delivery takes an application back by hand and marks what it took back', (
     await releaseIn(client, ({ spec }) => spec?.rollbackOf === 'shop-2', 'Live', signal);
     assert.equal((await releaseIn(client, ofVersion('2'), 'RolledBack', signal)).status?.message, 'taken back by release 3');
     assert.equal(await deploymentImage(client, signal), imageOf('1'));
-    await pollUntil('the commit to be marked', async () => (await client.get(resources.repositories, ref, signal)).status?.badCommits?.[0], { timeoutMs: 10_000 }, signal);
+    await pollUntil('the commit to be marked', async () => (await client.get(resources.repositories, ref, signal)).status?.badCommits?.[0], { timeoutMs: 30_000 }, signal);
   }));
 
 test('delivery says so when a commit has no manifests', () =>

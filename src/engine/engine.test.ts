@@ -111,7 +111,7 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
     for await (const _ of third.stdout) break;
     abort.abort();
     assert.equal((await third.exit).exitCode, 137);
-    await pollUntil('the process to end', async () => ((await engine.containers.top(id, [], signal)).processes.length === 1 ? true : undefined), { timeoutMs: 5000 }, signal);
+    await pollUntil('the process to end', async () => ((await engine.containers.top(id, [], signal)).processes.length === 1 ? true : undefined), { timeoutMs: 30_000 }, signal);
     await engine.containers.remove(id, { force: true, removeVolumes: false }, signal);
   });
 
@@ -121,13 +121,13 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
     const session = await engine.containers.exec(id, { ...exec('stty size; read line; stty size; test -t 0 && echo terminal'), tty: true, stdin: true, size: { width: 91, height: 23 } }, signal);
     let text = '';
     session.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    await pollUntil('the first size', () => text.includes('23 91') || undefined, { timeoutMs: 5000 }, signal);
+    await pollUntil('the first size', () => text.includes('23 91') || undefined, { timeoutMs: 30_000 }, signal);
     session.resize({ width: 120, height: 40 });
     await pollUntil('the new size to arrive', async () => {
       // The runtime forwards the size when it gets the signal; there is nothing else to wait for.
       const probe = await drain(await engine.containers.exec(id, exec('for t in /dev/pts/[0-9]*; do stty size -F $t; done'), signal));
       return probe.stdout.includes('40 120') || undefined;
-    }, { timeoutMs: 5000 }, signal);
+    }, { timeoutMs: 30_000 }, signal);
     session.stdin?.write('\n');
     assert.equal((await session.exit).exitCode, 0);
     assert.match(text, /40 120\r\nterminal\r\n$/);
@@ -173,12 +173,12 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
     await engine.containers.start(id, signal);
     const [tcp, udp] = engine.containers.get(id).status.ports;
     assert.ok(tcp && udp && tcp.hostIp === '127.0.0.1');
-    assert.equal(await pollUntil('an answer', () => readTcp(tcp.hostPort), { timeoutMs: 5000 }, signal), 'pong\n');
+    assert.equal(await pollUntil('an answer', () => readTcp(tcp.hostPort), { timeoutMs: 30_000 }, signal), 'pong\n');
     // busybox cannot serve UDP, so this process does, inside the container's namespace.
     const echo = createSocket('udp4').on('message', (message, peer) => echo.send(message, peer.port, peer.address));
     const pid = engine.containers.get(id).status.pid ?? 0;
     echo.bind({ fd: withinNamespaces({ net: `/proc/${pid}/ns/net` }, () => openBoundSocket('udp', 53)) });
-    assert.equal(await pollUntil('an echo', () => echoUdp(udp.hostPort), { timeoutMs: 5000 }, signal), 'ping');
+    assert.equal(await pollUntil('an echo', () => echoUdp(udp.hostPort), { timeoutMs: 30_000 }, signal), 'ping');
     echo.close();
     const second = await engine.containers.create(busyboxSpec('true', { ports: [{ ...tcp }] }), signal);
     await assert.rejects(engine.containers.start(second.id, signal), (error) => isError(error, 'conflict'));
@@ -196,7 +196,7 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
     const deaf = await engine.containers.create(busyboxSpec('trap "" TERM; echo ready; sleep 60 & wait; sleep 60'), signal);
     await Promise.all([polite, deaf].map(({ id }) => engine.containers.start(id, signal)));
     await firstLog(engine, deaf.id);
-    await pollUntil('the trap', async () => ((await engine.containers.top(polite.id, [], signal)).processes.length > 1 ? true : undefined), { timeoutMs: 5000 }, signal);
+    await pollUntil('the trap', async () => ((await engine.containers.top(polite.id, [], signal)).processes.length > 1 ? true : undefined), { timeoutMs: 30_000 }, signal);
     await Promise.all([engine.containers.stop(polite.id, {}, signal), engine.containers.stop(deaf.id, { timeoutSeconds: 0 }, signal)]);
     assert.deepEqual([polite, deaf].map(({ id }) => engine.containers.get(id).status.exitCode), [5, 137]);
     await Promise.all([polite, deaf].map(({ id }) => engine.containers.remove(id, { force: false, removeVolumes: false }, signal)));
@@ -215,9 +215,9 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
       const before = cpu;
       cpu = (await engine.containers.usage(id, signal)).cpuNanoseconds;
       return cpu === before ? true : undefined;
-    }, { timeoutMs: 5000, intervalMs: 60 }, signal);
+    }, { timeoutMs: 30_000, intervalMs: 60 }, signal);
     await engine.containers.unpause(id, signal);
-    await pollUntil('the loop to go on', async () => ((await engine.containers.usage(id, signal)).cpuNanoseconds > cpu ? true : undefined), { timeoutMs: 5000 }, signal);
+    await pollUntil('the loop to go on', async () => ((await engine.containers.usage(id, signal)).cpuNanoseconds > cpu ? true : undefined), { timeoutMs: 30_000 }, signal);
     await engine.containers.pause(id, signal);
     await engine.containers.remove(id, { force: true, removeVolumes: false }, signal);
   });
@@ -228,7 +228,7 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
     const { status } = await pollUntil('the last restart', () => {
       const record = engine.containers.get(failing.id);
       return record.status.state === 'exited' ? record : undefined;
-    }, { timeoutMs: 10_000 }, signal);
+    }, { timeoutMs: 30_000 }, signal);
     assert.deepEqual([status.restartCount, status.exitCode], [2, 4]);
     await engine.containers.remove(failing.id, { force: false, removeVolumes: false }, signal);
     const passing = await engine.containers.create(busyboxSpec('exit 6', { autoRemove: true }), signal);
@@ -359,7 +359,7 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
     const server = await engine.containers.create(busyboxSpec('while true; do echo reached | nc -l -p 80; done', on('one')), signal);
     await engine.containers.start(server.id, signal);
     const address = engine.containers.get(server.id).status.endpoints[0]?.ipv4Address ?? '';
-    await pollUntil('the server', async () => (await runToEnd(engine, busyboxSpec(`nc -w 1 ${address} 80`, on('one')), signal)).stdout || undefined, { timeoutMs: 5000 }, signal);
+    await pollUntil('the server', async () => (await runToEnd(engine, busyboxSpec(`nc -w 1 ${address} 80`, on('one')), signal)).stdout || undefined, { timeoutMs: 30_000 }, signal);
     const script = `nc -w 1 ${address} 80 || { usleep 100000; nc -w 1 ${address} 80; }; ip route | grep -c default`;
     const results = await Promise.all(['one', 'bridge', 'inner'].map(async (network) => (await runToEnd(engine, busyboxSpec(script, on(network)), signal)).stdout));
     assert.deepEqual(results, ['reached\n1\n', '1\n', '0\n']);
@@ -381,7 +381,7 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
     const { health } = engine.containers.get(id).status;
     assert.deepEqual([health?.state, health?.log.at(-1)?.output, health?.log.at(-1)?.exitCode], ['healthy', 'fine\n', 0]);
     await drain(await engine.containers.exec(id, exec('rm /tmp/ok'), signal));
-    await pollUntil('the bad news', () => engine.containers.get(id).status.health?.state === 'unhealthy' || undefined, { timeoutMs: 5000 }, signal);
+    await pollUntil('the bad news', () => engine.containers.get(id).status.health?.state === 'unhealthy' || undefined, { timeoutMs: 30_000 }, signal);
     await engine.containers.remove(id, { force: true, removeVolumes: false }, signal);
   });
 
@@ -416,7 +416,7 @@ suite('engine with real containers', { skip, concurrency: 2 }, () => {
     assert.equal(readFileSync(join(tree.writableFolder, 'made'), 'utf8'), '');
     const abort = new AbortController();
     const endless = engine.trees.run(tree, { ...step, args: ['sh', '-c', 'echo on; sleep 60'], network: 'default' }, abort.signal);
-    await pollUntil('the step to run', () => Buffer.concat(output).includes('on\n') || undefined, { timeoutMs: 5000 }, signal);
+    await pollUntil('the step to run', () => Buffer.concat(output).includes('on\n') || undefined, { timeoutMs: 30_000 }, signal);
     abort.abort();
     await assert.rejects(endless, (error) => isError(error, 'cancelled'));
   });

@@ -15,7 +15,7 @@ import { simulateReboot } from './testing/reboot.ts';
 import { openTestEngine } from './testing/test-engine.ts';
 
 const skip = rootNeeds('runc', 'conmon', 'nft', 'busybox');
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(120_000);
 
 const podSpec = {
   podUid: 'uid-1',

@@ -69,7 +69,7 @@ async function withHosting(folder: string, body: (client: KubeClient, hosting: G
   const api = stack.use(await openTestApiServer());
   const client = stack.use(openKubeClient(api.connection));
   for (const definition of gantryDefinitions) await client.create(resources.customResourceDefinitions, definition, limit());
-  await pollUntil('the kind', () => client.list(resources.repositories, {}, limit()).catch(() => undefined), { timeoutMs: 10_000 }, limit());
+  await pollUntil('the kind', () => client.list(resources.repositories, {}, limit()).catch(() => undefined), { timeoutMs: 30_000 }, limit());
   const informers = new Informers(client, log);
   const hosting = stack.use(await GitHosting.open({ rootFolder: join(folder, 'root'), hooksFolder: join(folder, 'hooks'), socketPath: join(folder, 'hook.sock'), client, informers, gate: { check: async () => ({ isAccepted: true }), accepted: async () => undefined }, authenticator: { authenticate: async () => 'alice' }, log }));
   const stopped = new AbortController();
@@ -106,8 +106,8 @@ test('GitHosting adopts bare repositories of its folder, and removes a folder wi
       await ready(client, 'new');
       assert.equal(await (await hosting.root.get({ namespace: 'default', name: 'new' })).headBranch(limit()), 'main');
       await client.delete(resources.repositories, { namespace: 'default', name: 'old' }, {}, limit());
-      await pollUntil('the folder to go', async () => ((await stat(old).catch(() => undefined)) === undefined ? true : undefined), { timeoutMs: 20_000 }, limit());
-      await pollUntil('the resource to go', async () => ((await client.list(resources.repositories, {}, limit())).items.length === 1 ? true : undefined), { timeoutMs: 20_000 }, limit());
+      await pollUntil('the folder to go', async () => ((await stat(old).catch(() => undefined)) === undefined ? true : undefined), { timeoutMs: 30_000 }, limit());
+      await pollUntil('the resource to go', async () => ((await client.list(resources.repositories, {}, limit())).items.length === 1 ? true : undefined), { timeoutMs: 30_000 }, limit());
     });
   } finally {
     await rm(folder, { recursive: true, force: true });

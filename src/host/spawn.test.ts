@@ -23,7 +23,7 @@ test('spawnDetached() starts a program with the descriptors, folder, environment
   // The one of ls itself is among them; what whoever started us left open is not ours.
   assert.deepEqual(['0', '1', '2', '3', '4'].filter((fd) => !fds.includes(fd)), []);
   assert.ok(!fds.includes('100') && !fds.includes('101'));
-  await pollUntil('the child to end', () => reapChild(pid) || undefined, { timeoutMs: 5000 }, signal);
+  await pollUntil('the child to end', () => reapChild(pid) || undefined, { timeoutMs: 30_000 }, signal);
 });
 
 test('spawnDetached() names a program that cannot be executed', () => {

@@ -90,7 +90,7 @@ test('a truncated or wrong upload leaves nothing visible', async () => {
     for await (const upload of test.registry.blobs.listUploads()) count += upload.id === '' ? 0 : 1;
     return count;
   };
-  await pollUntil('the upload to be dropped', async () => ((await uploads()) === 0 ? true : undefined), { timeoutMs: 5000 }, signal);
+  await pollUntil('the upload to be dropped', async () => ((await uploads()) === 0 ? true : undefined), { timeoutMs: 30_000 }, signal);
   assert.deepEqual(codeOf(await send(`${test.url}/v2/app/blobs/${digest}`)), [404, 'BLOB_UNKNOWN']);
 });
 

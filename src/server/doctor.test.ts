@@ -12,7 +12,7 @@ import { openInstance } from './instance.ts';
 import { locateInstance, makeInstanceFolders } from './location.ts';
 import { RoleLock } from './lock.ts';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(120_000);
 
 test('examineProcesses() finds and repairs locks and sockets of dead processes, and tells taken ports', { skip: rootNeeds('nft') }, async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'gantry-doctor-'));

@@ -8,7 +8,7 @@ import { randomHex } from '../kernel/mod.ts';
 import { RoleLock, roleHolder, withMachineLock } from './lock.ts';
 import { identityOf, isAlive } from './process-identity.ts';
 
-const signal = AbortSignal.timeout(30_000);
+const signal = AbortSignal.timeout(120_000);
 
 async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'gantry-lock-'));

@@ -34,7 +34,7 @@ test('supervise() tells when all are ready, replaces a killed child, and ends th
     const [first] = await pids(folder, 'server');
     const agents = await pids(folder, 'agent');
     process.kill(first ?? 0, 'SIGKILL');
-    const second = await pollUntil('a new server', async () => (await pids(folder, 'server'))[1], { timeoutMs: 20_000 }, limit);
+    const second = await pollUntil('a new server', async () => (await pids(folder, 'server'))[1], { timeoutMs: 30_000 }, limit);
     assert.notEqual(second, first);
     assert.deepEqual(await pids(folder, 'agent'), agents);
     stop.abort();

@@ -92,13 +92,13 @@ async function killContainer(story: Story, signal: AbortSignal): Promise<void> {
   const containerId = victim?.status?.containerStatuses?.[0]?.containerID?.replace(/^.*:\/\//, '');
   assert.ok(victim?.metadata?.name !== undefined && containerId !== undefined);
   await using load = new SteadyLoad(`${story.url}/version`, 40);
-  await pollUntil('load', () => (load.requests > 20 ? true : undefined), { timeoutMs: 10_000 }, signal);
+  await pollUntil('load', () => (load.requests > 20 ? true : undefined), { timeoutMs: 30_000 }, signal);
   await story.figures.time('killed container replaced and ready', async () => {
     await killInContainer(containerId, story, signal);
     await pollUntil('the container to be replaced', async () => (await hasNewContainer(story, victim, containerId, signal)) || undefined, { timeoutMs: 60_000 }, signal);
   });
   const served = load.requests;
-  await pollUntil('requests to go on', () => (load.requests > served + 20 ? true : undefined), { timeoutMs: 10_000 }, signal);
+  await pollUntil('requests to go on', () => (load.requests > served + 20 ? true : undefined), { timeoutMs: 30_000 }, signal);
   const result = await load.stop();
   // A connection that the killed process held is lost with it; what comes after must not be.
   assert.ok(result.failures.length <= result.requests * 0.1, `too many failures: ${summary(result)}`);
@@ -232,7 +232,7 @@ async function killProcesses(story: Story, signal: AbortSignal): Promise<void> {
     });
   }
   const served = load.requests;
-  await pollUntil('requests', () => (load.requests > served + 50 ? true : undefined), { timeoutMs: 10_000 }, signal);
+  await pollUntil('requests', () => (load.requests > served + 50 ? true : undefined), { timeoutMs: 30_000 }, signal);
   const result = await load.stop();
   assert.deepEqual(result.failures, [], summary(result));
   assert.deepEqual(await identities(story, signal), before, 'containers were stopped or replaced');

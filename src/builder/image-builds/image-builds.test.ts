@@ -52,7 +52,7 @@ async function openWorld(files: Record<string, string>): Promise<World> {
       pollUntil(`${name} to be ${phase}`, async () => {
         const found = await client.get(type, { namespace: 'default', name }, signal);
         return found.status?.phase === phase ? found : undefined;
-      }, { timeoutMs: 20_000 }, signal),
+      }, { timeoutMs: 30_000 }, signal),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
@@ -145,10 +145,10 @@ test('ImageBuilds stops a build that is deleted and forgets it', needsRoot, asyn
   stack.use(await world.start());
   await world.create('one');
   await world.waitFor('one', 'Running');
-  await pollUntil('the command', () => (world.build.runtime.runs.length > 0 ? true : undefined), { timeoutMs: 10_000 }, new AbortController().signal);
+  await pollUntil('the command', () => (world.build.runtime.runs.length > 0 ? true : undefined), { timeoutMs: 30_000 }, new AbortController().signal);
   await world.client.delete(resources.imageBuilds, { namespace: 'default', name: 'one' }, {}, new AbortController().signal);
   const logs = join(world.build.folder, 'builds-node/logs');
-  await pollUntil('nothing to be left', () => (world.build.runtime.openTrees === 0 && readdirSync(logs).length === 0 ? true : undefined), { timeoutMs: 10_000 }, new AbortController().signal);
+  await pollUntil('nothing to be left', () => (world.build.runtime.openTrees === 0 && readdirSync(logs).length === 0 ? true : undefined), { timeoutMs: 30_000 }, new AbortController().signal);
 });
 
 test('ImageBuilds goes on after a restart of the agent', needsRoot, async () => {
@@ -163,7 +163,7 @@ test('ImageBuilds goes on after a restart of the agent', needsRoot, async () => 
     await using stack = new AsyncDisposableStack();
     stack.use(await world.start());
     await world.create('one');
-    await pollUntil('the second command', () => (world.build.runtime.runs.length === 2 ? true : undefined), { timeoutMs: 10_000 }, new AbortController().signal);
+    await pollUntil('the second command', () => (world.build.runtime.runs.length === 2 ? true : undefined), { timeoutMs: 30_000 }, new AbortController().signal);
   }
   isReleased = true;
   await using stack = new AsyncDisposableStack();

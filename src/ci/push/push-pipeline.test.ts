@@ -40,7 +40,7 @@ class Fixture implements AsyncDisposable {
     const api = stack.use(await openTestApiServer());
     const client = stack.use(openKubeClient(api.connection));
     for (const definition of gantryDefinitions) await client.create(resources.customResourceDefinitions, definition, limit());
-    await pollUntil('the kinds', async () => (await client.list(resources.repositories, {}, limit()).catch(() => undefined)) && (await client.list(resources.imageBuilds, {}, limit()).catch(() => undefined)), { timeoutMs: 10_000 }, limit());
+    await pollUntil('the kinds', async () => (await client.list(resources.repositories, {}, limit()).catch(() => undefined)) && (await client.list(resources.imageBuilds, {}, limit()).catch(() => undefined)), { timeoutMs: 30_000 }, limit());
     const fixture = new Fixture(folder, client, new LocalJobExecutor(), stack);
     await fixture.start();
     return fixture;
@@ -101,7 +101,7 @@ class Fixture implements AsyncDisposable {
   /** A Repository and an empty working copy of it. */
   async repository(name: string): Promise<TestWorkTree> {
     await this.client.create(resources.repositories, { metadata: { namespace: 'default', name }, spec: {} }, limit());
-    await pollUntil('the repository to be served', async () => (await this.client.get(resources.repositories, { namespace: 'default', name }, limit())).status?.conditions?.find(({ type, status }) => type === 'Ready' && status === 'True'), { timeoutMs: 20_000 }, limit());
+    await pollUntil('the repository to be served', async () => (await this.client.get(resources.repositories, { namespace: 'default', name }, limit())).status?.conditions?.find(({ type, status }) => type === 'Ready' && status === 'True'), { timeoutMs: 30_000 }, limit());
     return TestWorkTree.open(join(this.folder, `work-${name}`), `http://alice:t@127.0.0.1:${this.#process?.port ?? 0}/${name}.git`);
   }
 
@@ -136,7 +136,7 @@ test('git push runs the workflow, shows it, moves the branch, and status.branche
   assert.deepEqual([run?.status?.phase, run?.status?.images?.map(({ name }) => name)], ['Succeeded', ['shop']]);
   const head = await work.git('rev-parse', 'HEAD');
   assert.notEqual(head, commit);
-  const branches = await pollUntil('status.branches', async () => (await fixture.client.get(resources.repositories, { namespace: 'default', name: 'shop' }, limit())).status?.branches?.at(0), { timeoutMs: 10_000 }, limit());
+  const branches = await pollUntil('status.branches', async () => (await fixture.client.get(resources.repositories, { namespace: 'default', name: 'shop' }, limit())).status?.branches?.at(0), { timeoutMs: 30_000 }, limit());
   assert.deepEqual(branches, { name: 'main', commit: head });
   let text = '';
   for await (const part of fixture.ci.readLogs({ namespace: 'default', name: run?.metadata.name ?? '' }, { follow: true }, limit())) text += part;
@@ -187,12 +187,12 @@ test('git push of an unprotected branch moves at once and is tested afterwards',
   assert.equal(push.code, 0, push.stderr);
   assert.match(push.stderr, /remote: run shop-\w+-\w+ started; see: gantry run logs/);
   assert.equal(await work.git('ls-remote', 'origin', 'feature'), `${commit}\trefs/heads/feature`);
-  const run = await pollUntil('the run', async () => (await fixture.runs()).find(({ status }) => status?.phase === 'Failed'), { timeoutMs: 20_000 }, limit());
+  const run = await pollUntil('the run', async () => (await fixture.runs()).find(({ status }) => status?.phase === 'Failed'), { timeoutMs: 30_000 }, limit());
   assert.equal(run.status?.message, 'job unit: step "Run exit 1": exit code 1');
 });
 
 async function runningJob(fixture: Fixture): Promise<JobStatus> {
-  return pollUntil('a running step', async () => (await fixture.runs()).flatMap(({ status }) => status?.jobs ?? []).find(({ steps }) => steps?.some(({ phase }) => phase === 'Running')), { timeoutMs: 20_000 }, limit());
+  return pollUntil('a running step', async () => (await fixture.runs()).flatMap(({ status }) => status?.jobs ?? []).find(({ steps }) => steps?.some(({ phase }) => phase === 'Running')), { timeoutMs: 30_000 }, limit());
 }
 
 test('a run is cancelled by its spec: its jobs end at once and the push is refused', async () => {
@@ -204,7 +204,7 @@ test('a run is cancelled by its spec: its jobs end at once and the push is refus
   const [run] = await fixture.runs();
   await fixture.client.patch(resources.workflowRuns, { namespace: 'default', name: run?.metadata.name ?? '' }, { type: 'merge', body: { spec: { cancelRequested: true } } }, limit());
   assert.match((await push).stderr, /main -> main \(cancelled\)/);
-  await pollUntil('all sessions to end', () => fixture.executor.openSessions === 0 || undefined, { timeoutMs: 5_000 }, limit());
+  await pollUntil('all sessions to end', () => fixture.executor.openSessions === 0 || undefined, { timeoutMs: 30_000 }, limit());
 });
 
 test('after a restart of the server a run goes on from the start of the job that was cut off', async () => {
@@ -226,14 +226,14 @@ test('after a restart of the server a run goes on from the start of the job that
       - run: echo v=\${{ needs.first.outputs.v }}
 `));
   await work.git('push', '--quiet', 'origin', 'main:feature');
-  await pollUntil('the second job', async () => (await fixture.runs())[0]?.status?.jobs?.find(({ id, steps }) => id === 'second' && steps?.[0]?.phase === 'Running'), { timeoutMs: 20_000 }, limit());
+  await pollUntil('the second job', async () => (await fixture.runs())[0]?.status?.jobs?.find(({ id, steps }) => id === 'second' && steps?.[0]?.phase === 'Running'), { timeoutMs: 30_000 }, limit());
   await fixture.stop();
   assert.equal(fixture.executor.openSessions, 0);
   const [cut] = await fixture.runs();
   assert.deepEqual(cut?.status?.jobs?.map(({ id, phase }) => `${id} ${phase}`), ['first Succeeded', 'second Running']);
   await writeFile(join(fixture.folder, 'go'), '');
   await fixture.start();
-  const run = await pollUntil('the end of the run', async () => (await fixture.runs()).find(({ status }) => status?.finishedAt !== undefined), { timeoutMs: 20_000 }, limit());
+  const run = await pollUntil('the end of the run', async () => (await fixture.runs()).find(({ status }) => status?.finishedAt !== undefined), { timeoutMs: 30_000 }, limit());
   assert.deepEqual(run.status?.jobs?.map(({ id, phase, attempt }) => `${id} ${phase} ${attempt}`), ['first Succeeded 1', 'second Succeeded 2']);
   assert.equal(run.status?.message, 'unit: 3 passed');
   let text = '';
@@ -250,7 +250,7 @@ test('after a restart of the server a run that a pusher waited for is cancelled,
   await fixture.stop();
   assert.notEqual((await push).code, 0);
   await fixture.start();
-  const run = await pollUntil('the end of the run', async () => (await fixture.runs()).find(({ status }) => status?.finishedAt !== undefined), { timeoutMs: 20_000 }, limit());
+  const run = await pollUntil('the end of the run', async () => (await fixture.runs()).find(({ status }) => status?.finishedAt !== undefined), { timeoutMs: 30_000 }, limit());
   assert.equal(run.status?.phase, 'Cancelled');
   assert.deepEqual(fixture.executor.swept, [run.metadata.name]);
   assert.equal(await work.git('ls-remote', 'origin'), '');
@@ -289,7 +289,7 @@ test('a deleted run ends its jobs and takes its logs with it', async () => {
   const [run] = await fixture.runs();
   const ref = { namespace: 'default', name: run?.metadata.name ?? '' };
   await fixture.client.delete(resources.workflowRuns, ref, {}, limit());
-  await pollUntil('all sessions to end', () => fixture.executor.openSessions === 0 || undefined, { timeoutMs: 10_000 }, limit());
+  await pollUntil('all sessions to end', () => fixture.executor.openSessions === 0 || undefined, { timeoutMs: 30_000 }, limit());
   await pollUntil('the logs to go', async () => {
     for await (const part of fixture.ci.logs.read(ref, 'unit', false, limit())) if (part !== '') return undefined;
     return true;

@@ -8,7 +8,7 @@ import { authenticated } from './access/user.ts';
 import { openTestApiServer } from './testing/test-api-server.ts';
 import { makeTestPki, type TestIdentity } from './testing/test-pki.ts';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(120_000);
 
 function ask(url: string, ca: string, identity: TestIdentity | undefined, token?: string): Promise<{ code: number; body: Record<string, unknown> }> {
   return new Promise((resolve, reject) => {

@@ -121,10 +121,10 @@ check('is withdrawn when it is deleted, and its objects with it', async (call, s
   await call('POST', widgets, { metadata: { name: 'b' }, spec: { size: 1 } });
   await call('DELETE', `${definitions}/widgets.example.com`);
   assert.equal((await call('POST', widgets, { metadata: { name: 'c' }, spec: { size: 1 } })).code, 405);
-  await pollUntil('b to go', async () => ((await call('GET', `${widgets}/b`)).code === 404 ? true : undefined), { timeoutMs: 5000 }, AbortSignal.timeout(10_000));
+  await pollUntil('b to go', async () => ((await call('GET', `${widgets}/b`)).code === 404 ? true : undefined), { timeoutMs: 30_000 }, AbortSignal.timeout(30_000));
   assert.equal((await call('GET', `${definitions}/widgets.example.com`)).code, 200, 'waits for the finalizer of a');
   await call('PATCH', `${widgets}/a`, { metadata: { finalizers: null } }, patchHeaders.merge);
-  await pollUntil('the definition to go', async () => ((await call('GET', `${definitions}/widgets.example.com`)).code === 404 ? true : undefined), { timeoutMs: 5000 }, AbortSignal.timeout(10_000));
+  await pollUntil('the definition to go', async () => ((await call('GET', `${definitions}/widgets.example.com`)).code === 404 ? true : undefined), { timeoutMs: 30_000 }, AbortSignal.timeout(30_000));
   assert.equal((await call('GET', widgets)).code, 404);
   assert.deepEqual((await server.store.list('/example.com/')).entries, []);
 });

@@ -53,7 +53,7 @@ check('aggregates roles by their labels', async (call) => {
   assert.ok((await rulesOf('admin')).length > (await rulesOf('view')).length);
   await call('POST', `${rbac}/clusterroles`, { metadata: { name: 'widgets', labels: { 'rbac.authorization.k8s.io/aggregate-to-view': 'true' } }, rules: [{ apiGroups: ['example.com'], resources: ['widgets'], verbs: ['get'] }] });
   const has = async (name: string): Promise<true | undefined> => ((await rulesOf(name)).some((rule) => JSON.stringify(rule).includes('widgets')) ? true : undefined);
-  for (const name of ['view', 'edit', 'admin']) await pollUntil(`${name} to have it`, () => has(name), { timeoutMs: 5000 }, AbortSignal.timeout(10_000));
+  for (const name of ['view', 'edit', 'admin']) await pollUntil(`${name} to have it`, () => has(name), { timeoutMs: 30_000 }, AbortSignal.timeout(30_000));
 });
 
 check('lets nobody give what they do not have', async (call, as) => {

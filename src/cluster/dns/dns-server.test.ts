@@ -92,7 +92,7 @@ test('DnsServer survives garbage and goes on answering', async (t) => {
   socket.on('message', (message) => answers.push(message));
   t.after(() => socket.close());
   for (const garbage of [Buffer.alloc(0), Buffer.from('x'), Buffer.alloc(11), Buffer.from('000100000001000000000000c00c', 'hex'), Buffer.alloc(600, 0xff)]) socket.send(garbage, port, '127.0.0.1');
-  await pollUntil('the malformed question to be refused', () => (answers.length > 0 ? true : undefined), { timeoutMs: 2_000 }, t.signal);
+  await pollUntil('the malformed question to be refused', () => (answers.length > 0 ? true : undefined), { timeoutMs: 30_000 }, t.signal);
   assert.equal((answers[0]?.readUInt16BE(2) ?? 0) & 0xf, 1, 'the response code is FORMERR');
   assert.deepEqual(await resolver.resolve4('web.shop.svc.cluster.local'), ['10.2.0.9']);
 });

@@ -77,11 +77,11 @@ test('NodeAgent ends a pod that a finalizer keeps, also across a restart, and le
   await node.waitPod('web', 'Running', isRunning);
   runtime.stopContainer = (_id, _seconds, stopped) => new Promise((_resolve, reject) => stopped.addEventListener('abort', () => reject(cancelled(stopped)), { once: true }));
   await node.client.delete(resources.pods, ref, {}, signal);
-  await pollUntil('the stop to begin', async () => ((await node.pod('web'))?.metadata.deletionTimestamp !== undefined ? true : undefined), { timeoutMs: 5_000 }, signal);
+  await pollUntil('the stop to begin', async () => ((await node.pod('web'))?.metadata.deletionTimestamp !== undefined ? true : undefined), { timeoutMs: 30_000 }, signal);
   runtime.stopContainer = async (id) => runtime.exit(id, 0);
   await node.restart();
   await node.waitPod('web', 'stopped', ({ status }) => status?.phase === 'Succeeded' && runtime.sandboxes.size === 0);
-  await pollUntil('the volumes to go', async () => ((await readdir(join(node.folder, 'data'))).length === 0 ? true : undefined), { timeoutMs: 5_000 }, signal);
+  await pollUntil('the volumes to go', async () => ((await readdir(join(node.folder, 'data'))).length === 0 ? true : undefined), { timeoutMs: 30_000 }, signal);
   await node.client.patch(resources.pods, ref, { type: 'merge', body: { metadata: { finalizers: null } } }, signal);
   await node.waitGone('web');
 });
@@ -105,7 +105,7 @@ test('NodeAgent removes what pods left that were deleted while it was away', asy
   const runtime = new MemoryRuntime();
   await runtime.createSandbox({ podUid: 'gone', namespace: 'default', name: 'gone', hostname: 'gone', labels: {}, hostNetwork: false, dns: { servers: [], searches: [], options: [] }, extraHosts: [], portMappings: [], sysctls: {}, cgroup: { qos: 'BestEffort', workload: 'application' } });
   await using node = await openTestNode(runtime);
-  await pollUntil('the sandbox to go', () => (runtime.sandboxes.size === 0 ? true : undefined), { timeoutMs: 5_000 }, signal);
+  await pollUntil('the sandbox to go', () => (runtime.sandboxes.size === 0 ? true : undefined), { timeoutMs: 30_000 }, signal);
   assert.ok(node.agent);
 });
 
@@ -142,7 +142,7 @@ test('NodeAgent shows changed ConfigMaps in mounted volumes', async () => {
   const folder = runtime.specs.get(runtime.find('app').id)?.mounts.find(({ containerPath }) => containerPath === '/conf')?.hostPath ?? '';
   assert.equal(await readFile(join(folder, 'a.conf'), 'utf8'), 'one');
   await node.client.patch(resources.configMaps, ref, { type: 'merge', body: { data: { 'a.conf': 'two', old: null } } }, signal);
-  await pollUntil('the new content', async () => ((await readFile(join(folder, 'a.conf'), 'utf8')) === 'two' ? true : undefined), { timeoutMs: 5_000 }, signal);
+  await pollUntil('the new content', async () => ((await readFile(join(folder, 'a.conf'), 'utf8')) === 'two' ? true : undefined), { timeoutMs: 30_000 }, signal);
   await assert.rejects(readFile(join(folder, 'old')));
 });
 

@@ -140,7 +140,7 @@ test('ServiceProxy sends connections to ready endpoints from pods, from the host
 
   objects.put('services', 'web', { spec: { ...spec, sessionAffinity: 'ClientIP' } });
   objects.put('endpointslices', 'web-1', slice('10.231.0.2', '10.231.0.3'), label);
-  await pollUntil('sticky rules', () => (JSON.stringify(nftables.list(`list table ip ${table}`)).includes('aff-') ? true : undefined), { timeoutMs: 5_000 }, t.signal);
+  await pollUntil('sticky rules', () => (JSON.stringify(nftables.list(`list table ip ${table}`)).includes('aff-') ? true : undefined), { timeoutMs: 30_000 }, t.signal);
   const sticky = new Set<string>();
   for (let index = 0; index < 8; index += 1) sticky.add(await askFromHost('10.232.0.9', 80));
   assert.equal(sticky.size, 1, 'a client stays with its endpoint');

@@ -38,7 +38,7 @@ function podThat(running: Running, name: string, what: string, isDone: (pod: Sto
     const pod = await running.client.get(resources.pods, { namespace: 'default', name }, running.signal);
     return isDone(pod) ? pod : undefined;
   };
-  return pollUntil(`pod ${name} ${what}`, probe, { timeoutMs: 10_000 }, running.signal);
+  return pollUntil(`pod ${name} ${what}`, probe, { timeoutMs: 30_000 }, running.signal);
 }
 
 const pendingReason = (pod: k8s.Pod): string | undefined => pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False')?.message;
@@ -54,7 +54,7 @@ test('Scheduler binds pods and says on the others why they wait', async () => {
   const event = await pollUntil('the event', async () => {
     const { items } = await running.client.list(resources.events, { namespace: 'default' }, running.signal);
     return items.find(({ reason }) => reason === 'FailedScheduling');
-  }, { timeoutMs: 10_000 }, running.signal);
+  }, { timeoutMs: 30_000 }, running.signal);
   assert.deepEqual([event.involvedObject.name, event.type, event.message], ['waits', 'Warning', '0/1 nodes are available: 1 Insufficient cpu.']);
 });
 
@@ -91,7 +91,7 @@ test('Scheduler never gives out more than a node has', async () => {
     const { items } = await running.client.list(resources.pods, { namespace: 'default' }, running.signal);
     const onNode = items.filter(({ spec }) => spec?.nodeName !== undefined);
     return onNode.length === 20 && items.filter((pod) => pendingReason(pod) !== undefined).length === 10 ? onNode : undefined;
-  }, { timeoutMs: 10_000 }, running.signal);
+  }, { timeoutMs: 30_000 }, running.signal);
   assert.deepEqual(['a', 'b'].map((name) => bound.filter(({ spec }) => spec?.nodeName === name).length), [10, 10]);
 });
 

@@ -37,7 +37,7 @@ async function defineKinds(client: KubeClient, signal: AbortSignal): Promise<voi
   for (const definition of gantryDefinitions) await client.create(resources.customResourceDefinitions, definition, signal);
   const types: readonly ResourceType[] = [resources.repositories, resources.workflowRuns, resources.releases];
   for (const type of types) {
-    await pollUntil(`${type.plural} to be served`, () => client.list(type, {}, signal).then(() => true, () => undefined), { timeoutMs: 10_000 }, signal);
+    await pollUntil(`${type.plural} to be served`, () => client.list(type, {}, signal).then(() => true, () => undefined), { timeoutMs: 30_000 }, signal);
   }
 }
 

@@ -104,7 +104,7 @@ suite('the docker command line', { skip, concurrency: false }, () => {
     assert.deepEqual(await inspect('web', '.HostConfig.NanoCpus'), 5e8);
     assert.deepEqual(await inspect('web', '.Config.Env'), ['X=1', 'PATH=/bin']);
     assert.deepEqual([await inspect('web', '.State.Running'), await inspect('web', '.Config.WorkingDir'), await inspect('web', '.Path')], [true, '/tmp', 'sh']);
-    await pollUntil('both lines', async () => ((await run('logs', 'web')).stderr === 'two\n' ? true : undefined), { timeoutMs: 10_000 }, signal);
+    await pollUntil('both lines', async () => ((await run('logs', 'web')).stderr === 'two\n' ? true : undefined), { timeoutMs: 30_000 }, signal);
     assert.deepEqual(await run('logs', 'web'), { code: 0, stdout: 'one\n', stderr: 'two\n' });
     assert.match((await run('logs', '-t', '--tail', '1', 'web')).stderr, /^\d{4}-\d\d-\d\dT[\d:]+\.\d{9}Z two\n$/);
     assert.match(await ok('top', 'web'), /sleep 1000/);
@@ -141,7 +141,7 @@ suite('the docker command line', { skip, concurrency: false }, () => {
     assert.equal(await ok('exec', '-u', '1000', '-w', '/tmp', '-e', 'A=b', 'host', 'sh', '-c', 'id -u; pwd; echo $A'), '1000\n/tmp\nb');
     assert.equal((await run('exec', 'host', 'nosuch')).code, 127);
     await ok('exec', '-d', 'host', 'touch', '/tmp/made');
-    await pollUntil('the detached exec', async () => ((await run('exec', 'host', 'test', '-e', '/tmp/made')).code === 0 ? true : undefined), { timeoutMs: 10_000 }, signal);
+    await pollUntil('the detached exec', async () => ((await run('exec', 'host', 'test', '-e', '/tmp/made')).code === 0 ? true : undefined), { timeoutMs: 30_000 }, signal);
     await ok('rm', '-f', 'host');
     assert.match((await run('exec', 'host', 'true')).stderr, /No such container/);
   });
@@ -156,7 +156,7 @@ suite('the docker command line', { skip, concurrency: false }, () => {
       if (seen.includes('sum 42')) return true;
       child.stdin.write('echo sum $((40+2))\r');
       return undefined;
-    }, { timeoutMs: 15_000, intervalMs: 200 }, signal);
+    }, { timeoutMs: 30_000, intervalMs: 200 }, signal);
     child.stdin.write(Buffer.from([0x10, 0x11]));
     await closed;
     assert.equal(await inspect('shell', '.State.Running'), true);
@@ -183,7 +183,7 @@ suite('the docker command line', { skip, concurrency: false }, () => {
     mkdirSync(join(files, 'tree/sub'), { recursive: true });
     writeFileSync(join(files, 'tree/sub/file'), 'copied in', { mode: 0o640 });
     await ok('run', '-d', '--name', 'box', '-v', '/vol', 'busybox', 'sh', '-c', 'echo changed > /data/seed; rm /etc/group; mkdir /new; ln -s /new /link; ln -s /etc/passwd /root/escape; exec sleep 1000');
-    await pollUntil('the changes', async () => (await run('exec', 'box', 'test', '-h', '/root/escape')).code === 0 || undefined, { timeoutMs: 10_000 }, signal);
+    await pollUntil('the changes', async () => (await run('exec', 'box', 'test', '-h', '/root/escape')).code === 0 || undefined, { timeoutMs: 30_000 }, signal);
     await ok('cp', `${files}/tree`, 'box:/link');
     await ok('cp', `${files}/tree`, 'box:/vol');
     assert.equal(await ok('exec', 'box', 'cat', '/new/tree/sub/file', '/vol/tree/sub/file'), 'copied incopied in');
@@ -223,7 +223,7 @@ suite('the docker command line', { skip, concurrency: false }, () => {
   test('published ports answer', async () => {
     await ok('run', '-d', '--name', 'www', '-p', '80', 'busybox', 'httpd', '-f', '-h', '/etc');
     const port = (await ok('port', 'www', '80/tcp')).split(':')[1] ?? '';
-    await pollUntil('the server', async () => (await fetch(`http://127.0.0.1:${port}/passwd`).then((answer) => answer.text(), () => '')).includes('root:') || undefined, { timeoutMs: 10_000 }, signal);
+    await pollUntil('the server', async () => (await fetch(`http://127.0.0.1:${port}/passwd`).then((answer) => answer.text(), () => '')).includes('root:') || undefined, { timeoutMs: 30_000 }, signal);
     await ok('rm', '-f', 'www');
   });
 
@@ -289,7 +289,7 @@ suite('the docker command line', { skip, concurrency: false }, () => {
     const up = await compose('up', '-d');
     assert.equal(up.code, 0, up.stderr);
     assert.match((await compose('ps')).stdout, /project_web_1 .* Up .*127\.0\.0\.1:\d+->80\/tcp/);
-    await pollUntil('web to reach db by name', async () => ((await compose('logs', '--no-color', 'web')).stdout.includes('data') ? true : undefined), { timeoutMs: 15_000 }, signal);
+    await pollUntil('web to reach db by name', async () => ((await compose('logs', '--no-color', 'web')).stdout.includes('data') ? true : undefined), { timeoutMs: 30_000 }, signal);
     assert.match((await compose('exec', '-T', 'web', 'env')).stdout, /^A=b$/m);
     const down = await compose('down', '-v', '-t', '0');
     assert.equal(down.code, 0, down.stderr);

@@ -158,7 +158,7 @@ for (const isOpen of [true, false]) {
       assert.equal(garbage.isThere(), true, `${what} is there after a mere look`);
       const repaired = await look(true);
       assert.deepEqual([kinds(repaired), repaired.every(({ isRepaired }) => isRepaired)], [garbage.kinds, true], what);
-      await pollUntil(`${what} to go`, () => !garbage.isThere() || undefined, { timeoutMs: 20_000 }, signal);
+      await pollUntil(`${what} to go`, () => !garbage.isThere() || undefined, { timeoutMs: 30_000 }, signal);
       assert.deepEqual(await look(false), [], what);
     }
     const engine = isOpen ? opened.engine : await opened.reopen();

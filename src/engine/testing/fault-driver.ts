@@ -130,7 +130,7 @@ async function check(opened: TestEngine, engine: Engine, expected: readonly Expe
   // The kernel takes interfaces away a moment after their namespace.
   const hostKinds = ['program', 'disk', 'kernel'];
   const findings = async () => (await engine.examine(false, signal)).filter(({ kind }) => !hostKinds.includes(kind));
-  await pollUntil('veths to go', async () => (await findings()).every(({ kind }) => kind !== 'veth') || undefined, { timeoutMs: 20_000 }, signal);
+  await pollUntil('veths to go', async () => (await findings()).every(({ kind }) => kind !== 'veth') || undefined, { timeoutMs: 30_000 }, signal);
   assert.deepEqual(await findings(), []);
   return models;
 }

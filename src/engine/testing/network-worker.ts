@@ -92,7 +92,7 @@ async function ask(from: 'host' | 'lan', address: string, port_: number): Promis
 }
 
 function answers(from: 'host' | 'lan', address: string, port_: number, word: string): Promise<true> {
-  return pollUntil(`${word} at ${address} ${port_} from ${from}`, async () => ((await ask(from, address, port_)) === word ? true : undefined), { timeoutMs: 20_000, intervalMs: 50 }, signal);
+  return pollUntil(`${word} at ${address} ${port_} from ${from}`, async () => ((await ask(from, address, port_)) === word ? true : undefined), { timeoutMs: 30_000, intervalMs: 50 }, signal);
 }
 
 async function ipv6(): Promise<void> {
@@ -115,7 +115,7 @@ async function ipv6(): Promise<void> {
   assert.ok(own === 'fd77:1::100' || own === 'fd77:1::102', own);
   assert.match(await inside(engine, client, 'nslookup -type=aaaa web'), /Address: fd77:1::53\n/);
   assert.match(await inside(engine, client, 'cat /etc/hosts'), new RegExp(`${own}\t${client.slice(0, 12)}`));
-  await pollUntil('the neighbour', async () => (await inside(engine, client, 'nc -w 1 fd77:1::53 80')) === 'six\n' || undefined, { timeoutMs: 20_000 }, signal);
+  await pollUntil('the neighbour', async () => (await inside(engine, client, 'nc -w 1 fd77:1::53 80')) === 'six\n' || undefined, { timeoutMs: 30_000 }, signal);
   assert.match(await inside(engine, client, 'ip -6 route'), /default via fd77:1::1 dev eth0/);
   await assert.rejects(engine.containers.start((await engine.containers.create(busyboxSpec('true', on('dual', { ipv6Address: 'fd77:1::53' })), signal)).id, signal), (error) => isError(error, 'conflict'));
   await assert.rejects(engine.containers.start((await engine.containers.create(busyboxSpec('true', on('bridge', { ipv6Address: 'fd77:1::54' })), signal)).id, signal), (error) => isError(error, 'invalid'));
@@ -231,7 +231,7 @@ async function changes(): Promise<void> {
   // What shares the namespace lives through the restart of its owner, and a killed agent.
   await engine.containers.restart(web, { timeoutSeconds: 0 }, signal);
   assert.match(await inside(engine, sharer, 'ip -4 -o addr'), new RegExp(`eth0 +inet ${engine.containers.get(web).status.endpoints[0]?.ipv4Address ?? ''}/`));
-  await pollUntil('the server of the namespace', async () => (await inside(engine, sharer, 'nc -w 1 127.0.0.1 80')) === 'web\n' || undefined, { timeoutMs: 20_000 }, signal);
+  await pollUntil('the server of the namespace', async () => (await inside(engine, sharer, 'nc -w 1 127.0.0.1 80')) === 'web\n' || undefined, { timeoutMs: 30_000 }, signal);
   await engine.containers.stop(web, { timeoutSeconds: 0 }, signal);
   assert.equal(await inside(engine, sharer, 'ls /sys/class/net'), 'lo\n');
   engine = await opened.reopen();

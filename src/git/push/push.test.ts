@@ -117,7 +117,7 @@ test('two pushes racing for a branch: the one that is decided last is refused, a
   const slow = await one.commit({ 'a.txt': 'slow' });
   const fast = await two.commit({ 'a.txt': 'fast' });
   const slowPush = one.tryGit('push', 'origin', 'main');
-  await pollUntil('the first push at the gate', () => arrived[0] === slow || undefined, { timeoutMs: 20_000 }, testSignal());
+  await pollUntil('the first push at the gate', () => arrived[0] === slow || undefined, { timeoutMs: 30_000 }, testSignal());
   const fastPush = await two.tryGit('push', 'origin', 'main');
   release.resolve();
   const { code, stderr } = await slowPush;

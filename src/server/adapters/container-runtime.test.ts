@@ -19,7 +19,7 @@ test('a pod runs in real containers: start, log, exec, kill, restart, delete', {
   const pod = await node.waitPod('web', 'Running', isRunning);
   console.log(`# create to Running: ${Date.now() - createdAtMs} ms`);
   assert.match(pod.status?.podIP ?? '', /^198\.1[89]\./);
-  assert.equal(await pollUntil('the log', async () => (await real.logs('web')) || undefined, { timeoutMs: 5_000 }, signal), 'hello from web');
+  assert.equal(await pollUntil('the log', async () => (await real.logs('web')) || undefined, { timeoutMs: 30_000 }, signal), 'hello from web');
   assert.deepEqual(await real.exec('web', 'hostname'), { exitCode: 0, output: 'web' });
   assert.deepEqual(await real.exec('web', 'sh', '-c', 'exit 7'), { exitCode: 7, output: '' });
   const { pid } = real.engine.engine.containers.list()[0]?.status ?? {};

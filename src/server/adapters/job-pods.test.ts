@@ -60,7 +60,7 @@ async function logOf({ ci }: Pipeline): Promise<string> {
   return text;
 }
 
-const podsGone = ({ client }: Pipeline): Promise<true> => pollUntil('the pods to go', async () => ((await client.list(resources.pods, { namespace: 'default' }, limit())).items.length === 0 ? true : undefined), { timeoutMs: 20_000 }, limit());
+const podsGone = ({ client }: Pipeline): Promise<true> => pollUntil('the pods to go', async () => ((await client.list(resources.pods, { namespace: 'default' }, limit())).items.length === 0 ? true : undefined), { timeoutMs: 30_000 }, limit());
 
 test('jobs run in pods: checkout, services by name, environment, outputs, reports, and nothing is left', { skip }, () =>
   withPipeline(`  first:

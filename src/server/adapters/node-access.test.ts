@@ -39,11 +39,11 @@ test('exec through the API carries stdin, both outputs and the exit code', { ski
 test('logs through the API: all, the tail, followed until the container ends', { skip }, async () => {
   await using real = await openWithPod('echo one; echo two; echo three; sleep 1; echo four');
   const read = async (options: Parameters<typeof real.node.client.logs>[1]): Promise<string> => text(await real.node.client.logs(pod, { container: 'app', ...options }, signal));
-  await pollUntil('three lines', async () => ((await read({})).endsWith('three\n') ? true : undefined), { timeoutMs: 5_000 }, signal);
+  await pollUntil('three lines', async () => ((await read({})).endsWith('three\n') ? true : undefined), { timeoutMs: 30_000 }, signal);
   assert.equal(await read({ tailLines: 2 }), 'two\nthree\n');
   assert.match(await read({ tailLines: 1, timestamps: true }), /^\d{4}-\d\d-\d\dT[\d:.]+Z three\n$/);
   assert.equal(await read({ follow: true, tailLines: 1 }), 'three\nfour\n');
-  const previous = await pollUntil('a previous log', () => read({ previous: true }).catch(() => undefined), { timeoutMs: 5_000 }, signal);
+  const previous = await pollUntil('a previous log', () => read({ previous: true }).catch(() => undefined), { timeoutMs: 30_000 }, signal);
   assert.match(previous, /^one\ntwo\n/);
   await assert.rejects(real.node.client.logs(pod, { container: 'other' }, signal), (error) => isError(error, 'invalid'));
 });
@@ -66,7 +66,7 @@ test('metrics are rates between two samples', { skip }, async () => {
   const stop = new AbortController();
   const running = real.metrics.run(stop.signal);
   try {
-    const [usage] = await pollUntil('pod metrics', async () => ((await real.metrics.pods('default')).length > 0 ? real.metrics.pods('default') : undefined), { timeoutMs: 20_000, intervalMs: 100 }, signal);
+    const [usage] = await pollUntil('pod metrics', async () => ((await real.metrics.pods('default')).length > 0 ? real.metrics.pods('default') : undefined), { timeoutMs: 30_000, intervalMs: 100 }, signal);
     assert.equal(usage?.name, 'web');
     assert.ok((usage?.containers[0]?.cpuNanocores ?? 0n) > 50_000_000n, String(usage?.containers[0]?.cpuNanocores));
     assert.ok((usage?.containers[0]?.memoryBytes ?? 0) > 0);
@@ -129,13 +129,13 @@ test('kubectl forwards ports into the pod', { skip: skip || (hasKubectl ? false 
     const [open, closed] = await pollUntil('two ports', () => {
       const ports = [...output.text.matchAll(/127\.0\.0\.1:(\d+) ->/g)].map(([, port]) => port);
       return ports.length === 2 ? ports : undefined;
-    }, { timeoutMs: 10_000 }, signal);
+    }, { timeoutMs: 30_000 }, signal);
     const fetchText = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${open ?? ''}${path}`, { headers: { connection: 'close' } })).text();
     assert.equal(await fetchText('/index.html'), 'page\n');
     const bodies = await Promise.all(['/big', '/index.html', '/big'].map(async (path) => (await fetchText(path)).length));
     assert.deepEqual([bodies[1], bodies[0] === bodies[2], (bodies[0] ?? 0) > 1_000_000], [5, true, true]);
     await assert.rejects(fetch(`http://127.0.0.1:${closed ?? ''}/`));
-    await pollUntil('the reason', () => (/cannot connect to port 8001 of the pod/.test(output.text) ? true : undefined), { timeoutMs: 5_000 }, signal);
+    await pollUntil('the reason', () => (/cannot connect to port 8001 of the pod/.test(output.text) ? true : undefined), { timeoutMs: 30_000 }, signal);
   } finally {
     forward.kill();
   }

@@ -10,7 +10,7 @@ import { openTestRegistry } from '../../registry/testing/test-registry.ts';
 import { applyDefinitions } from '../apply-definitions.ts';
 import { RegistryAccess } from './registry-access.ts';
 
-const signal = AbortSignal.timeout(60_000);
+const signal = AbortSignal.timeout(120_000);
 
 interface Fixture extends AsyncDisposable {
   readonly client: KubeClient;

@@ -41,7 +41,7 @@ test('the autoscaler follows the load of a Deployment up and down', async () => 
       const deployment = await cluster.client.get(resources.deployments, { namespace: 'default', name: 'web' }, cluster.signal);
       const autoscaler = await cluster.client.get(resources.horizontalPodAutoscalers, { namespace: 'default', name: 'web' }, cluster.signal);
       return deployment.spec?.replicas === replicas && autoscaler.status?.currentReplicas === replicas && autoscaler.status.conditions?.some(({ reason }) => reason === limit) === true ? autoscaler : undefined;
-    }, { timeoutMs: 15_000 }, cluster.signal);
+    }, { timeoutMs: 30_000 }, cluster.signal);
   const busy = await reach('growth to the maximum', 4, 'TooManyReplicas');
   assert.deepEqual(busy.status?.currentMetrics?.map(({ resource }) => resource?.current), [{ averageUtilization: 100, averageValue: '100m' }]);
   assert.deepEqual(busy.status?.conditions?.map(({ type, status }) => `${type}=${status}`), ['AbleToScale=True', 'ScalingActive=True', 'ScalingLimited=True']);
@@ -51,5 +51,5 @@ test('the autoscaler follows the load of a Deployment up and down', async () => 
   await pollUntil('both events', async () => {
     const { items } = await cluster.client.list(resources.events, { namespace: 'default' }, cluster.signal);
     return expected.every((message) => items.some((event) => event.reason === 'SuccessfulRescale' && event.message === message)) ? true : undefined;
-  }, { timeoutMs: 10_000 }, cluster.signal);
+  }, { timeoutMs: 30_000 }, cluster.signal);
 });

@@ -23,7 +23,7 @@ function until(cluster: TestCluster, name: string, what: string, isDone: (deploy
     const current = await cluster.client.get(resources.deployments, { namespace: 'default', name }, cluster.signal);
     return isDone(current) && current.status?.observedGeneration === current.metadata.generation ? current : undefined;
   };
-  return pollUntil(what, probe, { timeoutMs: 15_000 }, cluster.signal);
+  return pollUntil(what, probe, { timeoutMs: 30_000 }, cluster.signal);
 }
 
 const isRolledOut = ({ spec, status }: k8s.Deployment): boolean =>
@@ -65,7 +65,7 @@ test('a rolling update never drops below the minimum and a Service follows it', 
     const { items } = await cluster.client.list(resources.endpointSlices, { namespace: 'default' }, cluster.signal);
     const endpoints = items.flatMap((slice) => slice.endpoints ?? []);
     return items.length === 1 && endpoints.length === 3 && endpoints.every(({ conditions }) => conditions?.ready === true) ? true : undefined;
-  }, { timeoutMs: 10_000 }, cluster.signal);
+  }, { timeoutMs: 30_000 }, cluster.signal);
 });
 
 test('a Deployment that makes no progress says so after its deadline and recovers when taken back', async () => {
@@ -86,7 +86,7 @@ test('deleting a Deployment takes its ReplicaSets and pods with it, and a lost p
   const pods = async (): Promise<string[]> => (await cluster.client.list(resources.pods, { namespace: 'default' }, cluster.signal)).items.map(({ metadata }) => metadata.name);
   const [victim = ''] = await pods();
   await cluster.client.delete(resources.pods, { namespace: 'default', name: victim }, { gracePeriodSeconds: 0 }, cluster.signal);
-  await pollUntil('a new pod', async () => (((names) => names.length === 2 && !names.includes(victim))(await pods()) ? true : undefined), { timeoutMs: 10_000 }, cluster.signal);
+  await pollUntil('a new pod', async () => (((names) => names.length === 2 && !names.includes(victim))(await pods()) ? true : undefined), { timeoutMs: 30_000 }, cluster.signal);
   await cluster.client.delete(resources.deployments, { namespace: 'default', name: 'web' }, { propagationPolicy: 'Background' }, cluster.signal);
-  await pollUntil('everything to go', async () => ((await pods()).length === 0 && (await cluster.client.list(resources.replicaSets, { namespace: 'default' }, cluster.signal)).items.length === 0 ? true : undefined), { timeoutMs: 10_000 }, cluster.signal);
+  await pollUntil('everything to go', async () => ((await pods()).length === 0 && (await cluster.client.list(resources.replicaSets, { namespace: 'default' }, cluster.signal)).items.length === 0 ? true : undefined), { timeoutMs: 30_000 }, cluster.signal);
 });

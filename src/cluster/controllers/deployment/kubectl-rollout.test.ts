@@ -72,7 +72,7 @@ test('kubectl rolls a Deployment out, pauses, resumes, undoes, scales and autosc
   await kubectl('rollout pause deploy/web');
   await kubectl('set image deploy/web app=app:3');
   await kubectl('scale deploy/web --replicas=3');
-  await pollUntil('three pods of the old version', async () => ((await images()).join() === 'app:1,app:1,app:1' ? true : undefined), { timeoutMs: 10_000 }, cluster.signal);
+  await pollUntil('three pods of the old version', async () => ((await images()).join() === 'app:1,app:1,app:1' ? true : undefined), { timeoutMs: 30_000 }, cluster.signal);
   await kubectl('rollout resume deploy/web');
   assert.match(await kubectl('rollout status deploy/web'), /successfully rolled out/);
   assert.deepEqual(await images(), ['app:3', 'app:3', 'app:3']);
@@ -86,7 +86,7 @@ test('kubectl rolls a Deployment out, pauses, resumes, undoes, scales and autosc
   const condition = await pollUntil('the autoscaler to look', async () => {
     const { status } = await cluster.client.get<k8s.HorizontalPodAutoscaler>(resources.horizontalPodAutoscalers, { namespace: 'default', name: 'web' }, cluster.signal);
     return status?.conditions?.find(({ type }) => type === 'ScalingActive');
-  }, { timeoutMs: 10_000 }, cluster.signal);
+  }, { timeoutMs: 30_000 }, cluster.signal);
   // Nothing measures here, and nothing is scaled without measuring.
   assert.deepEqual([condition.status, condition.reason], ['False', 'FailedGetResourceMetric']);
   assert.equal((await images()).length, 3);

@@ -21,7 +21,7 @@ async function find<T extends KubeObject>(cluster: TestCluster, type: ResourceTy
 }
 
 async function gone(cluster: TestCluster, type: ResourceType, ref: ObjectRef): Promise<void> {
-  await pollUntil(`${type.kind} ${ref.name} to go`, async () => ((await find(cluster, type, ref)) === undefined ? true : undefined), { timeoutMs: 10_000 }, cluster.signal);
+  await pollUntil(`${type.kind} ${ref.name} to go`, async () => ((await find(cluster, type, ref)) === undefined ? true : undefined), { timeoutMs: 30_000 }, cluster.signal);
 }
 
 test('GarbageCollector deletes dependents of what was deleted, down to the last', async () => {
@@ -36,7 +36,7 @@ test('GarbageCollector deletes dependents of what was deleted, down to the last'
   const shared = await pollUntil('shared to be disowned', async () => {
     const current = await find(cluster, resources.configMaps, { ...place, name: 'shared' });
     return current?.metadata.ownerReferences?.length === 1 ? current : undefined;
-  }, { timeoutMs: 10_000 }, cluster.signal);
+  }, { timeoutMs: 30_000 }, cluster.signal);
   assert.equal(shared.metadata.ownerReferences?.[0]?.name, 'other');
 });
 
@@ -46,7 +46,7 @@ test('GarbageCollector deletes dependents first in the foreground and spares the
   const b = await configMap(cluster, 'b', a);
   await cluster.client.patch(resources.configMaps, { ...place, name: 'b' }, { type: 'merge', body: { metadata: { finalizers: ['test.dev/hold'] } } }, cluster.signal);
   await cluster.client.delete(resources.configMaps, { ...place, name: 'a' }, { propagationPolicy: 'Foreground' }, cluster.signal);
-  await pollUntil('b to be deleting', async () => ((await find(cluster, resources.configMaps, { ...place, name: 'b' }))?.metadata.deletionTimestamp === undefined ? undefined : true), { timeoutMs: 10_000 }, cluster.signal);
+  await pollUntil('b to be deleting', async () => ((await find(cluster, resources.configMaps, { ...place, name: 'b' }))?.metadata.deletionTimestamp === undefined ? undefined : true), { timeoutMs: 30_000 }, cluster.signal);
   assert.notEqual(await find(cluster, resources.configMaps, { ...place, name: 'a' }), undefined, 'the owner waits');
   await cluster.client.patch(resources.configMaps, { ...place, name: 'b' }, { type: 'merge', body: { metadata: { uid: b.metadata.uid, finalizers: null } } }, cluster.signal);
   await gone(cluster, resources.configMaps, { ...place, name: 'a' });
@@ -68,7 +68,7 @@ test('GarbageCollector works for custom kinds, also those defined later', async 
     cluster.signal,
   );
   const things: ResourceType = { group: 'test.dev', version: 'v1', plural: 'things', kind: 'Thing', isNamespaced: true };
-  const owner = await pollUntil('the kind to be served', () => cluster.client.create(things, { metadata: { ...place, name: 'owner' } }, cluster.signal).catch(() => undefined), { timeoutMs: 10_000 }, cluster.signal);
+  const owner = await pollUntil('the kind to be served', () => cluster.client.create(things, { metadata: { ...place, name: 'owner' } }, cluster.signal).catch(() => undefined), { timeoutMs: 30_000 }, cluster.signal);
   await configMap(cluster, 'owned', owner);
   await cluster.client.delete(things, { ...place, name: 'owner' }, { propagationPolicy: 'Background' }, cluster.signal);
   await gone(cluster, resources.configMaps, { ...place, name: 'owned' });
@@ -86,8 +86,8 @@ test('a namespace goes with everything in it, and every namespace has its servic
   await using cluster = await openTestCluster({ controllers: { clusterCa: 'PEM' } });
   const ref = { namespace: 'shop', name: 'default' };
   await cluster.client.create(resources.namespaces, { metadata: { name: 'shop' } }, cluster.signal);
-  await pollUntil('the service account', () => find(cluster, resources.serviceAccounts, ref), { timeoutMs: 10_000 }, cluster.signal);
-  const ca = await pollUntil('the root certificates', () => find(cluster, resources.configMaps, { namespace: 'shop', name: 'kube-root-ca.crt' }), { timeoutMs: 10_000 }, cluster.signal);
+  await pollUntil('the service account', () => find(cluster, resources.serviceAccounts, ref), { timeoutMs: 30_000 }, cluster.signal);
+  const ca = await pollUntil('the root certificates', () => find(cluster, resources.configMaps, { namespace: 'shop', name: 'kube-root-ca.crt' }), { timeoutMs: 30_000 }, cluster.signal);
   assert.deepEqual(ca.data, { 'ca.crt': 'PEM' });
   await cluster.client.create<k8s.Secret>(resources.secrets, { metadata: { namespace: 'shop', name: 's' } }, cluster.signal);
   await cluster.client.delete(resources.namespaces, { name: 'shop' }, {}, cluster.signal);

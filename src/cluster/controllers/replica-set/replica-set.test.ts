@@ -44,11 +44,11 @@ test('a ReplicaSet ends with exactly its pods although its controller is stopped
   {
     await using running = new AsyncDisposableStack();
   running.use(startControllers(client));
-    await pollUntil('the first pods', async () => ((await podsOf(client, signal)).length > 0 ? true : undefined), { timeoutMs: 10_000, intervalMs: 1 }, signal);
+    await pollUntil('the first pods', async () => ((await podsOf(client, signal)).length > 0 ? true : undefined), { timeoutMs: 30_000, intervalMs: 1 }, signal);
   }
   await using running = new AsyncDisposableStack();
   running.use(startControllers(client));
-  await pollUntil('the status', async () => ((await client.get(resources.replicaSets, { ...place, name: 'web' }, signal)).status?.replicas === 40 ? true : undefined), { timeoutMs: 10_000 }, signal);
+  await pollUntil('the status', async () => ((await client.get(resources.replicaSets, { ...place, name: 'web' }, signal)).status?.replicas === 40 ? true : undefined), { timeoutMs: 30_000 }, signal);
   assert.equal((await podsOf(client, signal)).length, 40);
 });
 
@@ -61,13 +61,13 @@ test('a ReplicaSet says why pods cannot be created and goes on when they can', a
   await using running = new AsyncDisposableStack();
   running.use(startControllers(refusing));
   await client.create(resources.replicaSets, replicaSet(3), signal);
-  const failed = await pollUntil('the condition', async () => (await client.get(resources.replicaSets, { ...place, name: 'web' }, signal)).status?.conditions?.find(({ type }) => type === 'ReplicaFailure'), { timeoutMs: 10_000 }, signal);
+  const failed = await pollUntil('the condition', async () => (await client.get(resources.replicaSets, { ...place, name: 'web' }, signal)).status?.conditions?.find(({ type }) => type === 'ReplicaFailure'), { timeoutMs: 30_000 }, signal);
   assert.deepEqual([failed.status, failed.reason, failed.message], ['True', 'FailedCreate', 'exceeded quota: pods']);
   isRefusing = false;
   await pollUntil('the pods, and no condition', async () => {
     const { status } = await client.get(resources.replicaSets, { ...place, name: 'web' }, signal);
     return status?.replicas === 3 && (status.conditions ?? []).length === 0 ? true : undefined;
-  }, { timeoutMs: 10_000 }, signal);
+  }, { timeoutMs: 30_000 }, signal);
 });
 
 test('a ReplicaSet adopts pods it selects and lets go of relabelled ones', async () => {
@@ -78,13 +78,13 @@ test('a ReplicaSet adopts pods it selects and lets go of relabelled ones', async
   await client.create(resources.replicaSets, replicaSet(1), signal);
   await using running = new AsyncDisposableStack();
   running.use(startControllers(client));
-  const adopted = await pollUntil('adoption', async () => (await podsOf(client, signal)).find(({ metadata }) => metadata.ownerReferences?.[0]?.name === 'web'), { timeoutMs: 10_000 }, signal);
+  const adopted = await pollUntil('adoption', async () => (await podsOf(client, signal)).find(({ metadata }) => metadata.ownerReferences?.[0]?.name === 'web'), { timeoutMs: 30_000 }, signal);
   assert.equal(adopted.metadata.name, 'orphan');
   await client.patch(resources.pods, { ...place, name: 'orphan' }, { type: 'merge', body: { metadata: { labels: { app: 'debug' } } } }, signal);
   const pods = await pollUntil('release and replacement', async () => {
     const all = await podsOf(client, signal);
     const isFree = all.some(({ metadata }) => metadata.name === 'orphan' && (metadata.ownerReferences ?? []).length === 0);
     return isFree && all.length === 2 ? all : undefined;
-  }, { timeoutMs: 10_000 }, signal);
+  }, { timeoutMs: 30_000 }, signal);
   assert.equal(pods.filter(({ metadata }) => metadata.ownerReferences?.[0]?.name === 'web').length, 1);
 });

@@ -15,7 +15,7 @@ import { bindSubPath } from './sub-path.ts';
 import { VolumeManager } from './volume-manager.ts';
 
 const needsRoot = process.getuid?.() === 0 ? false : 'needs root: mounts';
-const signal = AbortSignal.timeout(30_000);
+const signal = AbortSignal.timeout(120_000);
 
 async function openFolder(): Promise<{ path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), 'gantry-volumes-'));
