@@ -35,7 +35,7 @@ test('kubectl rolls StatefulSets and DaemonSets out and back, and scales', { ski
   };
   const images = async (): Promise<string[]> => {
     const { items } = await cluster.client.list(resources.pods, { namespace: 'default' }, cluster.signal);
-    return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined).map(({ metadata, spec }) => `${metadata.name.startsWith('web-0') || metadata.name.startsWith('web-1') || metadata.name.startsWith('web-2') ? metadata.name : (spec?.nodeName ?? '')} ${spec?.containers[0]?.image ?? ''}`).toSorted();
+    return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined).map(({ metadata, spec }) => `${/^web-[0-2]$/.test(metadata.name) ? metadata.name : (spec?.nodeName ?? '')} ${spec?.containers[0]?.image ?? ''}`).toSorted();
   };
 
   await kubectl('apply -f -', workload('StatefulSet', { replicas: 2, serviceName: 'web' }));
