@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { type Service, systemClock } from '../kernel/mod.ts';
 
-const periodMs = 15_000;
+const periodMs = 60_000;
 /** Below this share of one core the process counts as idle. */
 const idleShare = 0.02;
 /** Growth that makes a collection worth its tens of milliseconds. */
