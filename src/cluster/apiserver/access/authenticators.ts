@@ -38,26 +38,32 @@ export function bearerToken(request: IncomingMessage): string | undefined {
   return match?.[1];
 }
 
-/** Tokens that are known from the start. Compared by hash, so that time tells nothing. */
-export class TokenAuthenticator implements Authenticator {
-  readonly #users: readonly { hash: Buffer; user: User }[];
-
-  constructor(tokens: readonly { token: string; user: User }[]) {
-    this.#users = tokens.map(({ token, user }) => ({ hash: hashOf(token), user }));
-  }
+/** Bearer tokens that are not made for an audience: they are good for any. */
+export abstract class BearerAuthenticator implements Authenticator {
+  /** Undefined: the token is none of these. */
+  protected abstract find(token: string): User | undefined;
 
   authenticate(request: IncomingMessage): User | undefined {
     const token = bearerToken(request);
-    return token === undefined ? undefined : this.#find(token);
+    return token === undefined ? undefined : this.find(token);
   }
 
-  /** These tokens are not made for an audience: they are good for any. */
   authenticateToken(token: string, audiences: readonly string[]): { user: User; audiences: string[] } | undefined {
-    const user = this.#find(token);
+    const user = this.find(token);
     return user === undefined ? undefined : { user, audiences: [...audiences] };
   }
+}
 
-  #find(token: string): User | undefined {
+/** Tokens that are known from the start. Compared by hash, so that time tells nothing. */
+export class TokenAuthenticator extends BearerAuthenticator {
+  readonly #users: readonly { hash: Buffer; user: User }[];
+
+  constructor(tokens: readonly { token: string; user: User }[]) {
+    super();
+    this.#users = tokens.map(({ token, user }) => ({ hash: hashOf(token), user }));
+  }
+
+  protected find(token: string): User | undefined {
     const hash = hashOf(token);
     return this.#users.find((known) => timingSafeEqual(known.hash, hash))?.user;
   }

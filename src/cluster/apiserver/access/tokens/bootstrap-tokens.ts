@@ -1,9 +1,8 @@
 import { timingSafeEqual } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import type { k8s } from '../../../../api/mod.ts';
 import type { Machine } from '../../operations/machine.ts';
-import { bearerToken } from '../authenticators.ts';
-import { authenticated, type Authenticator, type User } from '../user.ts';
+import { BearerAuthenticator } from '../authenticators.ts';
+import { authenticated, type User } from '../user.ts';
 
 const tokenForm = /^([a-z0-9]{6})\.([a-z0-9]{16})$/;
 const groupForm = /^system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]$/;
@@ -12,25 +11,15 @@ const groupForm = /^system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]$/;
  * Tokens by which a new node introduces itself (Kubernetes documentation, "Authenticating with bootstrap tokens"):
  * Secrets of kube-system named `bootstrap-token-ID`. The token is `ID.secret`; it ends with its expiration or its Secret.
  */
-export class BootstrapTokens implements Authenticator {
+export class BootstrapTokens extends BearerAuthenticator {
   readonly #machine: Machine;
 
   constructor(machine: Machine) {
+    super();
     this.#machine = machine;
   }
 
-  authenticate(request: IncomingMessage): User | undefined {
-    const token = bearerToken(request);
-    return token === undefined ? undefined : this.#find(token);
-  }
-
-  /** These tokens are not made for an audience: they are good for any. */
-  authenticateToken(token: string, audiences: readonly string[]): { user: User; audiences: string[] } | undefined {
-    const user = this.#find(token);
-    return user === undefined ? undefined : { user, audiences: [...audiences] };
-  }
-
-  #find(token: string): User | undefined {
+  protected find(token: string): User | undefined {
     const [, id, secret] = tokenForm.exec(token) ?? [];
     if (id === undefined || secret === undefined) return undefined;
     const stored = this.#machine.objects.get(`/core/secrets/kube-system/bootstrap-token-${id}`)?.object as (k8s.Secret & { metadata: { deletionTimestamp?: string } }) | undefined;
