@@ -75,8 +75,8 @@ async function debris({ sweep: parts, state }: DoctorParts, signal: AbortSignal)
   }));
 }
 
-async function veths({ sweep: { instanceId, paths }, state }: DoctorParts): Promise<Problem[]> {
-  const names = await findLastingVeths(instanceId, paths, (shortId) => shortIdsOf(state()).has(shortId));
+async function veths({ sweep: { instanceId, paths }, state }: DoctorParts, signal: AbortSignal): Promise<Problem[]> {
+  const names = await findLastingVeths(instanceId, paths, (shortId) => shortIdsOf(state()).has(shortId), signal);
   return names.map((name) => ({ kind: 'veth', name, problem: 'its other end is in no namespace of a container', repair: async () => void (await removeLink(name)) }));
 }
 

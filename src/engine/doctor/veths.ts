@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { isPinned, LinkTable, withinNamespaces } from '../../host/mod.ts';
+import { isError, pollUntil } from '../../kernel/mod.ts';
 import { linkPrefix } from '../networks/network-manager.ts';
 import type { EnginePaths } from '../paths.ts';
 import { namesIn } from './state.ts';
@@ -22,13 +22,16 @@ export async function findStrayVeths(instanceId: string, paths: EnginePaths, isW
 const goneWithinMs = 2000;
 
 /** As `findStrayVeths`, without those that the kernel is just removing. */
-export async function findLastingVeths(...args: Parameters<typeof findStrayVeths>): Promise<string[]> {
-  const deadline = Date.now() + goneWithinMs;
-  for (;;) {
-    const strays = await findStrayVeths(...args);
-    if (strays.length === 0 || Date.now() > deadline) return strays;
-    await setTimeout(25);
-  }
+export async function findLastingVeths(instanceId: string, paths: EnginePaths, isWantedNamespace: (shortId: string) => boolean, signal: AbortSignal): Promise<string[]> {
+  let strays: string[] = [];
+  const areGone = async (): Promise<true | undefined> => {
+    strays = await findStrayVeths(instanceId, paths, isWantedNamespace);
+    return strays.length === 0 ? true : undefined;
+  };
+  await pollUntil('interfaces to go', areGone, { timeoutMs: goneWithinMs }, signal).catch((error: unknown) => {
+    if (!isError(error, 'timeout')) throw error;
+  });
+  return strays;
 }
 
 /** Indexes on the host of the other ends of a namespace's interfaces. */
