@@ -1,3 +1,4 @@
+import { GantryError } from '../../kernel/mod.ts';
 import type { Dockerfile, Stage } from '../dockerfile/parse.ts';
 import type { StageInstruction, Word } from '../dockerfile/instruction.ts';
 import { parseRunMount } from '../dockerfile/run-mount.ts';
@@ -21,7 +22,7 @@ export function referredSources(instruction: StageInstruction): Word[] {
   if (instruction.kind !== 'RUN') return [];
   return instruction.mounts.flatMap((mount) => {
     const { from } = parseRunMount(mount.text, undefined, () => {
-      throw new Error('unreachable: mounts were checked when they were parsed');
+      throw new GantryError('internal', 'mounts were checked when they were parsed');
     });
     return from === undefined ? [] : [{ text: from, position: mount.position }];
   });

@@ -125,6 +125,6 @@ function cut(text: string, columns: number): string {
 /** Without what would move the cursor: escape sequences, and what a carriage return overwrites. */
 function visible(line: string): string {
   const shown = line.replace(/\r$/, '').split('\r').at(-1) ?? '';
-  // eslint-disable-next-line no-control-regex
+  // oxlint-disable-next-line no-control-regex -- escape sequences begin with a control character
   return shown.replace(/\u001B(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001B]*(?:\u0007|\u001B\\)|[@-_])/g, '').replace(/[\u0000-\u001F\u007F]/g, ' ');
 }
