@@ -14,5 +14,6 @@ export * from './mutex.ts';
 export * from './loopback.ts';
 export * from './port-pair.ts';
 export * from './process.ts';
+export * from './request-url.ts';
 export * from './retry.ts';
 export * from './work-queue.ts';

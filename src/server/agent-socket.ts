@@ -1,8 +1,8 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { EngineFinding, OpenScope, ScopedSockets, ScopeRequest } from '../engine/mod.ts';
-import { formatError, GantryError, type Logger, toGantryError } from '../kernel/mod.ts';
-import { type FurtherRoutes, serveFurther } from './further-routes.ts';
+import { formatError, GantryError, type Logger, requestUrl, toGantryError } from '../kernel/mod.ts';
+import { answerError, type FurtherRoutes, serveFurther } from './further-routes.ts';
 
 /** What can be asked of the agent on its own socket. */
 export interface AgentCommands {
@@ -28,7 +28,10 @@ export class AgentSocket implements AsyncDisposable {
   static async open(path: string, commands: AgentCommands, further: FurtherRoutes, log: Logger): Promise<AgentSocket> {
     // A socket file that a killed agent left; the role's lock says that there is no other agent.
     await rm(path, { force: true });
-    const server = createServer({ requestTimeout: 0 }, (request, response) => void serve({ commands, further }, request, response, log));
+    const server = createServer({ requestTimeout: 0 }, (request, response) => {
+      // Uncaught, one bad request would end the agent.
+      serve({ commands, further }, request, response, log).catch((error: unknown) => answerError(response, error));
+    });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(new GantryError('unavailable', `cannot listen on ${path}`, { cause: error })));
       server.listen(path, resolve);
@@ -47,7 +50,7 @@ export class AgentSocket implements AsyncDisposable {
 interface Served { readonly commands: AgentCommands; readonly further: FurtherRoutes }
 
 async function serve({ commands, further }: Served, request: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://agent');
+  const url = requestUrl(request.url);
   if (await serveFurther(further, request, response, url)) return;
   const name = url.searchParams.get('name');
   if (url.pathname === '/doctor') return serveDoctor(commands, request, response, url.searchParams.get('repair') === 'true');

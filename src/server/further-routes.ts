@@ -13,11 +13,16 @@ export async function serveFurther(further: FurtherRoutes, request: IncomingMess
   try {
     return await further.handle(request, response, url, gone.signal);
   } catch (error) {
-    const { code } = toGantryError(error);
-    if (response.headersSent) response.destroy();
-    else response.writeHead(httpStatus[code], { 'content-type': 'application/json' }).end(JSON.stringify({ code, message: formatError(error) }));
+    answerError(response, error);
     return true;
   }
+}
+
+/** Answers `{"code","message"}`; an answer that has begun is broken off. */
+export function answerError(response: ServerResponse, error: unknown): void {
+  const { code } = toGantryError(error);
+  if (response.headersSent) response.destroy();
+  else response.writeHead(httpStatus[code], { 'content-type': 'application/json' }).end(JSON.stringify({ code, message: formatError(error) }));
 }
 
 const httpStatus = {

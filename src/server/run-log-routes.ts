@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Ci } from '../ci/mod.ts';
-import { GantryError } from '../kernel/mod.ts';
+import { GantryError, requestUrl } from '../kernel/mod.ts';
 import type { AccessToken } from './access-tokens.ts';
 import { requireAdministrator, type WebRoutes } from './web-server.ts';
 
@@ -11,7 +11,7 @@ const pathPattern = /^\/api\/v1\/runs\/([^/]+)\/([^/]+)\/logs$/;
 export function runLogRoutes(ci: Ci, tokens: readonly AccessToken[]): WebRoutes {
   return {
     handle: async (request, response) => {
-      const { pathname, searchParams } = new URL(request.url ?? '/', 'http://gantry.invalid');
+      const { pathname, searchParams } = requestUrl(request.url);
       const match = pathPattern.exec(pathname);
       if (match === null || request.method !== 'GET') return false;
       requireAdministrator(request, tokens);

@@ -4,7 +4,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import { createConnection, type AddressInfo, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { GantryError, isError, isLoopbackHost, type Logger, toGantryError } from '../../kernel/mod.ts';
+import { GantryError, isError, isLoopbackHost, type Logger, requestUrl, toGantryError } from '../../kernel/mod.ts';
 import type { Engine } from '../engine.ts';
 import type { ImageStore } from '../images/types.ts';
 import type { Credentials, ImageBuilder } from '../ports.ts';
@@ -110,7 +110,7 @@ class DockerApiServer implements DockerApi {
     response.setHeader('api-version', formatApiVersion(maxApiVersion));
     response.setHeader('docker-experimental', 'false');
     response.setHeader('ostype', 'linux');
-    const { version, path } = splitVersion(new URL(request.url ?? '/', 'http://docker').pathname);
+    const { version, path } = splitVersion(requestUrl(request.url).pathname);
     const method = request.method ?? 'GET';
     const found = this.#router.find(method, path);
     if ('allowed' in found) {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { GantryError, parseWith } from '../../kernel/mod.ts';
+import { GantryError, parseWith, requestUrl } from '../../kernel/mod.ts';
 import type { Call, DockerServices } from './call.ts';
 import { isZero } from './requests/zero.ts';
 
@@ -76,7 +76,7 @@ function repeats(body: { readonly shape: object } | undefined): (name: string) =
 
 /** Repeated parameters become lists for the schema to take or refuse. */
 function queryOf({ request }: Call, known: ReadonlySet<string>, isRepeated: (name: string) => boolean, refused: Readonly<Record<string, string>>): Record<string, string | string[]> {
-  const parameters = new URL(request.url ?? '/', 'http://docker').searchParams;
+  const parameters = requestUrl(request.url).searchParams;
   const query: Record<string, string | string[]> = {};
   for (const name of new Set(parameters.keys())) {
     const values = parameters.getAll(name);

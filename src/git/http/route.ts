@@ -1,3 +1,4 @@
+import { requestUrl } from '../../kernel/mod.ts';
 import { isCommitId, isNamespaceName, isRepositoryName, defaultNamespace, type RepositoryName } from '../names.ts';
 
 export type GitService = 'git-upload-pack' | 'git-receive-pack';
@@ -15,7 +16,7 @@ const services: readonly GitService[] = ['git-upload-pack', 'git-receive-pack'];
 
 /** Reads method, path and query of a request (gitprotocol-http(5)). Only the smart protocol is served. */
 export function parseGitRoute(method: string, url: string): RouteResult {
-  const { pathname, searchParams } = new URL(url, 'http://git.invalid');
+  const { pathname, searchParams } = requestUrl(url);
   const match = /^\/(?:([^/]+)\/)?([^/]+)\.git(?:\/(.*))?$/.exec(pathname);
   if (match === null) return { kind: 'none' };
   const [, namespace = defaultNamespace, name = '', rest = ''] = match;

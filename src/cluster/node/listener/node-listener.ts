@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { k8s } from '../../../api/mod.ts';
 import type { Lister } from '../../../client/mod.ts';
-import { GantryError, type Logger } from '../../../kernel/mod.ts';
+import { GantryError, type Logger, requestUrl } from '../../../kernel/mod.ts';
 import { remoteCommandProtocol, type RemoteResult } from '../../../wire/mod.ts';
 import type { ContainerRuntime } from '../ports.ts';
 import type { RuntimeIndex } from '../runtime-index.ts';
@@ -87,7 +87,7 @@ export class NodeListener implements AsyncDisposable {
     response.on('error', () => undefined);
     const signal = AbortSignal.any([gone.signal, this.#stop.signal]);
     try {
-      await this.#answer(request, response, new URL(request.url ?? '/', 'https://node'), signal);
+      await this.#answer(request, response, requestUrl(request.url), signal);
     } catch (error) {
       if (!gone.signal.aborted) sendError(response, error);
     }
@@ -114,7 +114,7 @@ export class NodeListener implements AsyncDisposable {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
     try {
-      const url = new URL(request.url ?? '/', 'https://node');
+      const url = requestUrl(request.url);
       const [route, namespace, pod, container] = segmentsOf(url);
       if (route === 'portForward' && namespace !== undefined && pod !== undefined) {
         const { id } = this.#targets.sandbox(namespace, pod);
