@@ -4,7 +4,7 @@ import { gantryDefinitions } from '../../api/mod.ts';
 import { pollUntil } from '../../kernel/mod.ts';
 import { SqliteObjectStore } from '../../store/mod.ts';
 import { type ApiCaller, apiCaller, at, patchHeaders } from './testing/api-caller.ts';
-import { openTestApiServer, type TestApiServer } from './testing/test-api-server.ts';
+import { openTestApiServer, standingClock, type TestApiServer } from './testing/test-api-server.ts';
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const widgets = '/apis/example.com/v1/namespaces/default/widgets';
@@ -57,7 +57,7 @@ const definition = (version: object = {}, more: object = {}): object => ({
 
 function check(title: string, run: (call: ApiCaller, server: TestApiServer) => Promise<void>): void {
   test(`a CustomResourceDefinition ${title}`, async () => {
-    await using server = await openTestApiServer();
+    await using server = await openTestApiServer({ clock: standingClock });
     await run(apiCaller(server), server);
   });
 }

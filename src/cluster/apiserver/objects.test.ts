@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ApiCaller, apiCaller, at, patchHeaders } from './testing/api-caller.ts';
-import { openTestApiServer, type TestApiServerOptions } from './testing/test-api-server.ts';
+import { openTestApiServer, standingClock, type TestApiServerOptions } from './testing/test-api-server.ts';
 
 const pods = '/api/v1/namespaces/default/pods';
 const maps = '/api/v1/namespaces/default/configmaps';
@@ -285,7 +285,7 @@ check('shows tables and metadata alone', async (call) => {
   const partial = await call('GET', pods, undefined, { accept: 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io' });
   assert.deepEqual([partial.body['kind'], Object.keys(at(partial.body, 'items.0') as object)], ['PartialObjectMetadataList', ['kind', 'apiVersion', 'metadata']]);
   assert.equal((await call('GET', pods, undefined, { accept: 'text/html' })).code, 406);
-});
+}, { clock: standingClock });
 
 check('folds stringData into data and checks secrets by type', async (call) => {
   const secrets = '/api/v1/namespaces/default/secrets';

@@ -1,4 +1,4 @@
-import { silentLogger, type Logger } from '../../../kernel/mod.ts';
+import { type Clock, silentLogger, systemClock, type Logger } from '../../../kernel/mod.ts';
 import { type ObjectStore, SqliteObjectStore } from '../../../store/mod.ts';
 import { TokenAuthenticator } from '../access/authenticators.ts';
 import { authenticated, systemMasters } from '../access/user.ts';
@@ -15,6 +15,9 @@ export interface TestApiServer extends AsyncDisposable {
 
 /** Tests may set anything the server takes; the default is an empty store in memory and one administrator. */
 export type TestApiServerOptions = Partial<ApiServerOptions> & { readonly log?: Logger };
+
+/** A clock whose hands stand still: ages do not depend on whether a second ends in between. */
+export const standingClock: Clock = { ...systemClock, now: () => Date.UTC(2026, 0, 1) };
 
 /** The token of the test administrator. */
 export const testToken = 'test-admin-token';
