@@ -21,6 +21,7 @@ const roots: readonly (readonly [model: string, apiPackage: string])[] = [
     (kind) => [`V1${kind}`, 'io.k8s.api.core.v1'] as const,
   ),
   ['CoreV1Event', 'io.k8s.api.core.v1'],
+  ['EventsV1Event', 'io.k8s.api.events.v1'],
   ...['Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet', 'ControllerRevision'].map((kind) => [`V1${kind}`, 'io.k8s.api.apps.v1'] as const),
   ...['Job', 'CronJob'].map((kind) => [`V1${kind}`, 'io.k8s.api.batch.v1'] as const),
   ['V2HorizontalPodAutoscaler', 'io.k8s.api.autoscaling.v2'],
@@ -43,6 +44,8 @@ const roots: readonly (readonly [model: string, apiPackage: string])[] = [
 /** Classes whose short name would be taken twice. */
 const renamed: Readonly<Record<string, string>> = {
   CoreV1EndpointPort: 'CoreEndpointPort',
+  EventsV1Event: 'EventsEvent',
+  EventsV1EventSeries: 'EventsEventSeries',
   RbacV1Subject: 'RbacSubject',
   CoreV1ResourceClaim: 'ContainerResourceClaim',
   V1HorizontalPodAutoscaler: 'HorizontalPodAutoscalerV1',

@@ -28,6 +28,7 @@ export const resources = {
   secrets: define<k8s.Secret>('', 'v1', 'secrets', 'Secret'),
   serviceAccounts: define<k8s.ServiceAccount>('', 'v1', 'serviceaccounts', 'ServiceAccount'),
   events: define<k8s.Event>('', 'v1', 'events', 'Event'),
+  endpoints: define<k8s.Endpoints>('', 'v1', 'endpoints', 'Endpoints'),
   deployments: define<k8s.Deployment>('apps', 'v1', 'deployments', 'Deployment'),
   replicaSets: define<k8s.ReplicaSet>('apps', 'v1', 'replicasets', 'ReplicaSet'),
   statefulSets: define<k8s.StatefulSet>('apps', 'v1', 'statefulsets', 'StatefulSet'),

@@ -1923,6 +1923,33 @@ export interface Event {
   type?: string;
 }
 
+/** EventSeries contain information on series of events, i.e. thing that was/is happening continuously for some time. How often to update the EventSeries is up to the event reporters. The default event reporter in "k8s.io/client-go/tools/events/event_broadcaster.go" shows how this struct is updated on heartbeats and can guide customized reporter implementations. */
+export interface EventsEventSeries {
+  count: number;
+  lastObservedTime: string;
+}
+
+/** Event is a report of an event somewhere in the cluster. It generally denotes some state change in the system. Events have a limited retention time and triggers and messages may evolve with time. Event consumers should not rely on the timing of an event with a given Reason reflecting a consistent underlying trigger, or the continued existence of events with that Reason. Events should be treated as informative, best-effort, supplemental data. */
+export interface EventsEvent {
+  action?: string;
+  apiVersion?: string;
+  deprecatedCount?: number;
+  deprecatedFirstTimestamp?: string;
+  deprecatedLastTimestamp?: string;
+  deprecatedSource?: EventSource;
+  eventTime: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+  note?: string;
+  reason?: string;
+  regarding?: ObjectReference;
+  related?: ObjectReference;
+  reportingController?: string;
+  reportingInstance?: string;
+  series?: EventsEventSeries;
+  type?: string;
+}
+
 /** Spec to control the desired behavior of rolling update. */
 export interface RollingUpdateDeployment {
   maxSurge?: number | string;

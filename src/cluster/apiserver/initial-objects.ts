@@ -44,6 +44,10 @@ export async function createInitialObjects(machine: Machine, serverAddress: stri
     endpoints: [{ addresses: [advertised.address], conditions: { ready: true } }],
     ports: [{ name: 'https', port: advertised.port, protocol: 'TCP' }],
   });
+  await ensure(machine, resources.endpoints, 'default', {
+    metadata: { name: 'kubernetes', labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' } },
+    subsets: [{ addresses: [{ ip: advertised.address }], ports: [{ name: 'https', port: advertised.port, protocol: 'TCP' }] }],
+  });
 }
 
 async function ensure(machine: Machine, type: { group: string; version: string; plural: string }, namespace: string, object: InitialObject): Promise<void> {

@@ -9,6 +9,7 @@ import { daemonSetController } from './daemon-set/reconciler.ts';
 import { deploymentController } from './deployment/reconciler.ts';
 import { disruptionController } from './disruption/reconciler.ts';
 import { endpointSliceController } from './endpoint-slice/reconciler.ts';
+import { endpointsController } from './endpoints/reconciler.ts';
 import { EventExpiry } from './event-expiry/event-expiry.ts';
 import { GarbageCollector } from './garbage-collector/reconciler.ts';
 import { jobController } from './job/reconciler.ts';
@@ -53,6 +54,7 @@ export function controllerServices(client: KubeClient, informers: Informers, opt
     ttlController(contextOf('ttl-after-finished-controller')),
     cronJobController(contextOf('cronjob-controller')),
     endpointSliceController(contextOf('endpoint-slice-controller')),
+    endpointsController(contextOf('endpoint-controller')),
     autoscalerController(contextOf('horizontal-pod-autoscaler'), settings),
     new GarbageCollector(contextOf('garbage-collector')),
     namespaceController(contextOf('namespace-controller')),

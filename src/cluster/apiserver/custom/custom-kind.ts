@@ -42,6 +42,7 @@ function customKind(definition: k8s.CustomResourceDefinition, version: k8s.Custo
     isCustom: true,
     keyPrefix: `/${group}/${names.plural}/`,
     storageVersion,
+    storageGroup: group,
   };
 }
 

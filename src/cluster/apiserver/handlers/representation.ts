@@ -78,7 +78,7 @@ export class Representation {
   }
 
   #jsonText(stored: StoredObject): string {
-    const isSameVersion = this.#kind.type.version === this.#kind.storageVersion;
+    const isSameVersion = this.#kind.conversion === undefined && this.#kind.type.version === this.#kind.storageVersion;
     return this.asked.form === 'object' && isSameVersion ? stored.text : JSON.stringify(this.#value(stored));
   }
 

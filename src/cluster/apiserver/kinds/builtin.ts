@@ -1,4 +1,4 @@
-import { type BuiltinSchemas, type k8s, type KubeObject, resources } from '../../../api/mod.ts';
+import { type BuiltinSchemas, type k8s, type KubeObject, type ResourceType, resources } from '../../../api/mod.ts';
 import { definitionStrategy } from '../custom/definition-strategy.ts';
 import { ageSince } from './age.ts';
 import { autoscalerV1Conversion } from './autoscaler-v1.ts';
@@ -8,11 +8,13 @@ import { configMapStrategy, secretStrategy } from './config-map.ts';
 import { cronJobStrategy } from './cron-job.ts';
 import { buildKind, type ColumnOf, entry, type KindEntry } from './define.ts';
 import { daemonSetStrategy } from './daemon-set.ts';
+import { endpointsColumns, endpointsStrategy } from './endpoints.ts';
+import { eventConversion, eventFields, eventStrategy, newerEventFields } from './event.ts';
 import { deploymentStrategy } from './deployment.ts';
 import { disruptionBudgetStrategy } from './disruption-budget.ts';
 import { ingressClassStrategy, ingressStrategy } from './ingress.ts';
 import { jobStrategy } from './job.ts';
-import type { Kind } from './kind.ts';
+import type { ApiObject, Kind } from './kind.ts';
 import { limitRangeStrategy } from './limit-range.ts';
 import { namespaceStrategy } from './namespace.ts';
 import { autoscalerColumns, deploymentColumns, endpointSliceColumns, eventColumns, nodeColumns, nodeWideColumns, replicaSetColumns, serviceColumns, serviceWideColumns, workloadWideColumns } from './other-columns.ts';
@@ -25,7 +27,7 @@ import { replicaSetStrategy } from './replica-set.ts';
 import { resourceQuotaColumns, resourceQuotaStrategy } from './resource-quota.ts';
 import type { ServiceAllocator } from './service-allocator.ts';
 import { serviceStrategy } from './service.ts';
-import { controllerRevisionStrategy, endpointSliceStrategy, eventStrategy, leaseStrategy, nodeStrategy } from './simple-strategies.ts';
+import { controllerRevisionStrategy, endpointSliceStrategy, leaseStrategy, nodeStrategy } from './simple-strategies.ts';
 import { statefulSetStrategy } from './stateful-set.ts';
 import { storageClassStrategy } from './storage-class.ts';
 import { volumeClaimStrategy } from './volume-claim.ts';
@@ -58,6 +60,16 @@ export function builtinEntries(allocator: ServiceAllocator): KindEntry[] {
     }),
     entry({ type: resources.serviceAccounts, schemaPackage: core, shortNames: ['sa'], subresources: [{ name: 'token', group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest', verbs: ['create'] }], columns: [{ name: 'Secrets', type: 'string', description: 'Number of secrets.', cell: ({ secrets = [] }) => secrets.length }] }),
     entry({ type: resources.events, schemaPackage: core, shortNames: ['ev'], strategy: eventStrategy, allColumns: eventColumns, selectableFields: eventFields }),
+    entry<k8s.EventsEvent>({
+      type: { ...resources.events, group: 'events.k8s.io' } as ResourceType<k8s.EventsEvent>,
+      schemaPackage: 'io.k8s.api.events.v1',
+      schemaName: 'EventsEvent',
+      stored: { group: '', version: 'v1', conversion: eventConversion },
+      shortNames: ['ev'],
+      allColumns: eventColumns.map((column) => ({ ...column, cell: (event, nowMs) => column.cell(eventConversion.toStored(event as unknown as ApiObject) as unknown as k8s.Event, nowMs) })),
+      selectableFields: newerEventFields,
+    }),
+    entry({ type: resources.endpoints, schemaPackage: core, shortNames: ['ep'], strategy: endpointsStrategy, columns: endpointsColumns }),
     entry({ type: resources.deployments, schemaPackage: apps, shortNames: ['deploy'], categories: all, scale, strategy: deploymentStrategy, columns: deploymentColumns, wideColumns: workloadWideColumns<k8s.Deployment>() }),
     entry({ type: resources.replicaSets, schemaPackage: apps, shortNames: ['rs'], categories: all, scale, strategy: replicaSetStrategy, columns: replicaSetColumns, wideColumns: workloadWideColumns<k8s.ReplicaSet>(), selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) } }),
     entry({ type: resources.statefulSets, schemaPackage: apps, shortNames: ['sts'], categories: all, scale, strategy: statefulSetStrategy, columns: statefulSetColumns, wideColumns: statefulSetWideColumns }),
@@ -127,14 +139,6 @@ const podFields = {
   'status.phase': ({ status }: k8s.Pod): string => status?.phase ?? '',
   'status.podIP': ({ status }: k8s.Pod): string => status?.podIP ?? '',
   'status.nominatedNodeName': ({ status }: k8s.Pod): string => status?.nominatedNodeName ?? '',
-};
-
-const eventFields: Record<string, (event: k8s.Event) => string> = {
-  ...Object.fromEntries((['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'] as const).map((field) => [`involvedObject.${field}`, ({ involvedObject }: k8s.Event) => involvedObject[field] ?? ''])),
-  reason: ({ reason }) => reason ?? '',
-  reportingComponent: ({ reportingComponent }) => reportingComponent ?? '',
-  source: ({ source, reportingComponent }) => source?.component ?? reportingComponent ?? '',
-  type: ({ type }) => type ?? '',
 };
 
 /** All built-in kinds. */

@@ -10,7 +10,7 @@ export interface KindEntry<T extends KubeObject = KubeObject> {
   /** Default: the kind's name. */
   readonly schemaName?: string;
   /** For versions that are views of another one. */
-  readonly stored?: { readonly version: string; readonly conversion: Conversion };
+  readonly stored?: { readonly group?: string; readonly version: string; readonly conversion: Conversion };
   readonly shortNames?: readonly string[];
   readonly categories?: readonly string[];
   readonly strategy?: Strategy<T>;
@@ -47,6 +47,7 @@ export function buildKind(given: KindEntry, schemas: BuiltinSchemas): Kind {
   const { type } = given;
   const schemaId = `${given.schemaPackage}.${given.schemaName ?? type.kind}`;
   const node = schemas.node(schemaId);
+  const storageGroup = given.stored?.group ?? type.group;
   const hasStatus = given.hasStatus ?? node.properties?.has('status') === true;
   return {
     type,
@@ -66,8 +67,9 @@ export function buildKind(given: KindEntry, schemas: BuiltinSchemas): Kind {
     selectableFields: (given.selectableFields ?? {}),
     allowsUnconditionalUpdate: true,
     isCustom: false,
-    keyPrefix: `/${type.group === '' ? 'core' : type.group}/${type.plural}/`,
+    keyPrefix: `/${storageGroup === '' ? 'core' : storageGroup}/${type.plural}/`,
     storageVersion: given.stored?.version ?? type.version,
+    storageGroup,
     ...(given.stored === undefined ? {} : { conversion: given.stored.conversion }),
   };
 }

@@ -61,6 +61,8 @@ export interface ScalePaths {
 export interface Conversion {
   toStored(object: ApiObject): ApiObject;
   fromStored(object: ApiObject): ApiObject;
+  /** What this version demands of a new object beyond what the stored one does, with this version's field paths. */
+  validateCreate?(object: ApiObject, errors: FieldErrors): void;
 }
 
 export type Verb = 'create' | 'delete' | 'deletecollection' | 'get' | 'list' | 'patch' | 'update' | 'watch';
@@ -94,6 +96,8 @@ export interface Kind {
   readonly keyPrefix: string;
   /** The version objects are stored in. */
   readonly storageVersion: string;
+  /** The group of that version: another one when a kind is a view of a kind in an older group. */
+  readonly storageGroup: string;
   /** Absent: the version differs from the stored one in its apiVersion only, if at all. */
   readonly conversion?: Conversion;
 }

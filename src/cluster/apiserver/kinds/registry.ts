@@ -23,7 +23,7 @@ export class KindRegistry {
 
   /** The storage version of a group's resource. */
   findStored(group: string, plural: string): Kind | undefined {
-    return this.all().find((kind) => kind.type.group === group && kind.type.plural === plural && kind.type.version === kind.storageVersion);
+    return this.all().find((kind) => kind.type.group === group && kind.type.plural === plural && kind.type.version === kind.storageVersion && kind.conversion === undefined);
   }
 
   all(): Kind[] {

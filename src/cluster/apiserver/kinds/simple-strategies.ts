@@ -47,15 +47,6 @@ export const endpointSliceStrategy: Strategy<k8s.EndpointSlice> = {
   },
 };
 
-/** Events are in the namespace of what they are about. */
-export const eventStrategy: Strategy<k8s.Event> = {
-  validate({ metadata, involvedObject }, errors) {
-    const namespace = metadata.namespace ?? '';
-    const about = involvedObject.namespace ?? '';
-    if (about === '' ? namespace !== 'default' && namespace !== 'kube-system' : about !== namespace) errors.invalid('involvedObject.namespace', about, 'does not match event.namespace');
-  },
-};
-
 /** Leases. */
 export const leaseStrategy: Strategy<k8s.Lease> = {
   validate({ spec }, errors) {

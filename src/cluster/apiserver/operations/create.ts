@@ -5,7 +5,7 @@ import { badRequest, objectAlreadyExists, objectForbidden, objectNotFound } from
 import { type ApiObject, apiVersionOfKind, type Kind, objectKey } from '../kinds/kind.ts';
 import { StoredObject, toStoredText } from '../objects/stored-object.ts';
 import { checkObject } from './check-object.ts';
-import { toStored } from './convert.ts';
+import { toStored, validateVersion } from './convert.ts';
 import { decodeObject } from './decode-object.ts';
 import { type Machine, openPrepareContext, timeText, type WriteOptions } from './machine.ts';
 import { noteOwner } from './managed-fields.ts';
@@ -17,6 +17,7 @@ const generateAttempts = 8;
 export async function createObject(machine: Machine, kind: Kind, namespace: string, body: unknown, options: WriteOptions): Promise<StoredObject> {
   const decoded = decodeObject(kind, body, options);
   adoptPlace(kind, decoded, namespace);
+  validateVersion(kind, decoded);
   const { kind: storedKind, object } = toStored(machine, kind, decoded);
   refuseServerFields(object);
   checkNamespace(machine, kind, object);

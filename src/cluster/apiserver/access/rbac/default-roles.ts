@@ -24,6 +24,7 @@ const viewedResources: readonly (readonly [group: string, resources: readonly st
   ['', ['bindings', 'events', 'limitranges', 'namespaces', 'namespaces/status', 'pods/log', 'pods/status', 'resourcequotas', 'resourcequotas/status', 'services/status']],
   ['apps', ['controllerrevisions', 'daemonsets/status', 'deployments/status', 'replicasets/status', 'statefulsets/status']],
   ['discovery.k8s.io', ['endpointslices']],
+  ['events.k8s.io', ['events']],
   ['metrics.k8s.io', ['pods', 'nodes']],
 ];
 
@@ -67,7 +68,7 @@ export const defaultClusterRoles: readonly InitialObject[] = [
       { apiGroups: [''], resources: ['pods/eviction', 'serviceaccounts/token'], verbs: ['create'] },
       { apiGroups: [''], resources: ['pods/ephemeralcontainers'], verbs: ['get', 'patch', 'update'] },
       { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['impersonate'] },
-      { apiGroups: [''], resources: ['events'], verbs: write },
+      { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: write },
       { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: [...read, ...write] },
     ],
     { [aggregateLabel('edit')]: 'true' },
