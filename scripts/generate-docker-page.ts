@@ -1,7 +1,7 @@
 import { formatApiVersion, maxApiVersion, minApiVersion } from '../src/engine/docker/api-version.ts';
 import { createContainerSchema, hostConfigSchema, refusedContainerConfig, refusedHostConfig } from '../src/engine/docker/requests/create-container.ts';
 import { dockerRoutes } from '../src/engine/docker/routes.ts';
-import { explanations } from '../test/conformance/docker/differences.ts';
+import { explanations, machineDependent } from '../test/conformance/docker/differences.ts';
 import { scopedRoutes } from '../src/engine/docker/scoped-routes.ts';
 
 /** Fields that are read but not for every value. */
@@ -40,8 +40,11 @@ export function dockerTables(): string {
     '', '### Parameters that are refused', '', row('end point', 'parameter', 'why'), '|---|---|---|', ...refusedParameters,
     '', '## HostConfig', '', row('field', 'read', ''), '|---|---|---|', ...host,
     '', '## Configuration of a container', '', row('field', 'read', ''), '|---|---|---|', ...config,
-    '', '## Differences from dockerd 20.10', '', 'Found by running the same cases against both, through dockerode, `docker` and docker-compose at API 1.41 (`test/conformance/docker/run.ts`), field by field. There are no others in those cases.', '',
+    '', '## Differences from dockerd 20.10', '',
+    'Found by running the same cases against both, through dockerode, `docker`, docker-compose 1.29 and testcontainers at API 1.41, field by field. There are no others in those cases: `npm test` compares with what dockerd answered (`test/conformance/docker/recorded.json`), and fails on any other difference and on a line of this table that explains none.', '',
+    'Where Debian\'s `docker.io` is installed, as root: `node_modules/.bin/node test/conformance/docker/run.ts --live [PATTERN]` compares with a dockerd that it starts, with files and a bridge of its own; without `--live` with the recording. `record.ts [--docker CLIENT] [PATTERN]` writes the recording anew.', '',
     row('what', 'why'), '|---|---|', ...explanations.map(({ what, why }) => row(what, why)), '',
+    'Not compared, because it depends on the machine:', '', row('what', 'why'), '|---|---|', ...machineDependent.map(({ what, why }) => row(what, why)), '',
   ].join('\n');
 }
 

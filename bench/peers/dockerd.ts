@@ -29,7 +29,8 @@ export class Dockerd implements AsyncDisposable {
       return undefined;
     }
     await runCommand('ip', ['link', 'add', bridge, 'type', 'bridge'], {}, signal);
-    await runCommand('ip', ['addr', 'add', '10.213.0.1/24', 'dev', bridge], {}, signal);
+    // Two with the same addresses on one machine would not reach their containers.
+    await runCommand('ip', ['addr', 'add', `10.213.${process.pid % 256}.1/24`, 'dev', bridge], {}, signal);
     await runCommand('ip', ['link', 'set', bridge, 'up'], {}, signal);
     const flags = [`--config-file=${folder}/daemon.json`, `--data-root=${folder}/data`, `--exec-root=${folder}/exec`, `--pidfile=${folder}/pid`, `-H=unix://${folder}/docker.sock`];
     const child = spawn('dockerd', [...flags, `--bridge=${bridge}`, '--iptables=false', '--ip-masq=false', '--log-level=error'], { stdio: 'ignore', env: baseEnv() });

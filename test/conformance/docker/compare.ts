@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Explanation } from './differences.ts';
+import { type Explanation, explanations, machineDependent } from './differences.ts';
 import type { Plain } from './normalize.ts';
 
 /** One field in which two answers differ. `path` has the case first: `inspect/HostConfig/Memory`. Undefined: the field is not there. */
@@ -15,15 +15,16 @@ export function differencesOf(ours: Plain | undefined, theirs: Plain | undefined
   return isDeepStrictEqual(ours, theirs) ? [] : [{ path, ours, theirs }];
 }
 
-/** Splits differences into those that an explanation covers and the rest, and names explanations that cover nothing. */
-export function explain(differences: readonly Difference[], explanations: readonly Explanation[]): { unexplained: Difference[]; unused: Explanation[] } {
+/** The differences that no explanation covers, and the explanations that cover one of these. What depends on the machine is left out. */
+export function explain(differences: readonly Difference[]): { unexplained: Difference[]; used: ReadonlySet<Explanation> } {
   const used = new Set<Explanation>();
-  const unexplained = differences.filter((difference) => {
-    const found = explanations.filter(({ where }) => covers(where, difference.path));
+  const unexplained = differences.filter(({ path }) => {
+    if (machineDependent.some(({ where }) => covers(where, path))) return false;
+    const found = explanations.filter(({ where }) => covers(where, path));
     for (const explanation of found) used.add(explanation);
     return found.length === 0;
   });
-  return { unexplained, unused: explanations.filter((explanation) => !used.has(explanation)) };
+  return { unexplained, used };
 }
 
 /** `*` is one part of a path, a leading or inner `**` any number of them; what is below a covered path is covered. */

@@ -18,6 +18,8 @@ export interface Daemon extends AsyncDisposable {
   readonly ownFolders: readonly string[];
   /** For the files of cases; empty at first. */
   readonly folder: string;
+  /** The command line client, a program's name or path. */
+  readonly client: string;
 }
 
 /** The API version that all clients of the suite speak: the newest that Debian's dockerd 20.10 has. */
@@ -30,6 +32,17 @@ export function whyNotHere(...programs: readonly string[]): string | false {
   return missing === undefined ? false : `${missing} is not installed`;
 }
 
+/** The first number of the version of a command line client: its words and columns change with it. Undefined where there is none. */
+export function clientMajor(client = 'docker'): string | undefined {
+  if (!isInstalled(client)) return undefined;
+  return /version (\d+)\./.exec(execFileSync(client, ['--version'], { encoding: 'utf8', env: baseEnv() }))?.[1];
+}
+
+/** Whether docker-compose is the version of the recording: 1.29, the last one in Python, which Debian has. */
+export function hasCompose(): boolean {
+  return isInstalled('docker-compose') && execFileSync('docker-compose', ['version', '--short'], { encoding: 'utf8', env: baseEnv() }).startsWith('1.29.');
+}
+
 export function isInstalled(program: string): boolean {
   try {
     execFileSync('sh', ['-c', `PATH=$PATH:/usr/sbin:/sbin command -v ${program}`], { stdio: 'ignore' });
@@ -40,7 +53,7 @@ export function isInstalled(program: string): boolean {
 }
 
 /** This repository's engine with its builder and its Docker API, put together as the agent does. */
-export async function openGantry(): Promise<Daemon & { readonly docker: TestDocker }> {
+export async function openGantry(client = 'docker'): Promise<Daemon & { readonly docker: TestDocker }> {
   await using opening = new AsyncDisposableStack();
   let builder: ImageBuilder | undefined;
   const docker = opening.use(await openTestDocker({ builder: { build: async (request, output, signal) => builder?.build(request, output, signal) ?? Promise.reject(new GantryError('unavailable', 'the builder is not open')) } }));
@@ -50,17 +63,18 @@ export async function openGantry(): Promise<Daemon & { readonly docker: TestDock
   const runtime = buildRuntimeOf({ engine: docker.engine.engine, images: docker.images, credentialsFor: () => undefined });
   builder = imageBuilderOf(opening.use(await Builder.open({ runtime, folder: join(docker.folder, 'builder'), runFolder: join(docker.folder, 'building'), environment: { certificateBundle: undefined, proxyVariables: {} }, config: builderConfigSchema.parse({}), log: silentLogger() })));
   const parts = opening.move();
-  return { name: 'gantry', docker, socketPath: docker.socketPath, folder, ownFolders: [rootFolder, runFolder, docker.folder], [Symbol.asyncDispose]: () => parts.disposeAsync() };
+  return { name: 'gantry', docker, client, socketPath: docker.socketPath, folder, ownFolders: [rootFolder, runFolder, docker.folder], [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
 
 /** Debian's dockerd with folders of its own and the very same image as `model`. Undefined when it is not installed. */
-export async function openDockerd(model: Daemon, signal: AbortSignal): Promise<Daemon | undefined> {
+export async function openDockerd(model: Daemon, signal: AbortSignal): Promise<(Daemon & { readonly version: (signal: AbortSignal) => Promise<string> }) | undefined> {
   const dockerd = await Dockerd.open(signal);
   if (dockerd === undefined) return undefined;
   const folder = mkdtempSync(join(tmpdir(), 'gantry-cases-'));
   const archive = join(folder, 'busybox.tar');
-  const daemon: Daemon = {
-    name: 'dockerd', socketPath: dockerd.socketPath, folder, ownFolders: [dockerd.folder],
+  const daemon = {
+    name: 'dockerd' as const, client: model.client, socketPath: dockerd.socketPath, folder, ownFolders: [dockerd.folder],
+    version: async (limit: AbortSignal) => (await dockerd.docker(['version', '--format', '{{.Server.Version}}'], limit)).stdout.trim(),
     [Symbol.asyncDispose]: async () => {
       await dockerd[Symbol.asyncDispose]();
       rmSync(folder, { recursive: true, force: true });
@@ -79,5 +93,5 @@ export function clientEnv({ socketPath, folder }: Daemon): Record<string, string
 
 /** The real command line client. Any exit code is an answer. */
 export function runDocker(daemon: Daemon, args: readonly string[], signal: AbortSignal, stdin = ''): Promise<CommandResult> {
-  return runCommand('docker', args, { env: clientEnv(daemon), okCodes: Array.from({ length: 256 }, (_, code) => code), stdin }, signal);
+  return runCommand(daemon.client, args, { env: clientEnv(daemon), okCodes: Array.from({ length: 256 }, (_, code) => code), stdin }, signal);
 }

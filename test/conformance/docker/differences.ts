@@ -24,11 +24,15 @@ export const explanations: readonly Explanation[] = [
   { where: ['refused/weight out of range', 'refused/unknown ipc mode', 'refused/unknown pid mode', 'refused/bad port', 'lifecycle/wait/wrong'], what: 'values without a meaning', why: 'refused, as newer versions of dockerd do; 20.10 takes them' },
   { where: ['streams/exec/ended/Pid'], what: 'process id of an exec that has ended', why: '0' },
   { where: ['streams/exec/again', 'streams/exec/failed', 'streams/exec/failing', 'cli/detached/*'], what: 'exec of a program that is not there', why: '127 and an error answer, as newer versions; 20.10 has 126 and writes into the stream' },
-  { where: ['streams/stats/*/memory_stats/stats'], what: 'counters of memory', why: 'all that the kernel has' },
   { where: ['networks/**/EnableIPv4', 'networks/**/IPAM/Options', 'networks/**/Created'], what: 'fields of networks', why: 'newer than 20.10, or nothing that is told' },
   { where: ['images/inspect/Metadata', 'images/commit/image', 'images/import of a root file system/image'], what: 'where an image came from', why: 'the container and the version that made an image are not kept in it' },
   { where: ['system/info/Runtimes'], what: 'runtimes', why: 'those that there are' },
   { where: ['system/df/BuildCache', 'system/df/Volumes/*/UsageData', 'system/df/Volumes/*/usage'], what: 'disk usage', why: 'measured when asked; what the build cache holds is not told' },
   { where: ['system/events/container/*/Actor/Attributes/execDuration', 'system/events/others', 'system/events/bad'], what: 'events', why: 'die tells how long it ran, as newer versions; a volume that exists is not created again; a bad filter is 400' },
   { where: ['system/auth'], what: 'login', why: 'the registry decides at the first pull or push' },
+];
+
+/** What depends on the machine rather than on the daemon: not compared. */
+export const machineDependent: readonly Explanation[] = [
+  { where: ['streams/stats/*/memory_stats/stats'], what: 'counters of memory', why: 'all that the kernel has; dockerd 20.10 tells fewer' },
 ];

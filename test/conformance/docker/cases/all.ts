@@ -18,16 +18,13 @@ const testcontainers: Case = {
   run: async ({ daemon, signal }) => {
     // Its reaper would come from a registry; and where it believes to be in a container itself it would look for ports elsewhere.
     const env = { ...clientEnv(daemon), TESTCONTAINERS_RYUK_DISABLED: 'true', TESTCONTAINERS_HOST_OVERRIDE: 'localhost' };
-    const { stdout, stderr, code } = await runCommand(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'testcontainers-worker.ts')], { env, okCodes: anyCode }, signal);
-    return code === 0 ? (JSON.parse(stdout) as unknown) : { code, stderr };
+    const { stdout } = await runCommand(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'testcontainers-worker.ts')], { env }, signal);
+    return JSON.parse(stdout) as unknown;
   },
 };
 
-/** Cases through the library: dockerode. */
-export const libraryCases: readonly Case[] = [...containerCases, ...objectCases];
-
-/** Cases through programs: the command line, docker-compose, testcontainers. */
-export const programCases: readonly Case[] = [...cliCases, testcontainers];
+/** Every case. The client that a case needs is the first part of its name, where it is a program: `cli`, `compose`, `testcontainers`; all others go through dockerode. */
+export const cases: readonly Case[] = [...containerCases, ...objectCases, ...cliCases, testcontainers];
 
 /** Runs one case against a daemon, and removes what it made. What fails otherwise than by an answer is thrown. */
 export async function observe(one: Case, daemon: Daemon, signal: AbortSignal): Promise<Plain> {

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { subnetPrefix } from '../normalize.ts';
 import type { Case, CliAnswer } from './case.ts';
 
 /** Commands one after the other, each with its exit code and outputs. */
@@ -20,7 +21,7 @@ export const cliCases: readonly Case[] = [
   commands('detached', ['run', '-d', '--name', 'subject', '-p', '127.0.0.1::80', '-v', 'named:/v', '--label', 'a=b', 'busybox', 'sleep', '1000'], ['ps', '--format', '{{.Names}} {{.Image}} {{.Command}} {{.Labels}} {{.Mounts}} {{.Networks}} {{.State}}'], ['exec', 'subject', 'sh', '-c', 'echo in; exit 3'], ['exec', '-d', 'subject', 'true'], ['exec', 'subject', 'nosuch'], ['top', 'subject', '-o', 'comm'], ['rename', 'subject', 'other'], ['stop', '-t', '0', 'other'], ['ps', '-a', '--format', '{{.Names}} {{.State}}'], ['start', 'other'], ['restart', '-t', '0', 'other'], ['pause', 'other'], ['unpause', 'other'], ['kill', 'other'], ['wait', 'other'], ['rm', 'other'], ['rm', 'other']),
   commands('logs', ['run', '--name', 'subject', 'busybox', 'sh', '-c', 'echo one; echo two; echo three'], ['logs', 'subject'], ['logs', '--tail', '1', 'subject'], ['logs', '--since', '1h', 'subject'], ['logs', '--until', '1h', 'subject'], ['logs', '-f', 'subject'], ['logs', 'nosuch']),
   commands('volumes', ['volume', 'create', '--label', 'k=v', 'one'], ['volume', 'ls', '-q'], ['volume', 'inspect', '-f', '{{.Name}} {{.Driver}} {{.Labels}} {{.Options}} {{.Scope}}', 'one'], ['run', '--rm', '-v', 'one:/data', 'busybox', 'cat', '/data/seed'], ['volume', 'rm', 'one', 'none'], ['volume', 'prune', '-f']),
-  commands('networks', ['network', 'create', '--subnet', '10.77.9.0/24', 'back'], ['network', 'ls', '--format', '{{.Name}} {{.Driver}} {{.Scope}}', '--filter', 'name=back'], ['run', '-d', '--name', 'subject', '--network', 'back', '--ip', '10.77.9.7', '--network-alias', 'db', 'busybox', 'sleep', '1000'], ['network', 'inspect', '-f', '{{range .Containers}}{{.Name}} {{.IPv4Address}}{{end}}', 'back'], ['network', 'rm', 'back'], ['network', 'disconnect', 'back', 'subject'], ['network', 'connect', '--alias', 'again', 'back', 'subject'], ['rm', '-f', 'subject'], ['network', 'rm', 'back'], ['network', 'rm', 'back']),
+  commands('networks', ['network', 'create', '--subnet', `${subnetPrefix}.9.0/24`, 'back'], ['network', 'ls', '--format', '{{.Name}} {{.Driver}} {{.Scope}}', '--filter', 'name=back'], ['run', '-d', '--name', 'subject', '--network', 'back', '--ip', `${subnetPrefix}.9.7`, '--network-alias', 'db', 'busybox', 'sleep', '1000'], ['network', 'inspect', '-f', '{{range .Containers}}{{.Name}} {{.IPv4Address}}{{end}}', 'back'], ['network', 'rm', 'back'], ['network', 'disconnect', 'back', 'subject'], ['network', 'connect', '--alias', 'again', 'back', 'subject'], ['rm', '-f', 'subject'], ['network', 'rm', 'back'], ['network', 'rm', 'back']),
   commands('images', ['images', '--format', '{{.Repository}}:{{.Tag}}'], ['tag', 'busybox', 'local/app:1'], ['images', '-q', 'local/app'], ['images', '--filter', 'reference=local/*', '--format', '{{.Repository}}:{{.Tag}}'], ['history', '--format', '{{.CreatedBy}} {{.Comment}}', 'local/app:1'], ['rmi', 'local/app:1'], ['rmi', 'local/app:1'], ['image', 'inspect', '-f', '{{.Os}} {{.Config.Cmd}} {{.Config.Env}}', 'busybox'], ['image', 'inspect', 'nosuch'], ['image', 'prune', '-f']),
   {
     name: 'cli/cp, diff and export',
@@ -31,17 +32,17 @@ export const cliCases: readonly Case[] = [
       const steps: Record<string, CliAnswer> = {};
       const step = async (...args: string[]): Promise<void> => void (steps[`${Object.keys(steps).length + 1} ${args.join(' ').replaceAll(daemon.folder, '<files>')}`] = await cli(args));
       await step('run', '-d', '--name', 'subject', 'busybox', 'sleep', '1000');
-      await step('cp', '-q', `${folder}/tree`, 'subject:/tmp');
-      await step('cp', '-q', `${folder}/tree/sub/file`, 'subject:/etc/renamed');
+      await step('cp', `${folder}/tree`, 'subject:/tmp');
+      await step('cp', `${folder}/tree/sub/file`, 'subject:/etc/renamed');
       await step('exec', 'subject', 'cat', '/tmp/tree/sub/file', '/etc/renamed');
-      await step('cp', '-q', 'subject:/etc/passwd', `${folder}/passwd`);
-      await step('cp', '-q', 'subject:/nosuch', folder);
-      await step('cp', '-q', `${folder}/tree`, 'subject:/nosuch/deeper');
+      await step('cp', 'subject:/etc/passwd', `${folder}/passwd`);
+      await step('cp', 'subject:/nosuch', folder);
+      await step('cp', `${folder}/tree`, 'subject:/nosuch/deeper');
       await step('diff', 'subject');
       return { steps: { ...steps, '8 diff subject': steps['8 diff subject']?.stdout.split('\n').toSorted((a, b) => (a < b ? -1 : 1)) }, passwd: readFileSync(join(folder, 'passwd'), 'utf8') };
     },
   },
-  commands('errors', ['run', '--rm', 'nosuch.invalid/x:1', 'true'], ['start', 'nosuch'], ['inspect', 'nosuch'], ['ps', '--filter', 'status=nosuch'], ['run', '--name', 'a/b', 'busybox'], ['run', '--memory', '1m', 'busybox'], ['run', '--rm', '--network', 'nosuch', 'busybox'], ['run', '--rm', '-v', 'relative/path:/x', 'busybox'], ['run', '--rm', '--cpus', '1000', 'busybox'], ['attach', 'nosuch'], ['stats', '--no-stream', 'nosuch']),
+  commands('errors', ['run', '--rm', '127.0.0.1:1/x:1', 'true'], ['start', 'nosuch'], ['inspect', 'nosuch'], ['ps', '--filter', 'status=nosuch'], ['run', '--name', 'a/b', 'busybox'], ['run', '--memory', '1m', 'busybox'], ['run', '--rm', '--network', 'nosuch', 'busybox'], ['run', '--rm', '-v', 'relative/path:/x', 'busybox'], ['run', '--rm', '--cpus', '1000', 'busybox'], ['attach', 'nosuch'], ['stats', '--no-stream', 'nosuch']),
   commands('stats and events', ['run', '-d', '--name', 'subject', 'busybox', 'sleep', '1000'], ['stats', '--no-stream', '--format', '{{.Name}} {{.PIDs}}', 'subject'], ['rm', '-f', 'subject']),
   {
     name: 'compose/up, scale, run, down',

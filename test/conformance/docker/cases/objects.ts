@@ -1,3 +1,4 @@
+import { subnetPrefix } from '../normalize.ts';
 import { answerOf, type Bench, bytesOf, type Case, eventually, textOf } from './case.ts';
 
 const volumes: readonly Case[] = [
@@ -42,14 +43,14 @@ const networks: readonly Case[] = [
   {
     name: 'networks/create, inspect, list, remove',
     run: async ({ docker }) => {
-      const network = await docker.createNetwork({ Name: 'back', Labels: { kind: 'a' }, Internal: true, IPAM: { Driver: 'default', Config: [{ Subnet: '10.77.3.0/24', Gateway: '10.77.3.1', IPRange: '10.77.3.128/25' }] } });
+      const network = await docker.createNetwork({ Name: 'back', Labels: { kind: 'a' }, Internal: true, IPAM: { Driver: 'default', Config: [{ Subnet: `${subnetPrefix}.3.0/24`, Gateway: `${subnetPrefix}.3.1`, IPRange: `${subnetPrefix}.3.128/25` }] } });
       const inspected = (await network.inspect()) as unknown;
       const names = async (filters: Record<string, string[]>): Promise<unknown> => answerOf(async () => (await docker.listNetworks({ filters })).map(({ Name }) => Name).toSorted());
       const filters: Record<string, string[]>[] = [{}, { name: ['ba'] }, { name: ['^back$'] }, { driver: ['bridge'] }, { type: ['custom'] }, { type: ['builtin'] }, { type: ['x'] }, { scope: ['local'] }, { scope: ['swarm'] }, { label: ['kind'] }, { label: ['kind=b'] }, { dangling: ['true'] }, { id: [network.id.slice(0, 8)] }, { nosuch: ['x'] }];
       return {
         inspected, filters: Object.fromEntries(await Promise.all(filters.map(async (filter) => [JSON.stringify(filter).replace(network.id.slice(0, 8), 'ID'), await names(filter)]))),
         builtIn: Object.fromEntries((await docker.listNetworks({ filters: { type: ['builtin'] } })).filter(({ Name }) => Name !== 'bridge').map(({ Name, ...rest }) => [Name, rest])),
-        same: await answerOf(() => docker.createNetwork({ Name: 'back', CheckDuplicate: true })), overlap: (await answerOf(() => docker.createNetwork({ Name: 'other', IPAM: { Driver: 'default', Config: [{ Subnet: '10.77.3.0/25' }] } })) as { statusCode: number }).statusCode,
+        same: await answerOf(() => docker.createNetwork({ Name: 'back', CheckDuplicate: true })), overlap: (await answerOf(() => docker.createNetwork({ Name: 'other', IPAM: { Driver: 'default', Config: [{ Subnet: `${subnetPrefix}.3.0/25` }] } })) as { statusCode: number }).statusCode,
         noName: await answerOf(() => docker.createNetwork({ Name: '' })), none: await answerOf(() => docker.getNetwork('none-such').inspect()), removeBuiltIn: await answerOf(() => docker.getNetwork('bridge').remove()),
       };
     },
@@ -57,13 +58,13 @@ const networks: readonly Case[] = [
   {
     name: 'networks/containers join and leave',
     run: async ({ docker }) => {
-      const network = await docker.createNetwork({ Name: 'back', IPAM: { Driver: 'default', Config: [{ Subnet: '10.77.4.0/24' }] } });
-      const container = await docker.createContainer({ Image: 'busybox', name: 'subject', Cmd: ['sleep', '1000'], HostConfig: { NetworkMode: 'back' }, NetworkingConfig: { EndpointsConfig: { back: { Aliases: ['db'], IPAMConfig: { IPv4Address: '10.77.4.9' } } } } });
+      const network = await docker.createNetwork({ Name: 'back', IPAM: { Driver: 'default', Config: [{ Subnet: `${subnetPrefix}.4.0/24` }] } });
+      const container = await docker.createContainer({ Image: 'busybox', name: 'subject', Cmd: ['sleep', '1000'], HostConfig: { NetworkMode: 'back' }, NetworkingConfig: { EndpointsConfig: { back: { Aliases: ['db'], IPAMConfig: { IPv4Address: `${subnetPrefix}.4.9` } } } } });
       await container.start();
       const joined = (await container.inspect()).NetworkSettings;
       const members = ((await network.inspect()) as { Containers: Record<string, unknown> }).Containers;
       const inUse = await answerOf(() => network.remove());
-      const other = await docker.createNetwork({ Name: 'front', IPAM: { Driver: 'default', Config: [{ Subnet: '10.77.5.0/24' }] } });
+      const other = await docker.createNetwork({ Name: 'front', IPAM: { Driver: 'default', Config: [{ Subnet: `${subnetPrefix}.5.0/24` }] } });
       await other.connect({ Container: 'subject', EndpointConfig: { Aliases: ['web'] } });
       const both = (await container.inspect()).NetworkSettings.Networks;
       const twice = await answerOf(() => other.connect({ Container: 'subject' }));
@@ -80,7 +81,7 @@ const networks: readonly Case[] = [
     name: 'networks/names resolve',
     run: async (bench) => {
       const { docker } = bench;
-      await docker.createNetwork({ Name: 'back', IPAM: { Driver: 'default', Config: [{ Subnet: '10.77.6.0/24' }] } });
+      await docker.createNetwork({ Name: 'back', IPAM: { Driver: 'default', Config: [{ Subnet: `${subnetPrefix}.6.0/24` }] } });
       const server = await docker.createContainer({ Image: 'busybox', name: 'server', Cmd: ['sleep', '1000'], HostConfig: { NetworkMode: 'back' }, NetworkingConfig: { EndpointsConfig: { back: { Aliases: ['db'] } } } });
       await server.start();
       const client = await docker.createContainer({ Image: 'busybox', name: 'client', Cmd: ['sh', '-c', 'for name in server db; do ping -c 1 -W 5 $name > /dev/null 2>&1 && echo $name answers || echo $name does not; done'], HostConfig: { NetworkMode: 'back' } });

@@ -1,5 +1,6 @@
 /** Run as a program of its own: testcontainers reads its settings from the environment. Prints what it saw as JSON. */
 import { GenericContainer, Network, Wait } from 'testcontainers';
+import { pollUntil } from '../../../../src/kernel/mod.ts';
 
 const seen: Record<string, unknown> = {};
 
@@ -14,12 +15,11 @@ const server = await new GenericContainer('busybox')
   .start();
 const talker = await new GenericContainer('busybox').withCommand(['sh', '-c', 'echo ready; exec sleep 1000']).withWaitStrategy(Wait.forLogMessage('ready')).start();
 await talker.stop();
-const answer = await fetch(`http://${server.getHost()}:${server.getMappedPort(80)}/file`);
-seen['http'] = [answer.status, await answer.text()];
+seen['http'] = await read();
 seen['exec'] = await server.exec(['sh', '-c', 'echo $A; grep -c /scratch /proc/mounts; exit 3']);
 seen['labels'] = server.getLabels()['own'];
 await server.restart({ timeout: 0 });
-seen['after restart'] = (await fetch(`http://${server.getHost()}:${server.getMappedPort(80)}/file`)).status;
+seen['after restart'] = await read();
 const copy = await server.copyArchiveFromContainer('/srv/file');
 let archived = '';
 for await (const chunk of copy) archived += String(chunk);
@@ -45,5 +45,15 @@ const missing = await new GenericContainer('nosuch.invalid/image:1').start().the
 seen['missing image'] = missing;
 const logs = await client.logs();
 logs.destroy();
+
+/** The port is open before the server in the container listens. */
+function read(): Promise<unknown> {
+  const address = `http://${server.getHost()}:${server.getMappedPort(80)}/file`;
+  const once = async (): Promise<unknown> => {
+    const answer = await fetch(address);
+    return [answer.status, await answer.text()];
+  };
+  return pollUntil('the server', () => once().catch(() => undefined), { timeoutMs: 30_000, intervalMs: 100 }, AbortSignal.timeout(60_000));
+}
 
 console.log(JSON.stringify(seen));
