@@ -21,7 +21,7 @@ import type { RequestSink } from './listener.ts';
 import type { Machine } from './operations/machine.ts';
 import { parseRequestInfo, type RequestInfo } from './requests/request-info.ts';
 import type { RequestQueues } from './requests/request-queues.ts';
-import { sendError, sendText } from './requests/respond.ts';
+import { addWarnings, sendError, sendText } from './requests/respond.ts';
 import { statusOf } from './status.ts';
 
 export interface RouterOptions {
@@ -147,6 +147,7 @@ export class Router implements RequestSink {
     if (virtual !== undefined) return virtual.serve(exchange);
     const kind = machine.kinds.find(info.group, info.version, info.plural);
     if (kind === undefined) throw pathNotFound();
+    if (kind.deprecation !== undefined) addWarnings(exchange.response, [kind.deprecation]);
     const connect = this.#options.connects.find(info);
     if (connect !== undefined) return this.#options.connects.serve(connect, kind, exchange);
     if (info.subresource === '') return serveResource(machine, kind, exchange, 'main');

@@ -39,6 +39,7 @@ function customKind(definition: k8s.CustomResourceDefinition, version: k8s.Custo
     columns: customColumns(version.additionalPrinterColumns ?? []),
     selectableFields: Object.fromEntries((version.selectableFields ?? []).map(({ jsonPath }) => [jsonPath.replace(/^\./, ''), selectableField(jsonPath)])),
     allowsUnconditionalUpdate: false,
+    ...(version.deprecated === true ? { deprecation: version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated` } : {}),
     isCustom: true,
     keyPrefix: `/${group}/${names.plural}/`,
     storageVersion,

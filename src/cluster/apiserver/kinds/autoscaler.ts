@@ -18,7 +18,6 @@ export const autoscalerStrategy: Strategy<k8s.HorizontalPodAutoscaler> = {
     if (spec.behavior === undefined) return;
     for (const direction of ['scaleUp', 'scaleDown'] as const) spec.behavior[direction] = { ...structuredClone(defaultRules[direction]), ...spec.behavior[direction] };
   },
-  warnings: unreadMetrics,
   validate({ spec }, errors) {
     if (spec === undefined) return errors.required('spec.maxReplicas');
     const { minReplicas = 1, maxReplicas, scaleTargetRef } = spec;
@@ -42,11 +41,6 @@ function validateMetric(metric: k8s.MetricSpec, at: string, errors: FieldErrors)
   if (source === undefined) return errors.required(`${at}.${field}`, `must populate information for the given metric source`);
   for (const other of Object.values(metricFields)) if (other !== field && metric[other] !== undefined) errors.forbidden(`${at}.${other}`, 'must populate the given metric source only');
   validateTarget(source.target, `${at}.${field}.target`, errors);
-}
-
-/** Metrics that the autoscaler cannot read yet; it says so in its conditions too. */
-function unreadMetrics({ spec }: k8s.HorizontalPodAutoscaler): string[] {
-  return (spec?.metrics ?? []).flatMap(({ type }, index) => (type === 'Resource' || type === 'ContainerResource' ? [] : [`spec.metrics[${index}]: metrics of type ${type} are not read by this cluster`]));
 }
 
 function validateTarget({ type, averageUtilization, averageValue, value }: k8s.MetricTarget, at: string, errors: FieldErrors): void {

@@ -33,7 +33,6 @@ test('a Job is refused with the place of what is wrong', () => {
     [{ completionMode: 'Indexed', parallelism: 2 }, 'spec.completions: Required value: when completion mode is Indexed'],
     [{ backoffLimitPerIndex: 1 }, 'spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode'],
     [{ parallelism: -1 }, 'spec.parallelism: Invalid value: -1: must be greater than or equal to 0'],
-    [{ managedBy: 'other.example/x' }, 'spec.managedBy: Forbidden: only kubernetes.io/job-controller works here'],
     [{ podFailurePolicy: { rules: [{ action: 'FailIndex', onExitCodes: { operator: 'In', values: [1] } }] } }, 'spec.podFailurePolicy.rules[0].action: Invalid value: "FailIndex": requires the backoffLimitPerIndex to be set'],
     [{ podFailurePolicy: { rules: [{ action: 'Ignore', onExitCodes: { operator: 'In', values: [0] } }] } }, 'spec.podFailurePolicy.rules[0].onExitCodes.values[0]: Invalid value: 0: must not be 0 for the In operator'],
     [{ completionMode: 'Indexed', completions: 3, successPolicy: { rules: [{ succeededIndexes: '1-9' }] } }, 'spec.successPolicy.rules[0].succeededIndexes: Invalid value: "1-9": must be a list of indexes and intervals below 3'],

@@ -69,7 +69,7 @@ export function builtinEntries(allocator: ServiceAllocator): KindEntry[] {
       allColumns: eventColumns.map((column) => ({ ...column, cell: (event, nowMs) => column.cell(eventConversion.toStored(event as unknown as ApiObject) as unknown as k8s.Event, nowMs) })),
       selectableFields: newerEventFields,
     }),
-    entry({ type: resources.endpoints, schemaPackage: core, shortNames: ['ep'], strategy: endpointsStrategy, columns: endpointsColumns }),
+    entry({ type: resources.endpoints, schemaPackage: core, shortNames: ['ep'], deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice', strategy: endpointsStrategy, columns: endpointsColumns }),
     entry({ type: resources.deployments, schemaPackage: apps, shortNames: ['deploy'], categories: all, scale, strategy: deploymentStrategy, columns: deploymentColumns, wideColumns: workloadWideColumns<k8s.Deployment>() }),
     entry({ type: resources.replicaSets, schemaPackage: apps, shortNames: ['rs'], categories: all, scale, strategy: replicaSetStrategy, columns: replicaSetColumns, wideColumns: workloadWideColumns<k8s.ReplicaSet>(), selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) } }),
     entry({ type: resources.statefulSets, schemaPackage: apps, shortNames: ['sts'], categories: all, scale, strategy: statefulSetStrategy, columns: statefulSetColumns, wideColumns: statefulSetWideColumns }),

@@ -11,6 +11,7 @@ export interface KindEntry<T extends KubeObject = KubeObject> {
   readonly schemaName?: string;
   /** For versions that are views of another one. */
   readonly stored?: { readonly group?: string; readonly version: string; readonly conversion: Conversion };
+  readonly deprecation?: string;
   readonly shortNames?: readonly string[];
   readonly categories?: readonly string[];
   readonly strategy?: Strategy<T>;
@@ -66,6 +67,7 @@ export function buildKind(given: KindEntry, schemas: BuiltinSchemas): Kind {
     columns: (given.allColumns) ?? [nameColumn, ...((given.columns ?? []) as readonly Column[]), ageColumn, ...((given.wideColumns ?? []) as readonly Column[])],
     selectableFields: (given.selectableFields ?? {}),
     allowsUnconditionalUpdate: true,
+    ...(given.deprecation === undefined ? {} : { deprecation: given.deprecation }),
     isCustom: false,
     keyPrefix: `/${storageGroup === '' ? 'core' : storageGroup}/${type.plural}/`,
     storageVersion: given.stored?.version ?? type.version,

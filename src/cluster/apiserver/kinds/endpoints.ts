@@ -15,7 +15,6 @@ export const endpointsStrategy: Strategy<k8s.Endpoints> = {
   validate({ subsets }, errors) {
     for (const [index, subset] of (subsets ?? []).entries()) validateSubset(subset, `subsets[${index}]`, errors);
   },
-  warnings: () => ['v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice'],
 };
 
 function validateSubset({ addresses = [], notReadyAddresses = [], ports = [] }: k8s.EndpointSubset, at: string, errors: FieldErrors): void {

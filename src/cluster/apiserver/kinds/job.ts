@@ -60,7 +60,6 @@ export function defaultJobSpec(spec: k8s.JobSpec | undefined): void {
 /** Checks a Job's spec at `at`, without its selector. */
 export function validateJobSpec(spec: k8s.JobSpec, at: string, errors: FieldErrors): void {
   for (const field of ['parallelism', 'completions', 'activeDeadlineSeconds', 'backoffLimit', 'ttlSecondsAfterFinished', 'backoffLimitPerIndex', 'maxFailedIndexes'] as const) validateNonNegative(spec[field], `${at}.${field}`, errors);
-  if (spec.managedBy !== undefined && spec.managedBy !== 'kubernetes.io/job-controller') errors.forbidden(`${at}.managedBy`, 'only kubernetes.io/job-controller works here');
   const modes = ['Indexed', 'NonIndexed'];
   if (!modes.includes(spec.completionMode ?? '')) errors.unsupported(`${at}.completionMode`, spec.completionMode, modes);
   if (spec.completionMode === 'Indexed') {

@@ -90,6 +90,8 @@ export interface Kind {
   /** Fields that selectors may name beside metadata.name and metadata.namespace. */
   readonly selectableFields: Readonly<Record<string, (object: ApiObject) => string>>;
   readonly allowsUnconditionalUpdate: boolean;
+  /** Told to whoever uses this version. */
+  readonly deprecation?: string;
   /** Defined by a CustomResourceDefinition. */
   readonly isCustom: boolean;
   /** All objects' keys begin with it, in every version: `/apps/deployments/`. */

@@ -32,8 +32,7 @@ export const persistentVolumeStrategy: Strategy<k8s.PersistentVolume> = {
     validateSource(spec, errors);
     const policies = ['Delete', 'Retain'];
     if (!policies.includes(spec.persistentVolumeReclaimPolicy ?? '')) errors.unsupported('spec.persistentVolumeReclaimPolicy', spec.persistentVolumeReclaimPolicy, policies);
-    if (spec.volumeMode !== 'Filesystem') errors.forbidden('spec.volumeMode', 'block volumes are not supported by this cluster');
-    if ((spec.mountOptions ?? []).length > 0) errors.forbidden('spec.mountOptions', 'is not supported by this cluster: volumes are folders');
+    if (!['Block', 'Filesystem'].includes(spec.volumeMode ?? '')) errors.unsupported('spec.volumeMode', spec.volumeMode, ['Block', 'Filesystem']);
     const problem = spec.storageClassName === undefined || spec.storageClassName === '' ? undefined : nameProblem('subdomain', spec.storageClassName);
     if (problem !== undefined) errors.invalid('spec.storageClassName', spec.storageClassName, problem);
     if (spec.local !== undefined && (spec.nodeAffinity?.required?.nodeSelectorTerms.length ?? 0) === 0) errors.required('spec.nodeAffinity', 'Local volume requires node affinity');
@@ -48,7 +47,6 @@ function validateSource(spec: k8s.PersistentVolumeSpec, errors: FieldErrors): vo
   const sources = Object.keys(spec).filter((field) => !ownFields.has(field));
   if (sources.length === 0) errors.required('spec', 'must specify a volume type');
   for (const extra of sources.slice(1)) errors.forbidden(`spec.${extra}`, 'may not specify more than 1 volume type');
-  for (const source of sources) if (!supportedSources.some((supported) => supported === source)) errors.forbidden(`spec.${source}`, 'this volume type is not supported');
   for (const source of supportedSources) {
     const path = spec[source]?.path;
     if (path === undefined) continue;
@@ -56,5 +54,4 @@ function validateSource(spec: k8s.PersistentVolumeSpec, errors: FieldErrors): vo
     else if (!path.startsWith('/')) errors.invalid(`spec.${source}.path`, path, 'must be an absolute path');
     else if (path.split('/').includes('..')) errors.invalid(`spec.${source}.path`, path, "must not contain '..'");
   }
-  if (spec.local?.fsType !== undefined) errors.forbidden('spec.local.fsType', 'is not supported by this cluster: volumes are folders');
 }

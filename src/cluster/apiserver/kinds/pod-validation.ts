@@ -3,12 +3,10 @@ import type { k8s } from '../../../api/mod.ts';
 import type { FieldErrors } from '../validation/field-errors.ts';
 import { labelValueProblem, nameProblem, qualifiedNameProblem } from '../validation/names.ts';
 import { validateContainer } from './container-validation.ts';
-import { refuseUnsupported } from './unsupported-pod-fields.ts';
 import { validateVolumes } from './volume-validation.ts';
 
 /** Checks the spec of a pod or of a template at `at`. */
 export function validatePodSpec(spec: k8s.PodSpec, at: string, errors: FieldErrors): void {
-  refuseUnsupported(spec, at, errors);
   const volumes = validateVolumes(spec.volumes ?? [], `${at}.volumes`, errors);
   if ((spec.containers ?? []).length === 0) errors.required(`${at}.containers`);
   const seen = new Set<string>();

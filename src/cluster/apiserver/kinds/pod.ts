@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { quantityValue, type k8s } from '../../../api/mod.ts';
+import { quantityValue, resources, type k8s } from '../../../api/mod.ts';
 import type { FieldErrors } from '../validation/field-errors.ts';
 import type { PrepareContext, Strategy } from './kind.ts';
 import { applyLimitRanges } from './limit-range.ts';
@@ -11,10 +11,11 @@ import { resolvePriority } from './priority-class.ts';
 export const podStrategy: Strategy<k8s.Pod> = {
   defaults: defaultPod,
   prepareCreate(pod, context) {
-    const { spec } = pod;
+    const { spec, metadata } = pod;
     if (spec === undefined) return;
     if (spec.serviceAccountName === undefined || spec.serviceAccountName === '') spec.serviceAccountName = 'default';
     spec.serviceAccount = spec.serviceAccountName;
+    takePullSecrets(spec, metadata?.namespace ?? '', context);
     resolvePriority(spec, context);
     applyLimitRanges(pod, context);
     spec.tolerations = withDefaultTolerations(spec.tolerations ?? []);
@@ -26,6 +27,15 @@ export const podStrategy: Strategy<k8s.Pod> = {
   },
   validateUpdate: validatePodUpdate,
 };
+
+/** A pod that names no pull secrets has those of its service account. */
+function takePullSecrets(spec: k8s.PodSpec, namespace: string, context: PrepareContext): void {
+  if ((spec.imagePullSecrets ?? []).length > 0) return;
+  for (const { metadata, ...account } of context.list(resources.serviceAccounts, namespace)) {
+    const { imagePullSecrets = [] } = account as k8s.ServiceAccount;
+    if (metadata.name === spec.serviceAccountName && imagePullSecrets.length > 0) spec.imagePullSecrets = structuredClone(imagePullSecrets);
+  }
+}
 
 /** A pod with gates waits, and says so from the start. */
 function gatedStatus({ schedulingGates }: k8s.PodSpec, { now }: PrepareContext): k8s.PodStatus {

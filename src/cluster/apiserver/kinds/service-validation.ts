@@ -26,7 +26,6 @@ export function validateService(allocator: ServiceAllocator, { spec }: k8s.Servi
     const problem = qualifiedNameProblem(key) ?? labelValueProblem(value);
     if (problem !== undefined) errors.invalid('spec.selector', key, problem);
   }
-  if ((spec.loadBalancerSourceRanges?.length ?? 0) > 0) errors.forbidden('spec.loadBalancerSourceRanges', 'is not supported by this cluster');
   if (spec.type === 'ExternalName') validateExternalName(spec, errors);
   else validateAddress(allocator, spec, errors);
   validatePorts(allocator, spec, errors);

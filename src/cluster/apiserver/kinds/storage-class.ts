@@ -12,13 +12,12 @@ export const storageClassStrategy: Strategy<k8s.StorageClass> = {
     storageClass.reclaimPolicy ??= 'Delete';
     storageClass.volumeBindingMode ??= 'Immediate';
   },
-  validate({ provisioner, reclaimPolicy, volumeBindingMode, parameters, mountOptions, allowVolumeExpansion, allowedTopologies }, errors) {
+  validate({ provisioner, reclaimPolicy, volumeBindingMode, parameters, mountOptions, allowVolumeExpansion }, errors) {
     if (provisioner === '') errors.required('provisioner');
     const policies = ['Delete', 'Retain'];
     if (!policies.includes(reclaimPolicy ?? '')) errors.unsupported('reclaimPolicy', reclaimPolicy, policies);
     const modes = ['Immediate', 'WaitForFirstConsumer'];
     if (!modes.includes(volumeBindingMode ?? '')) errors.unsupported('volumeBindingMode', volumeBindingMode, modes);
-    if ((allowedTopologies ?? []).length > 0) errors.forbidden('allowedTopologies', 'is not supported by this cluster');
     if (provisioner !== localProvisioner) return;
     if (Object.keys(parameters ?? {}).length > 0) errors.forbidden('parameters', `${localProvisioner} has no parameters`);
     if ((mountOptions ?? []).length > 0) errors.forbidden('mountOptions', `${localProvisioner} has no mount options: volumes are folders`);

@@ -52,8 +52,7 @@ export function validateVolumeClaimSpec(spec: k8s.PersistentVolumeClaimSpec | un
   if (spec.selector !== undefined) validateSelector(spec.selector, `${at}.selector`, errors);
   const problem = spec.storageClassName === undefined || spec.storageClassName === '' ? undefined : nameProblem('subdomain', spec.storageClassName);
   if (problem !== undefined) errors.invalid(`${at}.storageClassName`, spec.storageClassName, problem);
-  if (spec.volumeMode !== undefined && spec.volumeMode !== 'Filesystem') errors.forbidden(`${at}.volumeMode`, 'block volumes are not supported by this cluster');
-  for (const field of ['dataSource', 'dataSourceRef', 'volumeAttributesClassName'] as const) if (spec[field] !== undefined && spec[field] !== '') errors.forbidden(`${at}.${field}`, 'is not supported by this cluster');
+  if (spec.volumeMode !== undefined && !['Block', 'Filesystem'].includes(spec.volumeMode)) errors.unsupported(`${at}.volumeMode`, spec.volumeMode, ['Block', 'Filesystem']);
 }
 
 /** A size that is a size. */

@@ -2,9 +2,6 @@ import type { k8s } from '../../../api/mod.ts';
 import type { FieldErrors } from '../validation/field-errors.ts';
 import { nameProblem } from '../validation/names.ts';
 
-/** Volume sources that the node agent can provide. All others are refused by name. */
-const supportedSources: ReadonlySet<string> = new Set(['emptyDir', 'configMap', 'secret', 'projected', 'downwardAPI', 'hostPath', 'persistentVolumeClaim']);
-
 /** Checks the volumes of a pod at `at` and returns their names. */
 export function validateVolumes(volumes: readonly k8s.Volume[], at: string, errors: FieldErrors): ReadonlySet<string> {
   const names = new Set<string>();
@@ -24,7 +21,6 @@ function validateSource(volume: k8s.Volume, at: string, errors: FieldErrors): vo
   const sources = Object.keys(volume).filter((field) => field !== 'name');
   if (sources.length === 0) errors.required(at, 'must specify a volume type');
   for (const extra of sources.slice(1)) errors.forbidden(`${at}.${extra}`, 'may not specify more than 1 volume type');
-  for (const source of sources) if (!supportedSources.has(source)) errors.forbidden(`${at}.${source}`, 'this volume type is not supported');
   if (volume.secret !== undefined && (volume.secret.secretName ?? '') === '') errors.required(`${at}.secret.secretName`);
   if (volume.configMap !== undefined && (volume.configMap.name ?? '') === '') errors.required(`${at}.configMap.name`);
   if (volume.hostPath !== undefined) validateHostPath(volume.hostPath, `${at}.hostPath`, errors);

@@ -1,4 +1,5 @@
 import { objectInvalid } from '../errors.ts';
+import { checkUnhonoured } from '../fields/check-fields.ts';
 import type { ApiObject, Kind } from '../kinds/kind.ts';
 import { FieldErrors } from '../validation/field-errors.ts';
 import { validateMetadata, validateMetadataUpdate } from '../validation/metadata.ts';
@@ -25,6 +26,7 @@ export function checkObject(kind: Kind, object: ApiObject, { old, isUpdateChecke
   if (!kind.isCustom) validateRequired(kind.node, object, errors);
   // A kind's own rules may rely on its required fields being there.
   if (errors.places.length === found) {
+    if (!kind.isCustom) checkUnhonoured(kind.node, object, old, { errors, warnings: options.warnings });
     kind.strategy.validate?.(object, errors, old);
     if (old !== undefined && isUpdateChecked) kind.strategy.validateUpdate?.(object, old, errors);
   }

@@ -47,5 +47,6 @@ export async function sendError(request: IncomingMessage, response: ServerRespon
 /** Adds a Warning header (RFC 9111 section 5.5, code 299) for each sentence. */
 export function addWarnings(response: ServerResponse, warnings: readonly string[]): void {
   if (warnings.length === 0) return;
-  response.setHeader('warning', warnings.map((text) => `299 - "${text.replaceAll(/[\\"]/g, String.raw`\$&`).replaceAll(/[\r\n]+/g, ' ').slice(0, 1000)}"`));
+  const before = response.getHeader('warning');
+  response.setHeader('warning', [...(Array.isArray(before) ? before : []), ...warnings.map((text) => `299 - "${text.replaceAll(/[\\"]/g, String.raw`\$&`).replaceAll(/[\r\n]+/g, ' ').slice(0, 1000)}"`)]);
 }
