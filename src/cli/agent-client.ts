@@ -1,6 +1,10 @@
-import { type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { errnoOf, type ErrorCode, errorCodes, GantryError } from '../kernel/mod.ts';
+
+/** An import of `node:http` also loads the WebSocket client that it hands on, which takes as long as the rest of a short command. */
+const { request } = process.getBuiltinModule('node:http');
+const { connect } = process.getBuiltinModule('node:net');
 
 /** Calls to the node agent over a unix socket. `unavailable` when no agent listens; a failed answer becomes the agent's own error. */
 export class AgentClient {
@@ -12,7 +16,7 @@ export class AgentClient {
 
   async ask(method: string, path: string, body: string | Readable | undefined, signal: AbortSignal): Promise<IncomingMessage> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const call = request({ socketPath: this.#socketPath, method, path, signal }, resolve);
+      const call = request({ createConnection: () => connect(this.#socketPath), method, path, signal }, resolve);
       call.once('error', (error) => reject(failureOf(error, signal)));
       if (body === undefined || typeof body === 'string') call.end(body);
       else body.once('error', (error) => call.destroy(error)).pipe(call);

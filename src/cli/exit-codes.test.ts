@@ -27,6 +27,13 @@ test('gantry --help shows every exit code and every command with a description',
   visit(program);
 });
 
+test('buildProgram() makes only the group of the command that is called, and all for what it does not know', () => {
+  const names = (called?: string): string[] => buildProgram(called).commands.map((command) => command.name());
+  for (const name of names()) assert.ok(names(name).includes(name), name);
+  assert.deepEqual([names('build'), names('release')], [['build'], ['rollback', 'release']]);
+  assert.deepEqual(names('nothing'), names());
+});
+
 test('formatFailure() prints the message and the places it does not have yet', () => {
   const places = [{ file: 'a.yaml', line: 3, message: 'unknown key' }, { file: 'a.yaml', line: 9, message: 'required' }];
   assert.equal(formatFailure(new GantryError('invalid', 'a.yaml:3: unknown key (and 1 more)', { places })), 'gantry: a.yaml:3: unknown key (and 1 more)\n  a.yaml:9: required');

@@ -6,7 +6,7 @@ import { formatFailure } from './output.ts';
 /** Parses the command line and runs the command. The exit code is set, not forced, so that output is flushed. */
 export async function runProgram(argv: readonly string[]): Promise<void> {
   try {
-    await buildProgram().parseAsync([...argv]);
+    await buildProgram(argv[2]).parseAsync([...argv]);
   } catch (error) {
     if (error instanceof CommanderError) {
       // Commander has printed the message; help and version are no errors.
@@ -19,8 +19,22 @@ export async function runProgram(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** The command tree. Each command's code is loaded only when it runs. */
-export function buildProgram(): Command {
+/** Who adds which commands: one that is called is all that is made. */
+const commandGroups: readonly (readonly [names: readonly string[], add: (program: Command) => void])[] = [
+  [['up', 'server', 'prepare', 'agent', 'down', 'backup', 'restore'], addProcessCommands],
+  [['status', 'env'], addInspectionCommands],
+  [['doctor'], addDoctorCommand],
+  [['repo'], addRepositoryCommands],
+  [['run'], addRunCommands],
+  [['rollback', 'release'], addReleaseCommands],
+  [['build'], addBuildCommand],
+  [['image'], addImageCommands],
+  [['registry'], addRegistryCommands],
+  [['docker'], addDockerCommands],
+];
+
+/** The command tree; when `called` is a command, only its group. Each command's code is loaded only when it runs. */
+export function buildProgram(called?: string): Command {
   const program = new Command('gantry')
     .description('From git push to production on a machine you own.')
     .version('0.1.0')
@@ -35,16 +49,8 @@ The first steps:
 The data folder is --data-dir, else GANTRY_DATA_DIR, else /var/lib/gantry (root) or ~/.local/share/gantry.
 
 Exit codes: ${exitCodeHelp()}`);
-  addProcessCommands(program);
-  addInspectionCommands(program);
-  addDoctorCommand(program);
-  addRepositoryCommands(program);
-  addRunCommands(program);
-  addReleaseCommands(program);
-  addBuildCommand(program);
-  addImageCommands(program);
-  addRegistryCommands(program);
-  addDockerCommands(program);
+  const asked = commandGroups.filter(([names]) => called !== undefined && names.includes(called));
+  for (const [, add] of asked.length === 0 ? commandGroups : asked) add(program);
   return program;
 }
 

@@ -1,4 +1,5 @@
-import { pino } from 'pino';
+import { createRequire } from 'node:module';
+import type * as Pino from 'pino';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -17,6 +18,8 @@ const redactedFields = ['token', 'password', 'authorization', 'secret', 'key'];
 
 /** JSON lines on standard error. `err` fields keep their message, code and cause. */
 export function openLogger(level: LogLevel, component: string): Logger {
+  // Loaded when there is something to log: most commands of the command line log nothing, and wait for it.
+  const { pino } = createRequire(import.meta.url)('pino') as typeof Pino;
   const root = pino(
     {
       level,
@@ -32,10 +35,12 @@ export function openLogger(level: LogLevel, component: string): Logger {
 
 /** For tests and tools that have no use for a log. */
 export function silentLogger(): Logger {
-  return wrap(pino({ level: 'silent' }));
+  const nothing = (): void => undefined;
+  const logger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, with: () => logger };
+  return logger;
 }
 
-function wrap(inner: pino.Logger): Logger {
+function wrap(inner: Pino.Logger): Logger {
   return {
     debug: (message, fields) => inner.debug(fields ?? {}, message),
     info: (message, fields) => inner.info(fields ?? {}, message),

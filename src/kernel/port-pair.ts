@@ -1,6 +1,6 @@
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import type { Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:net';
+import type { Server } from 'node:net';
 import { errnoOf } from './errors.ts';
 
 /** A UDP socket and a TCP server on one port of one address, as protocols like DNS want them (RFC 1035, 4.2). */
@@ -27,6 +27,8 @@ export async function openPortPair(address: string, port: number): Promise<PortP
 }
 
 async function bindBoth(address: string, wanted: number): Promise<PortPair> {
+  // Loaded here, because every command of the command line loads this layer.
+  const [{ createSocket }, { createServer }] = await Promise.all([import('node:dgram'), import('node:net')]);
   const udp = createSocket({ type: address.includes(':') ? 'udp6' : 'udp4' });
   const tcp = createServer();
   try {

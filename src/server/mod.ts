@@ -7,8 +7,10 @@ import type { Release, Stored } from '../api/mod.ts';
 import type { EngineFinding } from '../engine/mod.ts';
 import type { Instance } from './instance.ts';
 import type { InstanceLocation } from './location.ts';
+import type { Role } from './lock.ts';
 import type { ServerProcessOptions } from './roles.ts';
 import type { Settings } from './settings.ts';
+import type { UpOptions } from './up.ts';
 
 export type { OpenScope } from '../engine/mod.ts';
 export type { ChildCommand } from './child-process.ts';
@@ -19,15 +21,28 @@ export { type InstanceLocation, locateInstance } from './location.ts';
 export { RoleLock, type Role, roleHolder, roles } from './lock.ts';
 export type { InstancePaths } from './paths.ts';
 export type { ServerProcessOptions } from './roles.ts';
-export { runRole } from './run-role.ts';
 export type { Settings } from './settings.ts';
-export { stopInstance } from './stop-instance.ts';
 export type { ChildRole } from './supervisor.ts';
-export { runUp, type UpOptions } from './up.ts';
+export type { UpOptions } from './up.ts';
 
 /** The instance as it was opened last. `not-found` when there is none. */
 export async function readInstance(location: InstanceLocation): Promise<Instance> {
   return (await import('./instance.ts')).readInstance(location);
+}
+
+/** What every role's process does; see run-role.ts. */
+export async function runRole(work: (onReady: () => void, signal: AbortSignal) => Promise<void>, options: { outlivesParent: boolean }): Promise<void> {
+  return (await import('./run-role.ts')).runRole(work, options);
+}
+
+/** Runs server and agent; see up.ts. */
+export async function runUp(options: UpOptions, onReady: () => void, signal: AbortSignal): Promise<void> {
+  return (await import('./up.ts')).runUp(options, onReady, signal);
+}
+
+/** Ends the processes of an instance; those that ran. */
+export async function stopInstance(location: InstanceLocation, signal: AbortSignal): Promise<Role[]> {
+  return (await import('./stop-instance.ts')).stopInstance(location, signal);
 }
 
 /** Checks settings that came as flags. `invalid` names the setting. */
