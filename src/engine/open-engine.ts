@@ -101,8 +101,8 @@ function rotatableLog(entry: ContainerEntry): RotatableLog {
   return { folder: entry.paths.logs, ...entry.spec.log, reopen: () => reopenLog(entry.paths) };
 }
 
-function usersOf(index: ContainerIndex, imageId: string): string[] {
-  return index.all().filter(({ spec }) => spec.image.id === imageId).map(({ id }) => id);
+function usersOf(index: ContainerIndex, imageId: string): { containerId: string; isRunning: boolean }[] {
+  return index.all().filter(({ spec }) => spec.image.id === imageId).map(({ id, isRunning }) => ({ containerId: id, isRunning }));
 }
 
 function peersOf(index: ContainerIndex, sandboxes: SandboxManager): LaunchPeers {

@@ -346,5 +346,5 @@ export interface RootfsSource {
   /** `not-found` when the image, or the snapshot of one of its layers, is not in the store. */
   openRootfs(imageId: string, signal: AbortSignal): Promise<{ config: ImageConfig; layerFolders: readonly string[] }>;
   /** Keeps the images of containers: asked before an image or layer is removed. */
-  addUsers(users: { usersOf(imageId: Digest): string[]; layers(): Iterable<Digest> }): Disposable;
+  addUsers(users: { usersOf(imageId: Digest): { containerId: string; isRunning: boolean }[]; layers(): Iterable<Digest> }): Disposable;
 }

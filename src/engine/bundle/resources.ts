@@ -109,7 +109,7 @@ function checkCpus({ cpuQuotaMicros: quota, cpuPeriodMicros: period, cpusetCpus,
   const count = cpus().length;
   if (quota !== undefined && period !== undefined && quota > period * count) fail('cpuQuotaMicros', `Range of CPUs is from 0.01 to ${count}.00, as there are only ${count} CPUs available`);
   for (const [field, name, text] of [['cpusetCpus', 'cpuset cpus', cpusetCpus], ['cpusetMems', 'cpuset mems', cpusetMems]] as const) {
-    if (text !== undefined && text !== '' && !/^\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*$/.test(text)) fail(field, `Invalid value ${text} for ${name}`);
+    if (text !== undefined && text !== '' && !/^\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*$/.test(text)) fail(field, `Invalid value ${text} for ${name}: invalid format: ${text}`);
   }
   const highest = Math.max(-1, ...(cpusetCpus ?? '').split(/[,-]/).filter((part) => part !== '').map(Number));
   if (highest >= count) fail('cpusetCpus', `Requested CPUs are not available - requested ${cpusetCpus ?? ''}, available: ${count === 1 ? '0' : `0-${count - 1}`}`);

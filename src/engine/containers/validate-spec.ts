@@ -9,6 +9,11 @@ import { userNamespaceConflict } from './user-namespace.ts';
 
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
+/** Whether a container can have the name. */
+export function isContainerName(name: string): boolean {
+  return namePattern.test(name) && name.length <= 255;
+}
+
 /** `invalid`, naming every field that is wrong. What only the host can tell (paths, users) is found out at start. */
 export function validateSpec(spec: ContainerSpec): void {
   const places: ErrorPlace[] = [];
@@ -23,7 +28,7 @@ export function validateSpec(spec: ContainerSpec): void {
       else throw error;
     }
   };
-  check(namePattern.test(spec.name) && spec.name.length <= 255, 'name', `Invalid container name (${spec.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+  check(isContainerName(spec.name), 'name', `Invalid container name (${spec.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
   check(spec.args.length > 0 && spec.args[0] !== '', 'args', 'No command specified');
   check(![...spec.args, ...spec.env].some((text) => text.includes('\0')), 'args', 'zero bytes are not allowed');
   for (const variable of spec.env.filter((variable) => variable.indexOf('=') < 1)) check(false, 'env', `invalid environment variable: ${variable}`);

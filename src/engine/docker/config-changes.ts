@@ -12,7 +12,7 @@ export function splitChanges(changes: readonly string[]): string[] {
   const lines = changes.flatMap((change) => change.split('\n')).map((line) => line.trim()).filter((line) => line !== '');
   for (const line of lines) {
     const name = line.split(/\s/, 1)[0]?.toUpperCase() ?? '';
-    if (!allowed.includes(name)) throw new GantryError('invalid', `${name || JSON.stringify(line)} is not a valid change command`);
+    if (!allowed.includes(name)) throw new GantryError('invalid', `${name.toLowerCase() || JSON.stringify(line)} is not a valid change command`);
   }
   return lines;
 }

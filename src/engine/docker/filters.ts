@@ -64,7 +64,7 @@ export function flagFilter(filters: Filters, name: string): boolean | undefined 
   const [value, ...rest] = filters.get(name) ?? [];
   if (value === undefined) return undefined;
   const isTrue = ['1', 'true'].includes(value.toLowerCase());
-  if (rest.length > 0 || !(isTrue || ['0', 'false'].includes(value.toLowerCase()))) throw new GantryError('invalid', `invalid filter '${name}=${[value, ...rest].join(',')}'`);
+  if (rest.length > 0 || !(isTrue || ['0', 'false'].includes(value.toLowerCase()))) throw new GantryError('invalid', `invalid filter '${name}=[${[value, ...rest].join(' ')}]'`);
   return isTrue;
 }
 

@@ -220,8 +220,9 @@ test('remove() keeps what containers, holds and caches use', { skip }, async () 
   const { images } = store;
   const id = await createTestImage(images, 'app:1', [[{ path: 'a' }], [{ path: 'b' }]]);
   const layers = images.get(id).layers;
-  const using1 = images.addUsers({ usersOf: (image) => (image === id ? ['0123456789abcdef'] : []), layers: () => [] });
+  const using1 = images.addUsers({ usersOf: (image) => (image === id ? [{ containerId: '0123456789abcdef', isRunning: true }] : []), layers: () => [] });
   await assert.rejects(images.remove('app:1', { isForced: false }, signal), (error) => isError(error, 'conflict') && error.message.includes('0123456789ab'));
+  await assert.rejects(images.remove(id, { isForced: true }, signal), (error) => isError(error, 'conflict') && error.message.includes('cannot be forced'));
   assert.deepEqual(await images.remove('app:1', { isForced: true }, signal), [{ untagged: 'app:1' }]);
   assert.deepEqual(images.get(id).references, []);
   using1[Symbol.dispose]();
@@ -238,7 +239,7 @@ test('prune() removes images without names, or all that are unused', { skip }, a
   const old = await createTestImage(images, 'app:1', [[{ path: 'a', content: 'aaa' }]]);
   await createTestImage(images, 'app:1', [[{ path: 'b', content: 'bb' }]]);
   const used = await createTestImage(images, 'used:1', [[{ path: 'c', content: 'c' }]]);
-  images.addUsers({ usersOf: (id) => (id === used ? ['c1'] : []), layers: () => [] });
+  images.addUsers({ usersOf: (id) => (id === used ? [{ containerId: 'c1', isRunning: false }] : []), layers: () => [] });
   const dangling = await images.prune({ onlyDangling: true }, signal);
   assert.deepEqual([dangling.removed[0], dangling.freedBytes], [{ deleted: old }, 3]);
   assert.equal((await images.prune({ onlyDangling: false }, signal)).freedBytes, 2);
@@ -251,7 +252,7 @@ test('ImageCollector removes old images without a tag that nobody uses', { skip 
   const old = await createTestImage(images, 'app:1', [[{ path: 'a', content: 'aaa' }]]);
   const used = await createTestImage(images, 'app:1', [[{ path: 'b', content: 'bb' }]]);
   const tagged = await createTestImage(images, 'app:1', [[{ path: 'c', content: 'c' }]]);
-  images.addUsers({ usersOf: (id) => (id === used ? ['c1'] : []), layers: () => [] });
+  images.addUsers({ usersOf: (id) => (id === used ? [{ containerId: 'c1', isRunning: false }] : []), layers: () => [] });
   const collector = new ImageCollector(images, { unnamedGraceMs: 60_000 }, silentLogger());
   assert.equal(await collector.collect(Date.now(), signal), 0);
   assert.equal(await collector.collect(Date.now() + 60_000, signal), 3);

@@ -15,7 +15,7 @@ import { hostPlatform } from './platform.ts';
 import { ImagePuller } from './pull.ts';
 import { ImagePusher } from './push.ts';
 import {
-  defaultLayerLimits, type Image, type ImageStore, type ImageUsers, type Layer, type LayerLimits, type PruneOptions, type PullOptions, type PushOptions, type RemovedImage, type RemoteImage } from './types.ts';
+  defaultLayerLimits, type Image, type ImageStore, type ImageUser, type ImageUsers, type Layer, type LayerLimits, type PruneOptions, type PullOptions, type PushOptions, type RemovedImage, type RemoteImage } from './types.ts';
 
 export interface ImageStoreOptions {
   /** Everything is kept below it, mode 0700. On the file system that containers' writable layers are on. */
@@ -302,7 +302,7 @@ class LocalImageStore implements ImageStore {
     });
   }
 
-  #usersOf(id: Digest): string[] {
+  #usersOf(id: Digest): ImageUser[] {
     return [...this.#users].flatMap((users) => users.usersOf(id));
   }
 

@@ -62,9 +62,12 @@ export interface ImageStore extends AsyncDisposable {
   load(archive: Readable, signal: AbortSignal): Promise<{ image: Image; references: string[] }[]>;
 }
 
+/** A container that is made of an image. */
+export interface ImageUser { readonly containerId: string; readonly isRunning: boolean }
+
 export interface ImageUsers {
-  /** Who uses the image, for messages: container ids. Empty when nobody does. */
-  usersOf(imageId: Digest): string[];
+  /** Who uses the image. Empty when nobody does. */
+  usersOf(imageId: Digest): ImageUser[];
   /** Diff ids that must stay on disk although no image may name them. */
   layers(): Iterable<Digest>;
 }

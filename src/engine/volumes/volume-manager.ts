@@ -6,6 +6,7 @@ import { GantryError, randomHex, readTextIfExists, writeFileAtomic } from '../..
 import type { EventLog } from '../events/event-log.ts';
 import type { VolumeRecord } from '../types.ts';
 import { parseLocalOptions } from './local-options.ts';
+import { checkVolumeName } from './volume-name.ts';
 
 /** Named folders that outlive containers. One folder each: `volume.json` and `data`. */
 export class VolumeManager {
@@ -43,7 +44,7 @@ export class VolumeManager {
     const name = request.name === undefined || request.name === '' ? randomHex(32) : request.name;
     const existing = this.#volumes.get(name);
     if (existing !== undefined) return existing;
-    if (!/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/.test(name)) throw new GantryError('invalid', `${JSON.stringify(name)} includes invalid characters for a local volume name`);
+    checkVolumeName(name);
     parseLocalOptions(request.options);
     const mountpoint = join(this.#folder, name, 'data');
     const volume: VolumeRecord = { name, mountpoint, createdAt: new Date().toISOString(), labels: request.labels, options: request.options, isAnonymous: request.name === undefined || request.name === '', ...(request.scopeId === undefined ? {} : { scopeId: request.scopeId }) };

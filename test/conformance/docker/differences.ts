@@ -9,7 +9,22 @@ export interface Explanation {
 
 /** Every difference that the comparison finds is explained here. */
 export const explanations: readonly Explanation[] = [
-  { where: ['**/message', 'cli/**/stderr', 'lifecycle/start that fails/State/Error'], what: 'words of errors', why: 'those of newer versions of dockerd, or own words where they tell more; status and exit code are the same' },
+  {
+    where: ['lifecycle/what a state forbids/kill */message', 'lifecycle/what a state forbids/* created/message', 'lifecycle/rename, prune, remove with volumes/bad/message', 'lifecycle/list filters/{"status":["nosuch"]}/message', 'lifecycle/list filters/{"health":["nosuch"]}/message', '**/{"nosuch":["x"]}/message', 'volumes/create, inspect, list, remove/filters/{"dangling":["x"]}/message', 'volumes/in use, contents, prune/bad/message', 'images/prune, search, pull of nothing/badFilter/message', 'cli/errors/4 ps --filter status=nosuch/stderr'],
+    what: 'errors about states and filters', why: 'begin with a small letter, as in newer versions',
+  },
+  {
+    where: ['refused/unknown restart policy/message', 'refused/retries without on-failure/message', 'refused/unknown runtime/message', 'lifecycle/what a state forbids/remove running/message', 'images/list, filters, tag, remove/inspectNone/message', 'cli/images/9 image inspect nosuch/stderr'],
+    what: 'errors about restart policies, runtimes, removing what runs, images that are not there', why: 'the words of newer versions',
+  },
+  { where: ['lifecycle/list filters/{"before":["nosuch"]}', 'lifecycle/list filters/{"exited":["x"]}', 'lifecycle/list filters/{"publish":["abc"]}'], what: 'filters `before`, `exited`, `publish` with wrong values', why: '404 and 400 with own words, where 20.10 answers 500 with those of a parser' },
+  { where: ['images/list, filters, tag, remove/badTag'], what: 'names that no image can have', why: '400, which 20.10 answers 500; the words name the reference' },
+  { where: ['volumes/a folder of the host/badOption/message'], what: 'wrong options of a volume', why: 'the error does not repeat the volume\'s name' },
+  { where: ['networks/containers join and leave/inUse/message', 'cli/networks/5 network rm back/stderr'], what: 'removing a network that is used', why: 'the error says by whom' },
+  { where: ['system/swarm/*/message'], what: 'swarm', why: 'the error does not send one to `docker swarm init`, which would not help' },
+  { where: ['lifecycle/start that fails/answer/message', 'lifecycle/start that fails/State/Error', 'cli/run/3 run --rm busybox nosuch/stderr', 'cli/run/4 run --rm --entrypoint |etc|passwd busybox/stderr'], what: 'programs that cannot be started', why: 'the runtime\'s words without the names of the parts they came through' },
+  { where: ['cli/errors/7 create --name lost --network nosuch busybox', 'cli/errors/8 start lost/stderr'], what: 'networks that are not there', why: 'refused when the container is created, not only when it is started' },
+  { where: ['cli/errors/1 run --rm 127.0.0.1:1|x:1 true/stderr'], what: 'registries that do not answer', why: 'the error comes within the progress, and names the reference' },
   { where: ['**/HostConfig/CgroupnsMode'], what: 'default cgroup namespace', why: 'private on every host; dockerd has the host\'s on cgroup v1' },
   { where: ['**/HostConfig/MaskedPaths'], what: 'masked paths', why: 'some more are hidden' },
   { where: ['**/HostConfig/Runtime'], what: 'runtime', why: 'always named; dockerd leaves it out when there is no HostConfig at all' },
@@ -20,7 +35,10 @@ export const explanations: readonly Explanation[] = [
   { where: ['**/GraphDriver'], what: 'folders of layers', why: 'the engine\'s own layout: only the writable one is told' },
   { where: ['**/ResolvConfPath', '**/HostnamePath', '**/HostsPath', '**/LogPath', '**/SandboxID', '**/SandboxKey'], what: 'paths of the engine\'s own files', why: 'not told: their formats and places are the engine\'s' },
   { where: ['create/cgroup parent'], what: 'CgroupParent', why: 'refused: the engine places its containers itself' },
-  { where: ['refused/*/statusCode', 'lifecycle/*/*/statusCode', 'streams/*/*/statusCode', 'streams/top/bad', 'networks/**/statusCode', 'images/**/statusCode'], what: 'mistakes of the caller', why: '4xx where dockerd 20.10 answers 500' },
+  {
+    where: ['refused/bad bind/statusCode', 'refused/relative target/statusCode', 'refused/unknown security option/statusCode', 'lifecycle/what a state forbids/unpause running/statusCode', 'streams/top/bad', 'streams/files/onFile/statusCode', 'networks/create, inspect, list, remove/filters/{"type":["x"]}/statusCode', 'networks/create, inspect, list, remove/noName/statusCode', 'networks/containers join and leave/notThere/statusCode'],
+    what: 'mistakes in mounts, security options, `ps` options, archives, network names and filters; unpausing what is not paused, leaving a network that was not joined', why: '400 and 409, where 20.10 answers 500',
+  },
   { where: ['refused/weight out of range', 'refused/unknown ipc mode', 'refused/unknown pid mode', 'refused/bad port', 'lifecycle/wait/wrong'], what: 'values without a meaning', why: 'refused, as newer versions of dockerd do; 20.10 takes them' },
   { where: ['streams/exec/ended/Pid'], what: 'process id of an exec that has ended', why: '0' },
   { where: ['streams/exec/again', 'streams/exec/failed', 'streams/exec/failing', 'cli/detached/*'], what: 'exec of a program that is not there', why: '127 and an error answer, as newer versions; 20.10 has 126 and writes into the stream' },
@@ -28,7 +46,7 @@ export const explanations: readonly Explanation[] = [
   { where: ['images/inspect/Metadata', 'images/commit/image', 'images/import of a root file system/image'], what: 'where an image came from', why: 'the container and the version that made an image are not kept in it' },
   { where: ['system/info/Runtimes'], what: 'runtimes', why: 'those that there are' },
   { where: ['system/df/BuildCache', 'system/df/Volumes/*/UsageData', 'system/df/Volumes/*/usage'], what: 'disk usage', why: 'measured when asked; what the build cache holds is not told' },
-  { where: ['system/events/container/*/Actor/Attributes/execDuration', 'system/events/others', 'system/events/bad'], what: 'events', why: 'die tells how long it ran, as newer versions; a volume that exists is not created again; a bad filter is 400' },
+  { where: ['system/events/container/*/Actor/Attributes/execDuration', 'system/events/volumesCreated', 'system/events/bad'], what: 'events', why: 'die tells how long it ran, as newer versions; a volume that exists is not created again; a bad filter is 400' },
   { where: ['system/auth'], what: 'login', why: 'the registry decides at the first pull or push' },
 ];
 

@@ -33,6 +33,7 @@ function plainText(text: string, key: string, daemon: Daemon): string {
   if (key === 'HostPort' && Number(text) > 30_000) return '<port>';
   return result
     .replaceAll(`${subnetPrefix}.`, '10.77.')
+    .replace(/available: 0(-\d+)?$/, 'available: <cpus>')
     .replace(/Successfully copied \S+/g, 'Successfully copied <size>')
     .replace(/from 0\.01 to \d+\.00, as there are only \d+ CPUs/g, 'from 0.01 to <cpus>, as there are only <cpus> CPUs')
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)/g, (time) => (time.startsWith('0001-') ? time : '<time>'))

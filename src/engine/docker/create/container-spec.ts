@@ -192,7 +192,9 @@ function planLog(config: HostConfigRequest['LogConfig']): LogOptions {
     if (name === 'max-size' && /^\d+[kmg]?$/i.test(value)) options.maxSizeBytes = sizeOf(value);
     else if (name === 'max-size' && value === '-1') options.maxSizeBytes = Number.MAX_SAFE_INTEGER;
     else if (name === 'max-file' && /^[1-9]\d{0,3}$/.test(value)) options.maxFiles = Number(value);
-    else if (name !== 'mode' || value !== 'blocking') throw new GantryError('unsupported', `unknown log opt '${name}' for ${type} log driver, or its value ${JSON.stringify(value)} is not supported`);
+    else if (['max-size', 'max-file', 'mode'].includes(name)) {
+      if (name !== 'mode' || value !== 'blocking') throw new GantryError('unsupported', `the value ${JSON.stringify(value)} of the log opt '${name}' is not supported`);
+    } else throw new GantryError('unsupported', `unknown log opt '${name}' for ${type} log driver`);
   }
   return options;
 }

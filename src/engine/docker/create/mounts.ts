@@ -1,5 +1,6 @@
 import { GantryError } from '../../../kernel/mod.ts';
 import type { MountPropagation, MountSpec } from '../../types.ts';
+import { checkVolumeName } from '../../volumes/volume-name.ts';
 import type { HostConfigRequest, MountRequest } from '../requests/create-container.ts';
 
 /** A mount of the request. A volume without a name is anonymous: it is made for this container. */
@@ -8,20 +9,20 @@ export type PlannedMount =
   | { type: 'volume'; volume: string | undefined; target: string; isReadOnly: boolean; copyUp: boolean; subpath?: string; labels: Record<string, string>; options: Record<string, string> };
 
 const propagations: readonly string[] = ['private', 'rprivate', 'slave', 'rslave', 'shared', 'rshared'] satisfies MountPropagation[];
-const volumeName = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 
 /** `source:target[:options]` of `docker run -v`. `invalid` says what is wrong with it. */
 export function parseBind(bind: string): PlannedMount {
   const parts = bind.split(':');
   const [source = '', target = '', options = ''] = parts;
-  if (parts.length > 3 || parts.length < 2 || !target.startsWith('/')) throw invalid(`invalid volume specification: '${bind}'`);
+  if (parts.length > 3 || parts.length < 2) throw invalid(`invalid volume specification: '${bind}'`);
+  if (!target.startsWith('/')) throw invalid(`invalid volume specification: '${bind}': invalid mount config for type "${source.startsWith('/') ? 'bind' : 'volume'}": invalid mount path: '${target}' mount path must be absolute`);
   const words = options === '' ? [] : options.split(',');
   const flags = bindOptions(words, bind);
   if (source.startsWith('/')) {
     if (flags.isNoCopy) throw invalid(`invalid volume specification: '${bind}': nocopy is for volumes`);
     return { type: 'bind', source, target, isReadOnly: flags.isReadOnly, propagation: flags.propagation ?? 'rprivate', isRecursive: true, createSource: true };
   }
-  if (!volumeName.test(source)) throw invalid(`${JSON.stringify(source)} includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`);
+  checkVolumeName(source);
   if (flags.propagation !== undefined) throw invalid(`invalid volume specification: '${bind}': propagation is for host folders`);
   return { type: 'volume', volume: source, target, isReadOnly: flags.isReadOnly, copyUp: !flags.isNoCopy, labels: {}, options: {} };
 }
@@ -67,7 +68,7 @@ export function planMount(mount: MountRequest, index: number): PlannedMount {
   const driver = DriverConfig?.Name ?? '';
   if (driver !== '' && driver !== 'local') refuse(`the volume driver ${driver} is not supported`);
   const volume = mount.Source === undefined || mount.Source === '' ? undefined : mount.Source;
-  if (volume !== undefined && !volumeName.test(volume)) refuse(`${JSON.stringify(volume)} includes invalid characters for a volume name`);
+  if (volume !== undefined) checkVolumeName(volume);
   if (Subpath !== '' && (Subpath.startsWith('/') || Subpath.split('/').includes('..'))) refuse(`the subpath ${JSON.stringify(Subpath)} must be relative and stay below the volume`);
   return { type, volume, target, isReadOnly, copyUp: NoCopy !== true, ...(Subpath === '' ? {} : { subpath: Subpath }), labels: Labels ?? {}, options: DriverConfig?.Options ?? {} };
 }

@@ -18,7 +18,7 @@ export function planSecurity(host: HostConfigRequest, hasAppArmor: () => boolean
     // No label or profile is set by this engine: switching it off is what it does.
     else if ((name === 'apparmor' && value === 'unconfined') || (name === 'label' && value === 'disable')) continue;
     else if (name === 'apparmor') apparmorProfile = parseAppArmor(value, hasAppArmor);
-    else throw new GantryError('unsupported', `HostConfig.SecurityOpt: ${JSON.stringify(option.slice(0, 100))} is not supported`);
+    else throw new GantryError('unsupported', `invalid --security-opt 2: ${JSON.stringify(option.slice(0, 100))}`);
   }
   return {
     isPrivileged,

@@ -80,5 +80,6 @@ function checkValues(filters: Filters): void {
   };
   check('status', (value) => states.includes(value));
   check('exited', (value) => /^\d{1,3}$/.test(value));
-  check('health', (value) => ['none', 'starting', 'healthy', 'unhealthy'].includes(value));
+  const health = filters.get('health')?.find((value) => !['none', 'starting', 'healthy', 'unhealthy'].includes(value));
+  if (health !== undefined) throw new GantryError('invalid', `unrecognized filter value for health: ${health}`);
 }

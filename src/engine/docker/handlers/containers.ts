@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { GantryError, isError, parseWith } from '../../../kernel/mod.ts';
+import { isContainerName } from '../../containers/validate-spec.ts';
 import { formatPlatform, parsePlatform } from '../../images/platform.ts';
 import type { Image } from '../../images/types.ts';
 import type { ContainerRecord, MountSpec } from '../../types.ts';
@@ -246,10 +247,12 @@ export const containerRoutes: readonly Route[] = [
   route({
     method: 'POST', path: '/containers/{id}/kill', summary: 'Kill a container', query: { signal: text },
     handle: async (call, { engine }, query) => {
-      await engine.containers.kill(nameOf(call), query.signal ?? 'SIGKILL', lasting()).catch((error: unknown) => {
+      try {
+        await engine.containers.kill(nameOf(call), query.signal ?? 'SIGKILL', lasting());
+      } catch (error) {
         if (isError(error, 'conflict', 'not-found')) throw new GantryError(error.code, `cannot kill container: ${nameOf(call)}: ${error.message}`, { cause: error });
         throw error;
-      });
+      }
       sendEmpty(call, 204);
     },
   }),
@@ -258,7 +261,9 @@ export const containerRoutes: readonly Route[] = [
     method: 'POST', path: '/containers/{id}/rename', summary: 'Rename a container', query: { name: text },
     handle: async (call, { engine }, query) => {
       if (query.name === undefined) throw new GantryError('invalid', 'Neither old nor new names may be empty');
-      await engine.containers.rename(nameOf(call), query.name, lasting());
+      const { name } = query;
+      if (!isContainerName(name.replace(/^\//, ''))) throw new GantryError('invalid', `Error when allocating new name: Invalid container name (/${name.replace(/^\//, '')}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
+      await engine.containers.rename(nameOf(call), name, lasting());
       sendEmpty(call, 204);
     },
   }),

@@ -13,7 +13,7 @@ import { builtInNetworks, networkView } from '../views/network.ts';
 const ipamConfig = dockerObject({ Subnet: optionalText, Gateway: optionalText, IPRange: optionalText, AuxiliaryAddresses: textMap });
 const createSchema = dockerObject(
   {
-    Name: z.string({ error: 'names the network' }).min(1, 'names the network'),
+    Name: optionalText,
     CheckDuplicate: optionalFlag,
     Driver: optional(z.enum(['', 'bridge'], { error: 'only the bridge driver is supported' })),
     Internal: optionalFlag,
@@ -84,8 +84,10 @@ function inspectNetwork(call: Call, { engine }: DockerServices): void {
 
 async function createNetwork(call: Call, { engine }: DockerServices): Promise<void> {
   const request = await readJson(call, createSchema);
+  const { Name: name = '' } = request;
+  if (name.trim() === '') throw new GantryError('invalid', `invalid name: ${name}`);
   const record = await forbidden(engine.networks.create({
-    name: request.Name,
+    name,
     isInternal: request.Internal ?? false,
     labels: request.Labels,
     options: request.Options,

@@ -42,7 +42,7 @@ export const cliCases: readonly Case[] = [
       return { steps: { ...steps, '8 diff subject': steps['8 diff subject']?.stdout.split('\n').toSorted((a, b) => (a < b ? -1 : 1)) }, passwd: readFileSync(join(folder, 'passwd'), 'utf8') };
     },
   },
-  commands('errors', ['run', '--rm', '127.0.0.1:1/x:1', 'true'], ['start', 'nosuch'], ['inspect', 'nosuch'], ['ps', '--filter', 'status=nosuch'], ['run', '--name', 'a/b', 'busybox'], ['run', '--memory', '1m', 'busybox'], ['run', '--rm', '--network', 'nosuch', 'busybox'], ['run', '--rm', '-v', 'relative/path:/x', 'busybox'], ['run', '--rm', '--cpus', '1000', 'busybox'], ['attach', 'nosuch'], ['stats', '--no-stream', 'nosuch']),
+  commands('errors', ['run', '--rm', '127.0.0.1:1/x:1', 'true'], ['start', 'nosuch'], ['inspect', 'nosuch'], ['ps', '--filter', 'status=nosuch'], ['run', '--name', 'a/b', 'busybox'], ['run', '--memory', '1m', 'busybox'], ['create', '--name', 'lost', '--network', 'nosuch', 'busybox'], ['start', 'lost'], ['run', '--rm', '-v', 'relative/path:/x', 'busybox'], ['run', '--rm', '--cpus', '1000', 'busybox'], ['attach', 'nosuch'], ['stats', '--no-stream', 'nosuch']),
   commands('stats and events', ['run', '-d', '--name', 'subject', 'busybox', 'sleep', '1000'], ['stats', '--no-stream', '--format', '{{.Name}} {{.PIDs}}', 'subject'], ['rm', '-f', 'subject']),
   {
     name: 'compose/up, scale, run, down',
