@@ -60,11 +60,11 @@ function customStrategy(node: SchemaNode): Strategy {
   const bodyOf = ({ apiVersion: _a, kind: _k, metadata: _m, ...rest }: ApiObject): Record<string, unknown> => rest;
   return {
     defaults: (object) => applyDefaults(body, object),
-    validate: (object, errors, old) => {
+    validate: (object, errors, old, warnings = []) => {
       const before = errors.places.length;
-      validateValue(body, bodyOf(object), '', errors);
+      validateValue(body, bodyOf(object), '', errors, old === undefined ? undefined : bodyOf(old));
       // Rules may rely on what the schema demands.
-      if (errors.places.length === before) runRules(rules, node, object, old, '', errors);
+      if (errors.places.length === before) runRules(rules, node, object, old, { errors, warnings });
     },
   };
 }

@@ -31,8 +31,8 @@ export interface Strategy<T extends KubeObject = ApiObject> {
   /** Sets what the server decides: allocations, finalizers, first status. Runs after defaults. */
   prepareCreate?(object: T, context: PrepareContext): void;
   prepareUpdate?(object: T, old: T, context: PrepareContext): void;
-  /** `old`: what it replaces, for rules about both; fixed fields are `validateUpdate`'s. */
-  validate?(object: T, errors: FieldErrors, old?: T): void;
+  /** `old`: what it replaces, for rules about both; fixed fields are `validateUpdate`'s. `warnings`: what is wrong but was so before. */
+  validate?(object: T, errors: FieldErrors, old?: T, warnings?: string[]): void;
   /** What may not change. Runs beside `validate`. */
   validateUpdate?(object: T, old: T, errors: FieldErrors): void;
   /** Warnings for the user about an accepted object, one sentence each. */

@@ -27,7 +27,7 @@ export function checkObject(kind: Kind, object: ApiObject, { old, isUpdateChecke
   // A kind's own rules may rely on its required fields being there.
   if (errors.places.length === found) {
     if (!kind.isCustom) checkUnhonoured(kind.node, object, old, { errors, warnings: options.warnings });
-    kind.strategy.validate?.(object, errors, old);
+    kind.strategy.validate?.(object, errors, old, options.warnings);
     if (old !== undefined && isUpdateChecked) kind.strategy.validateUpdate?.(object, old, errors);
   }
   if (errors.places.length > 0) throw objectInvalid(kind.type, object.metadata.name, errors.places);

@@ -3,8 +3,12 @@ import { type ApiSchema, isFields, type SchemaNode } from '../../../api/mod.ts';
 import { FieldErrors } from './field-errors.ts';
 import { formatProblem } from './formats.ts';
 
-/** Checks a value of a custom object against its schema, with the messages Kubernetes gives. */
-export function validateValue(node: SchemaNode, value: unknown, path: string, errors: FieldErrors): void {
+/**
+ * Checks a value of a custom object against its schema, with the messages Kubernetes gives. What a part's own schema says of it does
+ * not hold up a write that leaves that part as it was in `old`: schemas may become stricter while objects exist. What must be
+ * there, what may be there once, and combinations of schemas are demanded always.
+ */
+export function validateValue(node: SchemaNode, value: unknown, path: string, errors: FieldErrors, old?: unknown): void {
   if (value === null) {
     if (!node.isNullable && node.type !== 'any') errors.typeInvalid(path, 'null', `${path} in body must be of type ${node.type === 'int-or-string' ? 'integer,string' : node.type}: "null"`);
     return;
@@ -13,12 +17,19 @@ export function validateValue(node: SchemaNode, value: unknown, path: string, er
     errors.typeInvalid(path, typeName(value), `${path} in body must be of type ${node.type === 'int-or-string' ? 'integer,string' : node.type}: ${JSON.stringify(typeName(value))}`);
     return;
   }
+  if (old !== undefined && isDeepStrictEqual(value, old)) return validateStructure(node, value, path, errors, old);
   const { source } = node;
   if (source.enum !== undefined && !source.enum.some((allowed) => isDeepStrictEqual(allowed, value))) errors.unsupported(path, value, source.enum);
   if (typeof value === 'string') validateText(node, value, path, errors);
   else if (typeof value === 'number') validateNumber(source, value, path, errors);
-  else if (Array.isArray(value)) validateArray(node, value, path, errors);
-  else if (isFields(value)) validateFields(node, value, path, errors);
+  else if (Array.isArray(value)) validateCount(value.length, node, path, errors);
+  else if (isFields(value)) validateCount(Object.keys(value).length, node, path, errors);
+  validateStructure(node, value, path, errors, old);
+}
+
+function validateStructure(node: SchemaNode, value: unknown, path: string, errors: FieldErrors, old: unknown): void {
+  if (Array.isArray(value)) validateArray(node, value, path, errors, Array.isArray(old) ? old : []);
+  else if (isFields(value)) validateFields(node, value, path, errors, isFields(old) ? old : {});
   validateCombined(node, value, path, errors);
 }
 
@@ -71,11 +82,18 @@ function validateNumber(source: ApiSchema, value: number, path: string, errors: 
   if (source.format === 'int32' && (value > 2_147_483_647 || value < -2_147_483_648)) errors.invalid(path, value, `${path} in body must be of type int32: "${value}"`);
 }
 
-function validateArray(node: SchemaNode, value: unknown[], path: string, errors: FieldErrors): void {
-  const { source } = node;
-  if (source.maxItems !== undefined && value.length > source.maxItems) errors.tooMany(path, value.length, source.maxItems);
-  if (source.minItems !== undefined && value.length < source.minItems) errors.invalid(path, value.length, `${path} in body should have at least ${source.minItems} items`);
-  if (node.items !== undefined) for (const [index, item] of value.entries()) validateValue(node.items, item, `${path}[${index}]`, errors);
+function validateCount(count: number, { type, source }: SchemaNode, path: string, errors: FieldErrors): void {
+  const [max, min, what] = type === 'array' ? [source.maxItems, source.minItems, 'items'] : [source.maxProperties, source.minProperties, 'properties'];
+  if (max !== undefined && count > max) errors.tooMany(path, count, max);
+  if (min !== undefined && count < min) errors.invalid(path, count, `${path} in body should have at least ${min} ${what}`);
+}
+
+function validateArray(node: SchemaNode, value: unknown[], path: string, errors: FieldErrors, old: readonly unknown[]): void {
+  const idOf = (item: unknown): string => JSON.stringify(node.mapKeys.map((key) => (isFields(item) ? (item[key] ?? null) : null)));
+  const byKeys = new Map(node.listType === 'map' ? old.map((item) => [idOf(item), item]) : []);
+  const isUnchanged = node.listType !== 'map' && isDeepStrictEqual(value, old);
+  const before = (item: unknown, index: number): unknown => (isUnchanged ? old[index] : byKeys.get(idOf(item)));
+  if (node.items !== undefined) for (const [index, item] of value.entries()) validateValue(node.items, item, `${path}[${index}]`, errors, before(item, index));
   if (node.listType === 'atomic') return;
   const seen = new Set<string>();
   for (const [index, item] of value.entries()) {
@@ -86,17 +104,13 @@ function validateArray(node: SchemaNode, value: unknown[], path: string, errors:
   }
 }
 
-function validateFields(node: SchemaNode, value: Record<string, unknown>, path: string, errors: FieldErrors): void {
-  const { source } = node;
+function validateFields(node: SchemaNode, value: Record<string, unknown>, path: string, errors: FieldErrors, old: Readonly<Record<string, unknown>>): void {
   const at = (name: string): string => (path === '' ? name : `${path}.${name}`);
-  const count = Object.keys(value).length;
-  if (source.maxProperties !== undefined && count > source.maxProperties) errors.tooMany(path, count, source.maxProperties);
-  if (source.minProperties !== undefined && count < source.minProperties) errors.invalid(path, count, `${path} in body should have at least ${source.minProperties} properties`);
   for (const name of node.required) if (value[name] === undefined) errors.required(at(name));
   for (const [name, item] of Object.entries(value)) {
     const child = node.properties?.get(name);
-    if (child !== undefined) validateValue(child, item, at(name), errors);
-    else if (node.values !== undefined) validateValue(node.values, item, path === '' ? name : `${path}[${name}]`, errors);
+    if (child !== undefined) validateValue(child, item, at(name), errors, old[name]);
+    else if (node.values !== undefined) validateValue(node.values, item, path === '' ? name : `${path}[${name}]`, errors, old[name]);
   }
 }
 

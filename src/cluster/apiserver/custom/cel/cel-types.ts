@@ -30,6 +30,14 @@ export function escapeProperty(name: string): string | undefined {
   return name.replaceAll(/__|[./-]/g, (part) => escapes[part] ?? part);
 }
 
+/** The property that a name in an expression stands for. */
+export function unescapeProperty(name: string): string {
+  const word = /^__(.+)__$/.exec(name)?.[1];
+  if (word !== undefined && reserved.has(word)) return word;
+  const parts: Record<string, string> = { underscores: '__', dot: '.', dash: '-', slash: '/' };
+  return name.replaceAll(/__(underscores|dot|dash|slash)__/g, (_, part: string) => parts[part] ?? '');
+}
+
 /** Declares the types of a schema in an environment, each once. */
 export class CelTypes {
   readonly #env: Environment;

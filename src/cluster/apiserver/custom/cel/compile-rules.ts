@@ -18,9 +18,16 @@ export interface CompiledRule {
   /** It compares with the old value, so it runs on updates only, unless the old value is optional. */
   readonly isTransition: boolean;
   readonly isOldOptional: boolean;
-  /** Undefined: it holds. Otherwise what to tell. */
-  run(self: unknown, old: unknown): string | undefined;
+  /** What one evaluation over these values can cost, in steps. */
+  cost(self: unknown, old: unknown): number;
+  /** Its message, or the rule itself, for errors about the rule. */
+  readonly label: string;
+  /** Undefined: it holds. Otherwise what to tell, and whether the rule came to an answer at all. */
+  run(self: unknown, old: unknown): RuleFailure | undefined;
 }
+
+/** `isError`: it could not be evaluated; the message is about the rule, not about one field. */
+export interface RuleFailure { readonly message: string; readonly isError: boolean }
 
 /** The rules of one schema node. */
 export interface NodeRules {
@@ -104,7 +111,12 @@ function compileRule(compilation: Compilation, plain: Environment, place: Place,
   }
   if (isOldOptional && !isTransition) errors.invalid(`${at}.optionalOldSelf`, true, 'may not be set if oldSelf is not used in rule');
   checkCost(compilation, rule.ast, place, `${at}.rule`);
-  return { reason: reason as RuleReason, fieldPath, isTransition, isOldOptional, run: (self, old) => runRule({ rule, text, message, messageProgram, isOldOptional }, type, self, old) };
+  const { node } = place;
+  return {
+    ...{ reason: reason as RuleReason, fieldPath, isTransition, isOldOptional, label: message ?? text },
+    cost: (self, old) => estimateCost(rule.ast, new Map([['self', { node, found: [self] }], ['oldSelf', { node, found: [old] }]])),
+    run: (self, old) => runRule({ rule, text, message, messageProgram, isOldOptional }, type, self, old),
+  };
 }
 
 function compileExpression(env: Environment, text: string, wanted: string, at: string, errors: FieldErrors): Program | undefined {
@@ -133,7 +145,7 @@ function checkMessage(given: unknown, rule: string, at: string, errors: FieldErr
 }
 
 function checkCost(compilation: Compilation, ast: ASTNode, { node, times }: Place, at: string): void {
-  const cost = estimateCost(ast, new Map([['self', node], ['oldSelf', node]])) * times;
+  const cost = estimateCost(ast, new Map([['self', { node }], ['oldSelf', { node }]])) * times;
   compilation.totalCost += cost;
   if (cost <= maxRuleCost) return;
   compilation.errors.forbidden(at, `estimated rule cost exceeds budget by factor of ${factor(cost, maxRuleCost)} (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)`);
@@ -153,15 +165,18 @@ function usesOld(ast: unknown): boolean {
 
 interface Running { readonly rule: Program; readonly text: string; readonly message: string | undefined; readonly messageProgram: Program | undefined; readonly isOldOptional: boolean }
 
-function runRule({ rule, text, message, messageProgram, isOldOptional }: Running, type: CelType, self: unknown, old: unknown): string | undefined {
+function runRule({ rule, text, message, messageProgram, isOldOptional }: Running, type: CelType, self: unknown, old: unknown): RuleFailure | undefined {
   const before = old === undefined ? undefined : type.toCel(old);
   const context = { self: type.toCel(self), oldSelf: isOldOptional ? (before === undefined ? Optional.none() : Optional.of(before)) : before };
   try {
     if (rule(context) === true) return undefined;
   } catch (error) {
-    return `rule evaluation error: ${reasonOf(error)} evaluating rule: ${message ?? text}`;
+    const why = reasonOf(error);
+    // The schema did not tell the type: an int-or-string, for example.
+    const told = why.startsWith('no such overload') ? `'${why}': call arguments did not match a supported operator, function or macro signature for rule: ${message ?? text}` : `${why} evaluating rule: ${message ?? text}`;
+    return { message: told, isError: true };
   }
-  return fromExpression(messageProgram, context) ?? message ?? `failed rule: ${text}`;
+  return { message: fromExpression(messageProgram, context) ?? message ?? `failed rule: ${text}`, isError: false };
 }
 
 /** A message that cannot be made, or is no good, gives way to the fixed one. */

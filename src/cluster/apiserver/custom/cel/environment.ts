@@ -1,5 +1,7 @@
 import { Environment } from '@marcbachmann/cel-js';
 import { registerLists } from './library-lists.ts';
+import { registerFormatting } from './library-format.ts';
+import { registerSemver } from './library-semver.ts';
 import { registerFormats, registerTexts } from './library-text.ts';
 import { registerAddresses, registerQuantities, registerUrls } from './library-values.ts';
 
@@ -18,6 +20,8 @@ export function kubernetesCel(): Environment {
   registerUrls(env);
   registerAddresses(env);
   registerFormats(env);
+  registerFormatting(env);
+  registerSemver(env);
   shared = env.clone();
   return shared;
 }

@@ -85,6 +85,10 @@ export function registerFormats(env: Environment): void {
   env.registerType('kubernetes.FormatNamespace', { ctor: FormatNamespace, fields: {} });
   env.registerConstant('format', 'kubernetes.FormatNamespace', new FormatNamespace());
   for (const [name, format] of Object.entries(namedFormats)) env.registerFunction(`kubernetes.FormatNamespace.${name}(): ${type}`, () => format);
+  env.registerFunction(`kubernetes.FormatNamespace.named(string): optional<${type}>`, (_: unknown, name: string) => {
+    const found = Object.hasOwn(namedFormats, name) ? namedFormats[name] : undefined;
+    return found === undefined ? Optional.none() : Optional.of(found);
+  });
   env.registerFunction(`${type}.validate(string): optional<list<string>>`, ({ problems }: CelFormat, text: string) => {
     const found = problems(text);
     return found.length === 0 ? Optional.none() : Optional.of(found);

@@ -1,9 +1,16 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
-import type { SchemaNode } from '../../../../api/mod.ts';
+import { isFields, type SchemaNode } from '../../../../api/mod.ts';
 import { maxBodyBytes } from '../../requests/body.ts';
+import { unescapeProperty } from './cel-types.ts';
 
 /** What one evaluation of a rule may cost at worst, in steps: Kubernetes' limit for one expression. */
 export const maxRuleCost = 10_000_000;
+
+/** What one evaluation may cost with the values it runs on. */
+export const maxRunCost = 1_000_000;
+
+/** What all rules together may cost for one write of one object. */
+export const maxObjectCost = 10_000_000;
 
 /** What all rules of one definition may cost together. */
 export const maxDefinitionCost = 100_000_000;
@@ -37,10 +44,16 @@ function minBytes(node: SchemaNode | undefined): number {
   }
 }
 
-/** The variables of an expression with the nodes their values have; undefined: nothing is known. */
-type Scope = ReadonlyMap<string, SchemaNode | undefined>;
+/** What is known of a value: its schema, and for a run the values it has or can have. */
+export interface Known { readonly node: SchemaNode | undefined; readonly found?: readonly unknown[] }
 
-/** The worst cost of one evaluation: every step of every loop over the largest values the schema allows. */
+/** The variables of an expression. */
+type Scope = ReadonlyMap<string, Known>;
+
+/**
+ * The worst cost of one evaluation: every step of every loop, over the largest values the schema allows, or over the values of one
+ * object when they are known. CEL has no recursion, so the tree of the expression and the sizes of its inputs bound it.
+ */
 export function estimateCost(ast: ASTNode, scope: Scope): number {
   switch (ast.op) {
     case 'value':
@@ -56,35 +69,61 @@ export function estimateCost(ast: ASTNode, scope: Scope): number {
 function callCost(ast: ASTNode & { op: 'rcall' }, scope: Scope): number {
   const [name, receiver, given] = ast.args;
   const own = estimateCost(receiver, scope);
-  const node = nodeOf(receiver, scope);
   const [variable, ...bodies] = given;
   if (loops.has(name) && variable?.op === 'id') {
-    const inner = new Map([...scope, [variable.args, node?.type === 'array' ? node.items : textNode]]);
+    const inner = new Map([...scope, [variable.args, itemOf(knownOf(receiver, scope))]]);
     return own + sizeOf(receiver, scope) * bodies.reduce((sum, body) => sum + estimateCost(body, inner), 1);
+  }
+  if (name === 'bind' && variable?.op === 'id') {
+    const [value, body] = bodies;
+    if (value === undefined || body === undefined) return own;
+    return own + estimateCost(value, scope) + estimateCost(body, new Map([...scope, [variable.args, knownOf(value, scope) ?? { node: undefined }]]));
   }
   const inputs = given.reduce((sum, argument) => sum + estimateCost(argument, scope), 0);
   return own + inputs + 1 + (readers.has(name) ? Math.ceil(sizeOf(receiver, scope) * (name === 'matches' || name === 'find' || name === 'findAll' ? 0.1 : 0.02)) : 0);
 }
 
-/** How many items the value of an expression can have. What a loop makes is no longer than what it ran over. */
+/** How many items the value of an expression can have. What a function makes is no longer than what it was made from. */
 function sizeOf(ast: ASTNode, scope: Scope): number {
   if (ast.op === 'list') return ast.args.length;
   if (ast.op === 'value') return String(ast.args).length;
   if (ast.op === 'rcall' && (loops.has(ast.args[0]) || ast.args[0] === 'distinct')) return sizeOf(ast.args[1], scope);
-  const node = nodeOf(ast, scope);
-  return node === undefined ? maxBodyBytes : maxSize(node);
+  const known = knownOf(ast, scope);
+  if (known?.found !== undefined) return Math.max(0, ...known.found.map(lengthOf));
+  if (known?.node !== undefined) return maxSize(known.node);
+  const parts = ast.op === 'id' ? [] : childrenOf(ast.args).filter((child) => child.op !== 'value' || typeof child.args === 'string');
+  return parts.length === 0 ? maxBodyBytes : Math.min(maxBodyBytes, parts.reduce((sum, part) => sum + sizeOf(part, scope), 0));
 }
 
-/** The schema node of a path from a variable. */
-function nodeOf(ast: ASTNode, scope: Scope): SchemaNode | undefined {
+function lengthOf(value: unknown): number {
+  if (typeof value === 'string' || Array.isArray(value)) return value.length;
+  return isFields(value) ? Object.keys(value).length : 0;
+}
+
+/** The items of a list, or the keys of a map: what a loop's variable stands for. */
+function itemOf(known: Known | undefined): Known {
+  const isList = known?.node?.type === 'array';
+  const node = isList ? known?.node?.items : textNode;
+  if (known?.found === undefined) return { node };
+  return { node, found: known.found.flatMap((value): readonly unknown[] => (Array.isArray(value) ? value : isFields(value) ? Object.keys(value) : [])) };
+}
+
+/** What is known of a path from a variable. */
+function knownOf(ast: ASTNode, scope: Scope): Known | undefined {
   if (ast.op === 'id') return scope.get(ast.args);
   if (ast.op === '.' || ast.op === '.?') {
-    const parent = nodeOf(ast.args[0], scope);
-    return parent?.properties?.get(ast.args[1]) ?? parent?.values;
+    const parent = knownOf(ast.args[0], scope);
+    const name = ast.args[1];
+    if (parent === undefined) return undefined;
+    const node = parent.node?.properties?.get(unescapeProperty(name)) ?? parent.node?.values;
+    return parent.found === undefined ? { node } : { node, found: parent.found.flatMap((value) => (isFields(value) ? [value[unescapeProperty(name)]] : [])) };
   }
   if (ast.op !== '[]' && ast.op !== '[?]') return undefined;
-  const parent = nodeOf(ast.args[0], scope);
-  return parent?.items ?? parent?.values;
+  const parent = knownOf(ast.args[0], scope);
+  if (parent === undefined) return undefined;
+  const node = parent.node?.items ?? parent.node?.values;
+  // Which one is only known when it runs: it may be any of them.
+  return parent.found === undefined ? { node } : { node, found: parent.found.flatMap((value): readonly unknown[] => (Array.isArray(value) ? value : isFields(value) ? Object.values(value) : [])) };
 }
 
 function childrenOf(args: unknown): ASTNode[] {

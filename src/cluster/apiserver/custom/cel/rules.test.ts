@@ -80,6 +80,13 @@ const expressions: readonly (readonly [rule: string, holds: boolean])[] = [
   ["sets.contains([1, 2], [2]) && sets.equivalent(['a', 'b'], ['b', 'a']) && !sets.intersects([1], [2])", true],
   ["!format.dns1123Label().validate('ok').hasValue() && format.dns1123Label().validate('Not_ok').hasValue()", true],
   ["cel.bind(n, self.replicas, n * n == 9)", true],
+  ["isSemver('1.2.3-rc.1+b') && !isSemver('v1.2') && isSemver('v01.2', true) && semver('v1', true) == semver('1.0.0')", true],
+  ["semver('1.10.0').isGreaterThan(semver('1.9.9')) && semver('1.0.0-rc.2').isLessThan(semver('1.0.0-rc.10')) && semver('1.0.0-rc').isLessThan(semver('1.0.0'))", true],
+  ["semver('1.2.3').major() == 1 && semver('1.2.3').minor() == 2 && semver('1.2.3').patch() == 3 && semver('1.2.3+a').compareTo(semver('1.2.3+b')) == 0", true],
+  ["semver('1.0.0-1').isLessThan(semver('1.0.0-a')) && semver('1.0.0-a').isLessThan(semver('1.0.0-a.1')) && !isSemver('1.0.0-01')", true],
+  ["format.named('dns1123Label').value().validate('a').hasValue() == false && !format.named('nothing').hasValue()", true],
+  ["'%s has %d of %.2f, %x and %%'.format([self.name, self.replicas, self.ratio, 255]) == 'web-1 has 3 of 0.50, ff and %'", true],
+  ["'%s'.format([self.names]) == '[a, b, a]' && '%b %o %X'.format([true, 8, 'a']) == '1 10 61'", true],
   ["self.replicas in [1, 2, 3] ? 'x' == 'x' : false", true],
 ];
 
@@ -107,7 +114,7 @@ check('tell what failed in the words of Kubernetes', async (call) => {
   assert.equal(await post(7), 'Widget.example.com "a" is invalid: [spec: Invalid value: "object": failed rule: self.replicas <= 5, spec: Invalid value: "object": seven is taken]');
   assert.match(await post(8), /spec\.replicas: Forbidden: not 8\]$/);
   assert.match(await post(9), /spec: Required value: fixed\]$/);
-  assert.match(await post(1), /spec: Invalid value: "object": rule evaluation error: no such key: none evaluating rule: self\.replicas != 1/);
+  assert.match(await post(1), /spec: Invalid value: "object": no such key: none evaluating rule: self\.replicas != 1/);
 });
 
 check('and patterns cannot be made to run for ever', async (call) => {
@@ -161,4 +168,36 @@ check('are refused with the definition when they are wrong or could cost too muc
     assert.deepEqual([answer.code, expected.test(message(answer))], [422, true], message(answer));
   }
   assert.equal((await call('POST', definitions, definition({ properties: { a: list({ type: 'string', maxLength: 10 }, { maxItems: 100 }) }, 'x-kubernetes-validations': [{ rule: 'self.a.all(x, self.a.all(y, x == y))' }] }))).code, 201);
+});
+
+check('are not run when they would cost too much on this object', async (call) => {
+  const items = { type: 'array', maxItems: 1000, items: { type: 'string', maxLength: 10 } };
+  const rule = 'self.a.all(x, self.a.all(y, x != y + "z"))';
+  const made = await call('POST', definitions, definition({ properties: { a: items, b: { type: 'integer' } }, 'x-kubernetes-validations': [{ rule, message: 'pairs' }, { rule: '!has(self.b) || self.b > 0' }] }));
+  assert.equal(made.code, 201, message(made));
+  const post = (name: string, length: number): ReturnType<ApiCaller> => call('POST', widgets, { metadata: { name }, spec: { a: Array.from({ length }, (_, index) => `n${index}`), b: 0 } });
+  assert.match(message(await post('few', 100)), /spec: Invalid value: "object": failed rule: !has/);
+  assert.equal(message(await post('many', 1000)), `Widget.example.com "many" is invalid: spec: Invalid value: "object": 'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds limit for rule: pairs`);
+});
+
+check('know authorizers and other variables as little as Kubernetes does', async (call) => {
+  const answer = await call('POST', definitions, definition({ properties: all, 'x-kubernetes-validations': [{ rule: "authorizer.path('/healthz').check('get').allowed()" }] }));
+  assert.deepEqual([answer.code, /compilation failed: ERROR: .*authorizer/.test(message(answer))], [422, true], message(answer));
+});
+
+check('and schemas that became stricter hold up only what a write changes', async (call) => {
+  const loose = { properties: { name: { type: 'string', maxLength: 10 }, size: { type: 'integer' }, list: { type: 'array', maxItems: 5, items: { type: 'integer' } } } };
+  assert.equal((await call('POST', definitions, definition(loose))).code, 201);
+  assert.equal((await call('POST', widgets, { metadata: { name: 'w' }, spec: { name: 'LOUD', size: 9, list: [9] } })).code, 201);
+  const strict = { properties: { name: { type: 'string', maxLength: 10, pattern: '^[a-z]+$' }, size: { type: 'integer', 'x-kubernetes-validations': [{ rule: 'self < 5', message: 'too big' }] }, list: { type: 'array', maxItems: 5, items: { type: 'integer', maximum: 5 } } } };
+  const patched = await call('PATCH', `${definitions}/widgets.example.com`, { spec: (definition(strict) as { spec: object }).spec }, patchHeaders.merge);
+  assert.equal(patched.code, 200, message(patched));
+  let writes = 0;
+  const patch = (spec: object): ReturnType<ApiCaller> => call('PATCH', `${widgets}/w`, { metadata: { labels: { write: String((writes += 1)) } }, spec }, patchHeaders.merge);
+  const kept = await patch({});
+  assert.deepEqual([kept.code, kept.headers.get('warning')], [200, '299 - "spec.size: Invalid value: \\"integer\\": too big"']);
+  assert.match(message(await patch({ name: 'LOUDER' })), /spec\.name in body should match/);
+  assert.match(message(await patch({ size: 8 })), /spec\.size: Invalid value: "integer": too big/);
+  assert.match(message(await patch({ list: [9, 8] })), /spec\.list\[0\] in body should be less than or equal to 5, .*spec\.list\[1\]/);
+  assert.equal((await patch({ name: 'quiet', size: 4, list: [1] })).code, 200);
 });
