@@ -34,10 +34,15 @@ export class VolumeManager {
     this.#source = source;
   }
 
-  /** Makes all volumes of the pod ready to be mounted. Returns when a token in them has to be renewed. */
+  /**
+   * Makes all volumes of the pod ready to be mounted. Returns when a token in them has to be renewed. When one fails the others are
+   * waited for all the same: two rounds at once would each remove what the other has just written.
+   */
   async prepare(facts: PodFacts, signal: AbortSignal): Promise<{ renewAtMs: number | undefined }> {
-    const renewals = await Promise.all((facts.pod.spec?.volumes ?? []).map((volume) => this.#prepareOne(facts, volume, signal)));
-    const due = renewals.filter((renewAtMs) => renewAtMs !== undefined);
+    const settled = await Promise.allSettled((facts.pod.spec?.volumes ?? []).map((volume) => this.#prepareOne(facts, volume, signal)));
+    const failed = settled.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    const due = settled.flatMap((result) => (result.status === 'fulfilled' && result.value !== undefined ? [result.value] : []));
     return { renewAtMs: due.length === 0 ? undefined : Math.min(...due) };
   }
 

@@ -137,6 +137,27 @@ test('VolumeManager prepares all kinds, and releases nothing that is not its own
   await manager.release('u1');
 });
 
+test('VolumeManager.prepare() ends only when the last volume has, also when one fails', async () => {
+  await using folder = await openFolder();
+  const slow = Promise.withResolvers<k8s.ConfigMap>();
+  const asked = Promise.withResolvers<void>();
+  const configMap = (): Promise<k8s.ConfigMap> => (asked.resolve(), slow.promise);
+  const source: ConfigSource = { configMap, secret: () => Promise.resolve(undefined), services: () => [], serviceAccountToken: () => Promise.reject(new Error('none')), allocatable: { cpuMilli: 0, memoryBytes: 0, ephemeralStorageBytes: 0 } };
+  const manager = new VolumeManager({ dataFolder: join(folder.path, 'data'), runFolder: join(folder.path, 'run') }, source, noClaims);
+  const pod: k8s.Pod = { metadata: { name: 'p', namespace: 'ns', uid: 'u1' }, spec: { containers: [], volumes: [{ name: 'claim', persistentVolumeClaim: { claimName: 'c' } }, { name: 'conf', configMap: { name: 'conf' } }] } };
+  const state = { isOver: false };
+  const prepared = manager.prepare({ pod, nodeName: 'n', nodeIp: '', podIp: '' }, signal).catch((error: unknown) => {
+    state.isOver = true;
+    return String(error);
+  });
+  await asked.promise;
+  await new Promise(setImmediate);
+  assert.equal(state.isOver, false);
+  slow.resolve({ data: { key: 'value' } });
+  assert.match((await prepared) as string, /no claims here/);
+  assert.equal(await readFile(join(folder.path, 'run/u1/volumes/conf/key'), 'utf8'), 'value');
+});
+
 test('planEviction() ends a pod that uses more than it may', () => {
   const spec: k8s.PodSpec = {
     containers: [{ name: 'a', resources: { limits: { 'ephemeral-storage': '1Ki' } } }, { name: 'b', resources: { limits: { 'ephemeral-storage': '1Ki' } } }],
