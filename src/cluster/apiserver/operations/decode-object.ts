@@ -13,6 +13,9 @@ export function decodeObject(kind: Kind, value: unknown, options: Pick<WriteOpti
   return object;
 }
 
+/** Kubernetes does not keep these of an object's metadata when there is nothing in them; a diff against an object without them is empty. */
+const emptyIsAbsent = ['labels', 'annotations', 'finalizers', 'ownerReferences'];
+
 /** As `decodeObject`, without defaults. */
 export function readObject(kind: Kind, value: unknown, options: Pick<WriteOptions, 'fieldValidation' | 'warnings'>): ApiObject {
   if (!isFields(value)) throw badRequest(`the object provided is unrecognized (must be of type ${kind.type.kind}): couldn't get version/kind; json parse error: not a JSON object`);
@@ -27,12 +30,17 @@ export function readObject(kind: Kind, value: unknown, options: Pick<WriteOption
     throw badRequest(`${kind.type.kind} in version "${kind.type.version}" cannot be handled as a ${kind.type.kind}: json: ${first.message.includes(first.path) ? first.message : `${first.path}: ${first.message}`}`);
   }
   reportUnknown(kind, unknownFields, options);
-  const metadata = isFields(value['metadata']) ? value['metadata'] : {};
+  const metadata = isFields(value['metadata']) ? { ...value['metadata'] } : {};
+  for (const field of emptyIsAbsent) if (isEmpty(metadata[field])) delete metadata[field];
   const object = { ...value, ...given, metadata } as unknown as ApiObject;
   object.metadata.name ??= '';
   object.metadata.uid ??= '';
   object.metadata.resourceVersion ??= '';
   return object;
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 }
 
 function reportUnknown(kind: Kind, unknownFields: readonly string[], { fieldValidation, warnings }: Pick<WriteOptions, 'fieldValidation' | 'warnings'>): void {
