@@ -45,6 +45,7 @@ export const resources = {
   gatewayClasses: define<gateway.GatewayClass>('gateway.networking.k8s.io', 'v1', 'gatewayclasses', 'GatewayClass', false),
   gateways: define<gateway.Gateway>('gateway.networking.k8s.io', 'v1', 'gateways', 'Gateway'),
   httpRoutes: define<gateway.HTTPRoute>('gateway.networking.k8s.io', 'v1', 'httproutes', 'HTTPRoute'),
+  referenceGrants: define<gateway.ReferenceGrant>('gateway.networking.k8s.io', 'v1beta1', 'referencegrants', 'ReferenceGrant'),
   endpointSlices: define<k8s.EndpointSlice>('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice'),
   leases: define<k8s.Lease>('coordination.k8s.io', 'v1', 'leases', 'Lease'),
   horizontalPodAutoscalers: define<k8s.HorizontalPodAutoscaler>('autoscaling', 'v2', 'horizontalpodautoscalers', 'HorizontalPodAutoscaler'),

@@ -16,16 +16,16 @@ export async function applyDefinitions(client: KubeClient, definitions: readonly
       if (!isDeepStrictEqual(spec, current.spec)) await client.update(type, { ...current, spec }, signal);
     }
   }
-  const groups = new Set(definitions.map(({ spec }) => spec.group));
-  for (const group of groups) {
-    const plurals = definitions.filter(({ spec }) => spec.group === group).map(({ spec }) => spec.names.plural);
-    await pollUntil(`the kinds of ${group} to be served`, async () => ((await servedPlurals(client, group, signal)).isSupersetOf(new Set(plurals)) ? true : undefined), { timeoutMs: 10_000, intervalMs: 10 }, signal);
+  const stored = Map.groupBy(definitions, ({ spec }) => `${spec.group}/${spec.versions.find(({ storage }) => storage)?.name ?? 'v1'}`);
+  for (const [version, own] of stored) {
+    const plurals = new Set(own.map(({ spec }) => spec.names.plural));
+    await pollUntil(`the kinds of ${version} to be served`, async () => ((await servedPlurals(client, version, signal)).isSupersetOf(plurals) ? true : undefined), { timeoutMs: 10_000, intervalMs: 10 }, signal);
   }
 }
 
-async function servedPlurals(client: KubeClient, group: string, signal: AbortSignal): Promise<Set<string>> {
+async function servedPlurals(client: KubeClient, version: string, signal: AbortSignal): Promise<Set<string>> {
   try {
-    const answer = (await client.request('GET', `/apis/${group}/v1`, undefined, signal)) as { resources?: { name: string }[] };
+    const answer = (await client.request('GET', `/apis/${version}`, undefined, signal)) as { resources?: { name: string }[] };
     return new Set(answer.resources?.map(({ name }) => name));
   } catch (error) {
     if (isError(error, 'not-found')) return new Set();

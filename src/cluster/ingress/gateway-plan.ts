@@ -1,25 +1,10 @@
-import { type gatewayApi, type k8s, keyOf, type Stored } from '../../api/mod.ts';
-import { certificateOf } from './certificates.ts';
-import type { EndpointView } from './endpoints.ts';
-import { filtersOf, redirectOf, timeoutMs } from './gateway-filters.ts';
-import { type Certificate, type HttpListener, type HttpRoute, inMatchOrder } from './model.ts';
-
-/** What GatewayClasses name to be served here. */
-export const gatewayController = 'gantry.dev/haproxy';
-const group = 'gateway.networking.k8s.io';
-
-type Gateway = Stored<gatewayApi.Gateway>;
-type Route = Stored<gatewayApi.HTTPRoute>;
-
-export interface GatewayInputs {
-  readonly classes: readonly Stored<gatewayApi.GatewayClass>[];
-  readonly gateways: readonly Gateway[];
-  readonly routes: readonly Route[];
-  readonly endpoints: EndpointView;
-  readonly secret: (namespace: string, name: string) => k8s.Secret | undefined;
-  readonly addresses: readonly string[];
-  readonly now: string;
-}
+import { isDeepStrictEqual } from 'node:util';
+import type { gatewayApi, k8s, Stored } from '../../api/mod.ts';
+import { fails, holds, settle, type Verdict } from './gateway-conditions.ts';
+import { byAge, type Gateway, gatewayController, gatewayGroup, type GatewayInputs, type Route } from './gateway-inputs.ts';
+import { hostsOf, mayAttach, type PlannedListener, planListeners } from './gateway-listeners.ts';
+import { resolve, routesOf, unsupportedIn } from './gateway-routes.ts';
+import { type HttpListener, type HttpRoute, inMatchOrder, mergeCertificates } from './model.ts';
 
 export interface GatewayPlan {
   readonly listeners: readonly HttpListener[];
@@ -28,159 +13,85 @@ export interface GatewayPlan {
   readonly routeStatuses: readonly { object: Route; status: { parents: gatewayApi.RouteParentStatus[] } }[];
 }
 
+/** What is attached to each listener. */
+type Attachments = Map<PlannedListener, { routes: HttpRoute[]; from: Set<Route> }>;
+
 /** Gateways of our classes and the routes attached to them as listeners, with what each of them is told. */
 export function planGateways(inputs: GatewayInputs): GatewayPlan {
-  const { classes, gateways, routes, now } = inputs;
+  const { classes, gateways, now } = inputs;
   const ours = classes.filter(({ spec }) => spec.controllerName === gatewayController);
   const names = new Set(ours.map(({ metadata }) => metadata.name));
   const served = gateways.filter(({ spec, metadata }) => names.has(spec.gatewayClassName) && metadata.deletionTimestamp === undefined).toSorted(byAge);
-  const parents = new Map<Route, gatewayApi.RouteParentStatus[]>();
-  const listeners = new Map<string, { port: number; isTls: boolean; routes: HttpRoute[]; certificates: Map<string, Certificate> }>();
-  const gatewayStatuses = served.map((gateway) => {
-    const statuses = gateway.spec.listeners.map((listener) => planListener(inputs, gateway, listener, listeners, parents));
-    return { object: gateway, status: gatewayStatus(gateway, statuses, inputs) };
-  });
-  const routeStatuses = routes.flatMap((route) => {
-    // A parent that several listeners answered for is accepted when one of them accepts it.
-    const said = new Map<string, gatewayApi.RouteParentStatus>();
-    for (const one of parents.get(route) ?? []) {
-      const key = JSON.stringify(one.parentRef);
-      if (said.get(key)?.conditions[0]?.status !== 'True') said.set(key, one);
-    }
-    const own = [...said.values()].map((one) => ({ ...one, conditions: settled(route.status?.parents.find(({ parentRef }) => JSON.stringify(parentRef) === JSON.stringify(one.parentRef))?.conditions, one.conditions) }));
+  const planned = planListeners(inputs, served);
+  const attached: Attachments = new Map(planned.map((one) => [one, { routes: [], from: new Set() }]));
+  const routeStatuses = inputs.routes.toSorted(byAge).flatMap((route) => {
+    const parents = (route.spec.parentRefs ?? []).flatMap((ref) => {
+      const gateway = served.find((one) => isParent(ref, route, one));
+      if (gateway === undefined) return [];
+      const verdicts = attach(inputs, route, ref, planned.filter((one) => one.gateway === gateway), planned, attached);
+      const before = route.status?.parents.find((one) => one.controllerName === gatewayController && isDeepStrictEqual(one.parentRef, ref))?.conditions;
+      return [{ parentRef: ref, controllerName: gatewayController, conditions: settle(before, verdicts, route.metadata.generation, now) }];
+    });
     const others = (route.status?.parents ?? []).filter(({ controllerName }) => controllerName !== gatewayController);
-    return own.length === 0 && (route.status?.parents.length ?? 0) === others.length ? [] : [{ object: route, status: { parents: [...others, ...own] } }];
+    return parents.length === 0 && (route.status?.parents.length ?? 0) === others.length ? [] : [{ object: route, status: { parents: [...others, ...parents] } }];
   });
-  const accepted = condition('Accepted', 'True', 'Accepted', '', now);
   return {
-    listeners: [...listeners.values()].map(({ port, isTls, routes: own, certificates }) => ({ port, routes: inMatchOrder(own), ...(isTls ? { certificates: [...certificates.values()] } : {}) })),
-    classStatuses: ours.map((object) => ({ object, status: { conditions: settled(object.status?.conditions, [{ ...accepted, observedGeneration: object.metadata.generation }]) } })),
-    gatewayStatuses,
+    listeners: listenersOf(planned.filter(({ isUsable }) => isUsable), attached),
+    classStatuses: ours.map((object) => ({ object, status: { conditions: settle(object.status?.conditions, [holds('Accepted')], object.metadata.generation, now) } })),
+    gatewayStatuses: served.map((object) => ({ object, status: gatewayStatus(object, planned.filter(({ gateway }) => gateway === object), attached, inputs) })),
     routeStatuses,
   };
 }
 
-type Listeners = Map<string, { port: number; isTls: boolean; routes: HttpRoute[]; certificates: Map<string, Certificate> }>;
-type ListenerStatus = NonNullable<gatewayApi.GatewayStatus['listeners']>[number];
-
-function planListener(inputs: GatewayInputs, gateway: Gateway, listener: gatewayApi.GatewayListener, listeners: Listeners, parents: Map<Route, gatewayApi.RouteParentStatus[]>): ListenerStatus {
-  const { now, secret } = inputs;
-  const namespace = gateway.metadata.namespace ?? '';
-  const isTls = listener.protocol === 'HTTPS';
-  const key = String(listener.port);
-  const place = listeners.get(key) ?? { port: listener.port, isTls, routes: [], certificates: new Map<string, Certificate>() };
-  const conflict = place.isTls !== isTls ? 'the port is used with another protocol' : undefined;
-  const problems: string[] = [];
-  const certificates: Certificate[] = [];
-  for (const ref of isTls ? (listener.tls?.certificateRefs ?? []) : []) {
-    const isHere = (ref.namespace ?? namespace) === namespace;
-    const certificate = isHere ? certificateOf(secret(namespace, ref.name), `${namespace}/${ref.name}`, listener.hostname === undefined ? [] : [listener.hostname]) : 'certificates of other namespaces are not supported';
-    if (typeof certificate === 'string') problems.push(certificate);
-    else certificates.push(certificate);
-  }
-  if (isTls && certificates.length === 0 && problems.length === 0) problems.push('an HTTPS listener needs certificateRefs');
-  const isUsable = conflict === undefined && problems.length === 0;
-  let attachedRoutes = 0;
-  for (const route of inputs.routes) {
-    for (const ref of route.spec.parentRefs ?? []) {
-      if (!isMeant(ref, route, gateway, listener)) continue;
-      const attached = attach(inputs, gateway, listener, route);
-      const observedGeneration = route.metadata.generation;
-      const conditions = attached.conditions.map((one) => ({ ...one, ...(observedGeneration === undefined ? {} : { observedGeneration }) }));
-      parents.set(route, [...(parents.get(route) ?? []), { parentRef: ref, controllerName: gatewayController, conditions }]);
-      if (attached.routes === undefined) continue;
-      attachedRoutes += 1;
-      if (isUsable) place.routes.push(...attached.routes);
-    }
-  }
-  if (isUsable) {
-    for (const certificate of certificates) place.certificates.set(certificate.key, { ...certificate, hosts: [...new Set([...(place.certificates.get(certificate.key)?.hosts ?? []), ...certificate.hosts])] });
-    listeners.set(key, place);
-  }
-  const before = gateway.status?.listeners?.find(({ name }) => name === listener.name)?.conditions;
-  const conditions = settled(before, [
-    conflict === undefined ? condition('Accepted', 'True', 'Accepted', '', now) : condition('Accepted', 'False', 'ProtocolConflict', conflict, now),
-    problems.length === 0 ? condition('ResolvedRefs', 'True', 'ResolvedRefs', '', now) : condition('ResolvedRefs', 'False', 'InvalidCertificateRef', problems.join('; '), now),
-    condition('Programmed', isUsable ? 'True' : 'False', isUsable ? 'Programmed' : 'Invalid', '', now),
-  ]);
-  return { name: listener.name, attachedRoutes, supportedKinds: [{ group, kind: 'HTTPRoute' }], conditions };
+function isParent({ group = gatewayGroup, kind = 'Gateway', namespace, name }: gatewayApi.ParentReference, route: Route, gateway: Gateway): boolean {
+  return group === gatewayGroup && kind === 'Gateway' && name === gateway.metadata.name && (namespace ?? route.metadata.namespace) === gateway.metadata.namespace;
 }
 
-function isMeant(ref: gatewayApi.ParentReference, route: Route, gateway: Gateway, listener: gatewayApi.GatewayListener): boolean {
-  if ((ref.group ?? group) !== group || (ref.kind ?? 'Gateway') !== 'Gateway' || ref.name !== gateway.metadata.name) return false;
-  if ((ref.namespace ?? route.metadata.namespace) !== gateway.metadata.namespace) return false;
-  return (ref.sectionName === undefined || ref.sectionName === listener.name) && (ref.port === undefined || ref.port === listener.port);
-}
-
-interface Attached { readonly conditions: k8s.Condition[]; readonly routes?: HttpRoute[] }
-
-function attach({ endpoints, now }: GatewayInputs, gateway: Gateway, listener: gatewayApi.GatewayListener, route: Route): Attached {
-  const refuse = (reason: string, message: string): Attached => ({ conditions: [condition('Accepted', 'False', reason, message, now), condition('ResolvedRefs', 'True', 'ResolvedRefs', '', now)] });
-  if ((listener.allowedRoutes?.namespaces?.from ?? 'Same') === 'Same' && route.metadata.namespace !== gateway.metadata.namespace) return refuse('NotAllowedByListeners', 'the listener takes routes of its own namespace only');
-  const hosts = hostsOf(route.spec.hostnames ?? [], listener.hostname);
-  if (hosts === undefined) return refuse('NoMatchingListenerHostname', 'no host of the route is one of the listener');
-  const problems: string[] = [];
-  const routes = hosts.flatMap((host) => (route.spec.rules ?? []).flatMap((rule, index) => rulesOf(route, rule, `${keyOf(gateway)} ${listener.name} ${host ?? '*'} ${index}`, host, endpoints, problems)));
-  const resolved = problems.length === 0 ? condition('ResolvedRefs', 'True', 'ResolvedRefs', '', now) : condition('ResolvedRefs', 'False', 'BackendNotFound', [...new Set(problems)].join('; '), now);
-  return { conditions: [condition('Accepted', 'True', 'Accepted', '', now), resolved], routes };
-}
-
-function rulesOf(route: Route, rule: gatewayApi.HTTPRouteRule, place: string, host: string | undefined, endpoints: EndpointView, problems: string[]): HttpRoute[] {
-  const namespace = route.metadata.namespace ?? '';
-  const targets = (rule.backendRefs ?? []).flatMap(({ group: ofGroup = '', kind = 'Service', name, namespace: other = namespace, port, weight = 1 }) => {
-    // Without ReferenceGrants nobody may reach into another namespace.
-    const refused = ofGroup !== '' || kind !== 'Service' ? `${kind} ${name} is not a Service` : other !== namespace ? `Service ${other}/${name} is in another namespace` : undefined;
-    const target = refused !== undefined || port === undefined ? undefined : endpoints.target(namespace, name, { number: port }, weight);
-    if (target === undefined) problems.push(refused ?? `Service ${name} or its port ${port ?? ''} does not exist`);
-    return target === undefined ? [] : [target];
+/** Attaches a route to those listeners of a Gateway that it names and that take it, and says how that went. */
+function attach(inputs: GatewayInputs, route: Route, { sectionName, port }: gatewayApi.ParentReference, own: readonly PlannedListener[], all: readonly PlannedListener[], attached: Attachments): Verdict[] {
+  const resolved = resolve(inputs, route);
+  const refuse = (reason: string, message: string): Verdict[] => [fails('Accepted', reason, message), resolved];
+  const named = own.filter(({ listener }) => (sectionName === undefined || sectionName === listener.name) && (port === undefined || port === listener.port));
+  if (named.length === 0) return refuse('NoMatchingParent', 'the Gateway has no such listener');
+  const willing = named.filter((one) => mayAttach(one, route, inputs.namespaces));
+  if (willing.length === 0) return refuse('NotAllowedByListeners', 'no listener takes routes of this kind and namespace');
+  const fitting = willing.flatMap((one) => {
+    const siblings = all.filter((other) => other.isUsable && other.listener.port === one.listener.port).flatMap(({ listener }) => listener.hostname ?? []);
+    const hosts = hostsOf(route.spec.hostnames ?? [], one.listener.hostname, siblings);
+    return hosts === undefined ? [] : [{ one, hosts }];
   });
-  const filters = filtersOf(rule.filters ?? []);
-  const redirect = redirectOf(rule.filters ?? []);
-  const timeouts = { requestMs: timeoutMs(rule.timeouts?.request), backendMs: timeoutMs(rule.timeouts?.backendRequest) };
-  return (rule.matches ?? [{}]).map((match, index): HttpRoute => {
-    const { type = 'PathPrefix', value = '/' } = match.path ?? {};
-    return {
-      key: `gateway ${place} ${keyOf(route)} ${index}`,
-      ...(host === undefined ? {} : { host: host.startsWith('*.') ? `*${host}` : host }),
-      path: { type: type === 'Exact' ? 'Exact' : 'Prefix', value: type === 'Exact' ? value : value.replace(/\/+$/, '') || '/' },
-      ...(match.method === undefined ? {} : { method: match.method }),
-      ...(match.headers === undefined ? {} : { headers: match.headers.map(({ name, value: wanted }) => ({ name, value: wanted })) }),
-      ...(filters === undefined ? {} : { filters }),
-      ...(redirect === undefined ? {} : { redirect }),
-      timeouts: { ...(timeouts.requestMs === undefined ? {} : { requestMs: timeouts.requestMs }), ...(timeouts.backendMs === undefined ? {} : { backendMs: timeouts.backendMs }) },
-      targets,
-    };
+  if (fitting.length === 0) return refuse('NoMatchingListenerHostname', 'no host of the route is one of the listener');
+  const unsupported = unsupportedIn(route);
+  if (unsupported !== undefined) return refuse('UnsupportedValue', unsupported);
+  for (const { one, hosts } of fitting) {
+    const place = attached.get(one);
+    if (place === undefined || place.from.has(route)) continue;
+    place.from.add(route);
+    place.routes.push(...routesOf(inputs, one, route, hosts));
+  }
+  return [holds('Accepted'), resolved];
+}
+
+/** Listeners that share a port as one. What a listener has no route for is not found, though a listener of more hosts had one. */
+function listenersOf(usable: readonly PlannedListener[], attached: Attachments): HttpListener[] {
+  return [...Map.groupBy(usable, ({ listener }) => listener.port)].map(([port, same]) => {
+    const ends = same.length === 1 ? [] : [...new Set(same.flatMap(({ listener }) => listener.hostname ?? []))].map((hostname): HttpRoute => ({ key: `end ${port} ${hostname}`, host: hostname.startsWith('*.') ? `*${hostname}` : hostname, path: { type: 'Prefix', value: '/' }, targets: [], isNotFound: true }));
+    const routes = inMatchOrder([...same.flatMap((one) => attached.get(one)?.routes ?? []), ...ends]);
+    return { port, routes, ...(same.some(({ isTls }) => isTls) ? { certificates: mergeCertificates(same.flatMap(({ certificates }) => certificates)) } : {}) };
   });
 }
 
-/** The hosts of a route that a listener has; undefined when there is none. */
-function hostsOf(wanted: readonly string[], listener: string | undefined): (string | undefined)[] | undefined {
-  if (wanted.length === 0) return [listener];
-  if (listener === undefined) return [...wanted];
-  const covers = (pattern: string, host: string): boolean => pattern === host || (pattern.startsWith('*.') && host.endsWith(pattern.slice(1)));
-  const both = wanted.flatMap((host) => (covers(listener, host) ? [host] : covers(host, listener) ? [listener] : []));
-  return both.length === 0 ? undefined : both;
-}
-
-function gatewayStatus(gateway: Gateway, listeners: ListenerStatus[], { addresses, now }: GatewayInputs): gatewayApi.GatewayStatus {
-  const isProgrammed = listeners.some(({ conditions }) => conditions.some(({ type, status }) => type === 'Programmed' && status === 'True'));
-  const observedGeneration = gateway.metadata.generation;
-  const all = [condition('Accepted', 'True', 'Accepted', '', now), condition('Programmed', isProgrammed ? 'True' : 'False', isProgrammed ? 'Programmed' : 'Invalid', isProgrammed ? '' : 'no listener can be served', now)];
-  return { addresses: addresses.map((value) => ({ type: 'IPAddress', value })), conditions: settled(gateway.status?.conditions, all.map((one) => ({ ...one, ...(observedGeneration === undefined ? {} : { observedGeneration }) }))), listeners };
-}
-
-function condition(type: string, status: string, reason: string, message: string, lastTransitionTime: string): k8s.Condition {
-  return { type, status, reason, message, lastTransitionTime };
-}
-
-/** What did not change keeps its time. */
-function settled(before: readonly k8s.Condition[] | undefined, now: readonly k8s.Condition[]): k8s.Condition[] {
-  return now.map((one) => {
-    const known = before?.find(({ type }) => type === one.type);
-    return known?.status === one.status ? { ...one, lastTransitionTime: known.lastTransitionTime } : one;
-  });
-}
-
-function byAge(a: Gateway, b: Gateway): number {
-  return a.metadata.creationTimestamp < b.metadata.creationTimestamp ? -1 : 1;
+function gatewayStatus(gateway: Gateway, own: readonly PlannedListener[], attached: Attachments, { addresses, now }: GatewayInputs): gatewayApi.GatewayStatus {
+  const { generation } = gateway.metadata;
+  const isProgrammed = own.some(({ isUsable }) => isUsable);
+  const isWhole = own.every(({ verdicts }) => verdicts.every(({ type, status }) => type === 'Conflicted' ? status === 'False' : type === 'Programmed' || status === 'True'));
+  const verdicts = [isWhole ? holds('Accepted') : { ...holds('Accepted', 'ListenersNotValid'), status: isProgrammed ? ('True' as const) : ('False' as const), message: 'see the conditions of the listeners' }, isProgrammed ? holds('Programmed') : fails('Programmed', 'Invalid', 'no listener can be served')];
+  return {
+    addresses: addresses.map((value) => ({ type: 'IPAddress', value })),
+    conditions: settle(gateway.status?.conditions, verdicts, generation, now),
+    listeners: own.map((one) => {
+      const before = gateway.status?.listeners?.find(({ name }) => name === one.listener.name)?.conditions;
+      return { name: one.listener.name, attachedRoutes: attached.get(one)?.from.size ?? 0, supportedKinds: [...one.kinds], conditions: settle(before, one.verdicts, generation, now) };
+    }),
+  };
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { HeaderMatch, HttpListener, HttpRoute, RoutingModel, Target } from './model.ts';
+import type { HttpListener, HttpRoute, NamedValue, PathChange, RoutingModel, Target, ValueMatch } from './model.ts';
 
 /** Where HAProxy's files are. */
 export interface HaproxyFolders { readonly folder: string; readonly address: string }
@@ -21,11 +21,13 @@ export interface HaproxyConfig {
 /** An empty slot: nothing listens there, and HAProxy does not ask. */
 const emptySlot = '127.0.0.1:1';
 const minSlots = 4;
+const connectTimeoutMs = 5_000;
+const connectRetries = 3;
 
 /** The model as HAProxy's configuration and files. `slotsBefore` keeps backends from shrinking, which would be a reload. */
 export function renderHaproxy({ listeners }: RoutingModel, { folder, address }: HaproxyFolders, slotsBefore: ReadonlyMap<string, number>): HaproxyConfig {
   const files = new Map<string, string>();
-  const routes = new Map(listeners.flatMap((listener) => listener.routes.map((route) => [backendName(route), route] as const)));
+  const routes = new Map(listeners.flatMap((listener) => listener.routes.filter(({ isNotFound }) => isNotFound !== true).map((route) => [backendName(route), route] as const)));
   const backends = [...routes].map(([name, route]) => backendOf(name, route, slotsBefore.get(name) ?? 0));
   const lines = (isWithServers: boolean): string =>
     [
@@ -48,7 +50,7 @@ function globals(folder: string): string[] {
     '  tune.ssl.default-dh-param 2048',
     'defaults',
     '  mode http',
-    '  timeout connect 5s',
+    `  timeout connect ${connectTimeoutMs}`,
     '  timeout client 75s',
     '  timeout server 1h',
     '  timeout tunnel 24h',
@@ -58,7 +60,7 @@ function globals(folder: string): string[] {
     // A worker that is being replaced lets idle clients send one more request instead of hanging up on it.
     '  option idle-close-on-response',
     '  option redispatch 1',
-    '  retries 3',
+    `  retries ${connectRetries}`,
     '  http-reuse safe',
   ];
 }
@@ -78,22 +80,30 @@ function frontend({ port, certificates, routes }: HttpListener, address: string,
     `  bind ${address}:${port}${certificates === undefined ? '' : ` ssl crt-list ${folder}/${list} alpn h2,http/1.1`}`,
     '  http-request set-var(txn.host) req.hdr(host),host_only,lower',
     '  http-request set-var(txn.path) path',
+    ...(port === (certificates === undefined ? 80 : 443) ? [] : [`  http-request set-var(txn.port) str(:${port})`]),
     `  http-request set-header X-Forwarded-Proto ${certificates === undefined ? 'http' : 'https'}`,
     '  http-request set-header X-Forwarded-Port %[dst_port]',
-    ...routes.flatMap((route) => conditionsOf(route).map((condition) => `  use_backend ${backendName(route)}${condition === '' ? '' : ` if ${condition}`}`)),
+    ...routes.flatMap((route) => conditionsOf(route).map((condition) => `  use_backend ${route.isNotFound === true ? 'no-route' : backendName(route)}${condition === '' ? '' : ` if ${condition}`}`)),
     '  default_backend no-route',
   ];
 }
 
 /** The alternatives under which the route matches. A prefix matches whole elements of the path. */
-function conditionsOf({ host, path, method, headers }: HttpRoute): string[] {
+function conditionsOf({ host, path, method, headers, query }: HttpRoute): string[] {
   const common = [
     ...(host === undefined ? [] : [hostCondition(host)]),
     ...(method === undefined ? [] : [`{ method ${quoted(method)} }`]),
-    ...(headers ?? []).map(({ name, value }) => `{ req.hdr(${name}) -m str ${quoted(value)} }`),
+    ...(headers ?? []).map((match) => `{ ${quoted(`req.fhdr(${argument(match.name)})`)} ${comparison(match)} }`),
+    ...(query ?? []).map((match) => `{ ${quoted(`url_param(${argument(match.name)}),url_dec(1)`)} ${comparison(match)} }`),
   ];
+  if (path.type === 'Pattern') return [[...common, `{ var(txn.path) ${comparison({ value: path.value, isPattern: true })} }`].join(' ')];
   const paths = path.type === 'Exact' ? [`{ var(txn.path) -m str ${quoted(path.value)} }`] : path.value === '/' ? [''] : [`{ var(txn.path) -m str ${quoted(path.value)} }`, `{ var(txn.path) -m beg ${quoted(`${path.value}/`)} }`];
   return paths.map((one) => [...common, one].filter((part) => part !== '').join(' '));
+}
+
+/** Exactly the value, or a regular expression for the whole of it. */
+function comparison({ value, isPattern = false }: Pick<ValueMatch, 'value' | 'isPattern'>): string {
+  return isPattern ? `-m reg ${quoted(`^(?:${value})$`)}` : `-m str ${quoted(value)}`;
 }
 
 function hostCondition(host: string): string {
@@ -103,52 +113,60 @@ function hostCondition(host: string): string {
 }
 
 function backendLines(name: string, route: HttpRoute, backend: Backend | undefined, isWithServers: boolean): string[] {
-  const { timeouts, redirect, targets } = route;
-  if (redirect !== undefined) return [`backend ${name}`, redirectLine(route)];
-  const timeout = Math.min(timeouts?.requestMs ?? Infinity, timeouts?.backendMs ?? Infinity);
-  const lines = [`backend ${name}`, '  balance roundrobin', ...(timeout === Infinity ? [] : [`  timeout server ${timeout}`]), ...filterLines(route)];
+  const { timeouts, redirect, targets, lostWeight = 0 } = route;
+  const lines = [`backend ${name}`, ...filterLines(route)];
+  if (redirect !== undefined) return [...lines, ...redirectLines(route)];
+  const weight = weightOf(route);
   // A route whose Services do not exist is a server's mistake; one without endpoints has nobody to ask.
-  if (targets.length === 0) return [...lines, '  http-request return status 500 content-type text/plain string "the route names no service that exists\\n"'];
+  if (lostWeight > 0 || weight === 0) lines.push(`  http-request return status 500 content-type text/plain string "the route names no service that exists\\n"${weight === 0 ? '' : ` if { rand(${weight + lostWeight}) lt ${lostWeight} }`}`);
+  if (weight === 0) return lines;
+  const timeout = Math.min(timeouts?.requestMs ?? Infinity, timeouts?.backendMs ?? Infinity);
+  // An endpoint that does not take the connection is asked again, or another is: all that together in the time.
+  if (timeout !== Infinity) lines.push(`  timeout server ${timeout}`, `  timeout connect ${Math.min(connectTimeoutMs, Math.ceil(timeout / (connectRetries + 1)))}`);
   const protocol = targets.some(({ isHttp2 }) => isHttp2 === true) ? ' proto h2' : '';
   const servers = Array.from({ length: backend?.slots ?? 0 }, (_, index) => {
     const server = isWithServers ? backend?.servers[index] : undefined;
     return `  server s${index} ${server === undefined ? `${emptySlot} weight 1${protocol}${isWithServers ? ' disabled' : ''}` : `${server.address}:${server.port} weight ${server.weight}${protocol}`}`;
   });
-  return [...lines, ...servers];
+  return [...lines, '  balance roundrobin', ...servers];
 }
 
 function filterLines({ filters, path }: HttpRoute): string[] {
   if (filters === undefined) return [];
-  const each = (list: readonly HeaderMatch[] | undefined, action: string): string[] => (list ?? []).map(({ name, value }) => `  ${action} ${name} ${quotedFormat(value)}`);
+  const each = (list: readonly NamedValue[] | undefined, action: string): string[] => (list ?? []).map(({ name, value }) => `  ${action} ${quoted(name)} ${quotedFormat(value)}`);
   return [
     ...each(filters.setHeaders, 'http-request set-header'),
     ...each(filters.addHeaders, 'http-request add-header'),
-    ...(filters.removeHeaders ?? []).map((name) => `  http-request del-header ${name}`),
-    ...each(filters.responseSetHeaders, 'http-response set-header'),
-    ...each(filters.responseAddHeaders, 'http-response add-header'),
-    ...(filters.responseRemoveHeaders ?? []).map((name) => `  http-response del-header ${name}`),
+    ...(filters.removeHeaders ?? []).map((name) => `  http-request del-header ${quoted(name)}`),
+    ...each(filters.responseSetHeaders, 'http-after-response set-header'),
+    ...each(filters.responseAddHeaders, 'http-after-response add-header'),
+    ...(filters.responseRemoveHeaders ?? []).map((name) => `  http-after-response del-header ${quoted(name)}`),
     ...(filters.rewriteHost === undefined ? [] : [`  http-request set-header Host ${quotedFormat(filters.rewriteHost)}`]),
-    ...(filters.rewritePath === undefined ? [] : [rewriteLine(filters.rewritePath, path.value)]),
+    ...(filters.rewritePath === undefined ? [] : [pathLine(filters.rewritePath, path.value)]),
   ];
 }
 
-function rewriteLine({ type, value }: { type: 'full' | 'prefix'; value: string }, prefix: string): string {
-  if (type === 'full') return `  http-request set-path ${quotedFormat(value)}`;
+/** The path as it is to be; a query stays. What follows the prefix keeps its slash. */
+function pathLine({ type, value }: PathChange, prefix: string): string {
+  if (type === 'full') return `  http-request set-path ${quotedFormat(value === '' ? '/' : value)}`;
   const base = value.replace(/\/+$/, '');
   const from = prefix === '/' ? '' : escapePattern(prefix);
-  // The rest keeps its slash; a bare prefix becomes the new one.
-  return `  http-request replace-path ${quoted(`^${from}/?(.*)$`)} ${quoted(`${base}/\\1`)}`;
+  const [pattern, replacement] = base === '' ? [`^${from}/?(.*)$`, '/\\1'] : [`^${from}(.*)$`, `${escapeFormat(base.replaceAll('\\', '\\\\'))}\\1`];
+  return `  http-request replace-path ${quoted(pattern)} ${quoted(replacement)}`;
 }
 
-function redirectLine({ redirect, path }: HttpRoute): string {
+function redirectLines({ redirect, path }: HttpRoute): string[] {
   const { scheme, host, port, path: target, code } = redirect ?? { code: 302 };
-  const authority = `${host ?? '%[var(txn.host)]'}${port === undefined ? '' : `:${port}`}`;
-  const where = target === undefined ? '%[path]' : target.type === 'full' ? escapeFormat(target.value) : `${escapeFormat(target.value.replace(/\/+$/, ''))}%[path,regsub(^${path.value === '/' ? '' : escapePattern(path.value)}/?,/)]`;
-  const query = '%[query,length,bool,iif(?,)]%[query]';
-  return `  http-request redirect code ${code} location "${scheme ?? '%[ssl_fc,iif(https,http)]'}://${authority}${where}${query}"`;
+  // A port that goes without saying is not said.
+  const isUsual = (port === 80 && scheme === 'http') || (port === 443 && scheme === 'https');
+  const where = port === undefined ? (scheme === undefined ? '%[var(txn.port)]' : '') : isUsual ? '' : `:${port}`;
+  const location = `${scheme ?? '%[ssl_fc,iif(https,http)]'}://${host === undefined ? '%[var(txn.host)]' : escapeFormat(host)}${where}%[path]%[query,length,bool,iif(?,)]%[query]`;
+  return [...(target === undefined ? [] : [pathLine(target, path.value)]), `  http-request redirect code ${code} location ${quoted(location)}`];
 }
 
 function backendOf(name: string, route: HttpRoute, before: number): Backend {
+  // One that answers by itself has no servers that could be changed.
+  if (route.redirect !== undefined || weightOf(route) === 0) return { name, slots: 0, servers: [] };
   const servers = serversOf(route.targets);
   let slots = Math.max(minSlots, before);
   while (slots < servers.length) slots *= 2;
@@ -161,6 +179,10 @@ function serversOf(targets: readonly Target[]): Slot[] {
   const largest = Math.max(...shares.map(({ share }) => share), 0);
   const isEven = shares.every(({ share }) => share === largest);
   return shares.map(({ address, port, share }) => ({ address, port, weight: isEven ? 1 : Math.max(1, Math.round((share / largest) * 256)) }));
+}
+
+function weightOf({ targets }: HttpRoute): number {
+  return targets.reduce((sum, { weight }) => sum + weight, 0);
 }
 
 function backendName({ key }: HttpRoute): string {
@@ -178,6 +200,11 @@ function quotedFormat(text: string): string {
 
 function escapeFormat(text: string): string {
   return text.replaceAll('%', '%%');
+}
+
+/** Within the parentheses of a sample fetch. */
+function argument(text: string): string {
+  return text.replaceAll("'", "\\'");
 }
 
 function escapePattern(text: string): string {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, rename, rm, unlink } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { baseEnv, formatError, GantryError, isError, type Logger, pollUntil, readTextIfExists, runCommand, withTimeout, writeFileAtomic } from '../../kernel/mod.ts';
@@ -54,6 +54,19 @@ export class HaproxyProcess {
     else if (!isSameStructure) await this.#reload(signal);
     this.#running = config;
     await this.#removeOldFiles(config);
+  }
+
+  /** Those of the ports that another program has, with what is to be said about it. HAProxy's own are not asked for. */
+  async busyPorts(ports: Iterable<number>): Promise<Map<number, string>> {
+    const { folder, address = '*' } = this.#options;
+    const config = (await this.#isAlive()) ? await readTextIfExists(join(folder, 'haproxy.cfg')) : undefined;
+    const own = new Set([...(config ?? '').matchAll(/^frontend port-(\d+)$/gm)].map(([, port]) => Number(port)));
+    const busy = new Map<number, string>();
+    for (const port of new Set(ports)) {
+      const problem = own.has(port) ? undefined : await bindProblem(port, address === '*' ? '0.0.0.0' : address);
+      if (problem !== undefined) busy.set(port, problem);
+    }
+    return busy;
   }
 
   /** Ends HAProxy. */
@@ -181,4 +194,12 @@ export class HaproxyProcess {
     const names = await readdir(this.#options.folder);
     await Promise.all(names.filter((name) => name.startsWith('certificate') && !files.has(name)).map((name) => rm(join(this.#options.folder, name), { force: true })));
   }
+}
+
+function bindProblem(port: number, host: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EADDRINUSE' ? `port ${port} is taken by another program of the node` : `port ${port} cannot be had: ${error.code ?? error.message}`));
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(undefined)));
+  });
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, createServer, request } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
-import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -10,6 +10,7 @@ import { connect as connectTls } from 'node:tls';
 import { pollUntil, runCommand, silentLogger } from '../../kernel/mod.ts';
 import { HaproxyProcess } from './haproxy-process.ts';
 import type { Certificate, HttpRoute, RoutingModel, Target } from './model.ts';
+import { ownLoopback } from './testing/own-loopback.ts';
 
 const hasHaproxy = await runCommand('haproxy', ['-v'], {}, AbortSignal.timeout(10_000)).then(() => true, () => false);
 const hasOpenssl = await runCommand('openssl', ['version'], {}, AbortSignal.timeout(10_000)).then(() => true, () => false);
@@ -41,17 +42,13 @@ async function openApplication(name: string): Promise<Application> {
   };
 }
 
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+const address = ownLoopback();
+let lastPort = 8_000;
+const nextPort = (): number => ++lastPort;
 
 function ask(port: number, path: string, headers: Record<string, string> = {}, method = 'GET', agent?: Agent): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const outgoing = request({ host: '127.0.0.1', port, path, method, headers: { host: 'a.example', ...headers }, agent: agent ?? false }, (response) => {
+    const outgoing = request({ host: address, port, path, method, headers: { host: 'a.example', ...headers }, agent: agent ?? false }, (response) => {
       let body = '';
       response.on('data', (chunk: Buffer) => (body += chunk.toString()));
       response.once('end', () => resolve({ status: response.statusCode ?? 0, body, headers: response.headers }));
@@ -69,7 +66,7 @@ let folder: string;
 let haproxy: HaproxyProcess;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gantry-haproxy-'));
-  haproxy = new HaproxyProcess({ folder: join(folder, 'run'), address: '127.0.0.1' }, silentLogger());
+  haproxy = new HaproxyProcess({ folder: join(folder, 'run'), address }, silentLogger());
 });
 after(async () => {
   await haproxy.stop(signal);
@@ -79,7 +76,7 @@ after(async () => {
 test('HAProxy routes by host, path, header and method, and rewrites', { skip }, async () => {
   await using one = await openApplication('one');
   await using two = await openApplication('two');
-  const port = await freePort();
+  const port = nextPort();
   const routes: HttpRoute[] = [
     route('exact', [two.target()], { host: 'a.example', path: { type: 'Exact', value: '/exact' } }),
     route('header', [two.target()], { host: 'a.example', headers: [{ name: 'x-version', value: 'two words' }] }),
@@ -119,7 +116,7 @@ test('HAProxy routes by host, path, header and method, and rewrites', { skip }, 
 test('HAProxy changes endpoints and configuration without a lost request, and drains', { skip }, async () => {
   await using one = await openApplication('one');
   await using two = await openApplication('two');
-  const port = await freePort();
+  const port = nextPort();
   const model = (targets: Target[], more: HttpRoute[] = []): RoutingModel => ({ listeners: [{ port, routes: [...more, route('r', targets, { host: 'a.example' })] }] });
   await haproxy.apply(model([one.target()]), signal);
   const stop = new AbortController();
@@ -137,7 +134,7 @@ test('HAProxy changes endpoints and configuration without a lost request, and dr
     }
   };
   const runs = [load(agent), load(undefined), load(undefined)];
-  const socket = connect(port, '127.0.0.1');
+  const socket = connect(port, address);
   socket.write('GET / HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
   let echoed = '';
   socket.on('data', (chunk) => (echoed += chunk.toString()));
@@ -166,7 +163,7 @@ test('HAProxy changes endpoints and configuration without a lost request, and dr
 test('HAProxy gives each Service its share, and a later agent takes it over', { skip }, async () => {
   await using one = await openApplication('one');
   await using two = await openApplication('two');
-  const port = await freePort();
+  const port = nextPort();
   const model = (first: number, second: number): RoutingModel => ({ listeners: [{ port, routes: [route('r', [one.target(first), two.target(second)])] }] });
   const shares = async (): Promise<string> => {
     const names = await Promise.all(Array.from({ length: 40 }, async () => nameIn(await ask(port, '/'))));
@@ -177,17 +174,17 @@ test('HAProxy gives each Service its share, and a later agent takes it over', { 
   assert.ok(first >= 27 && first <= 33, `three quarters of 40: ${first}`);
   await haproxy.apply(model(0, 1), signal);
   assert.equal(await shares(), '0/40');
-  const successor = new HaproxyProcess({ folder: join(folder, 'run'), address: '127.0.0.1' }, silentLogger());
+  const successor = new HaproxyProcess({ folder: join(folder, 'run'), address }, silentLogger());
   await successor.apply(model(1, 0), signal);
   assert.equal(await shares(), '40/0');
   await successor.apply({ listeners: [] }, signal);
   await assert.rejects(ask(port, '/'), 'nothing listens when there is nothing to serve');
-  haproxy = new HaproxyProcess({ folder: join(folder, 'run'), address: '127.0.0.1' }, silentLogger());
+  haproxy = new HaproxyProcess({ folder: join(folder, 'run'), address }, silentLogger());
 });
 
 test('HAProxy ends TLS by server name, and speaks HTTP/2', { skip: skip === false && hasOpenssl ? false : 'haproxy or openssl is not installed' }, async () => {
   await using one = await openApplication('one');
-  const [port, tlsPort] = [await freePort(), await freePort()];
+  const [port, tlsPort] = [nextPort(), nextPort()];
   const certificate = async (host: string): Promise<Certificate> => {
     const [key, cert] = [join(folder, `${host}.key`), join(folder, `${host}.crt`)];
     await runCommand('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', `/CN=${host}`, '-addext', `subjectAltName=DNS:${host}`, '-days', '30', '-keyout', key, '-out', cert], {}, signal);
@@ -198,14 +195,14 @@ test('HAProxy ends TLS by server name, and speaks HTTP/2', { skip: skip === fals
   await haproxy.apply({ listeners: [{ port, routes }, { port: tlsPort, routes, certificates: [await certificate('a.example'), await certificate('b.example')] }] }, signal);
   const subject = (servername: string): Promise<string> =>
     new Promise((resolve, reject) => {
-      const socket = connectTls({ host: '127.0.0.1', port: tlsPort, servername, rejectUnauthorized: false }, () => {
+      const socket = connectTls({ host: address, port: tlsPort, servername, rejectUnauthorized: false }, () => {
         resolve(String(socket.getPeerCertificate().subject.CN));
         socket.destroy();
       });
       socket.once('error', reject);
     });
   assert.deepEqual([await subject('a.example'), await subject('b.example')], ['a.example', 'b.example']);
-  const session = connectHttp2(`https://127.0.0.1:${tlsPort}`, { rejectUnauthorized: false, servername: 'b.example' });
+  const session = connectHttp2(`https://${address}:${tlsPort}`, { rejectUnauthorized: false, servername: 'b.example' });
   const stream = session.request({ ':path': '/h2', ':authority': 'b.example' });
   let body = '';
   for await (const chunk of stream) body += String(chunk);

@@ -19,7 +19,7 @@ function ingressOf(name: string, spec: k8s.IngressSpec, more: object = {}): Stor
 }
 
 function plan(...ingresses: Stored<k8s.Ingress>[]) {
-  return planIngresses({ ingresses, classes, endpoints: new EndpointView(services, slices), secret: () => undefined, ports: { http: 80, https: 443 } });
+  return planIngresses({ ingresses, classes, endpoints: new EndpointView(services, slices), secret: () => undefined, ports: { http: 80, https: 443 }, portProblem: () => undefined });
 }
 
 test('planIngresses() turns rules into routes and says what is wrong with the rest', () => {

@@ -12,6 +12,8 @@ export interface IngressInputs {
   readonly endpoints: EndpointView;
   readonly secret: (namespace: string, name: string) => k8s.Secret | undefined;
   readonly ports: { readonly http: number; readonly https: number };
+  /** Why a port cannot be had; undefined when it can. */
+  readonly portProblem: (port: number) => string | undefined;
 }
 
 /** What an Ingress has to be told. */
@@ -24,7 +26,7 @@ export interface IngressPlan {
 }
 
 /** All Ingresses of our classes as listeners. Of two that claim the same host and path the older one has it. */
-export function planIngresses({ ingresses, classes, endpoints, secret, ports }: IngressInputs): IngressPlan {
+export function planIngresses({ ingresses, classes, endpoints, secret, ports, portProblem }: IngressInputs): IngressPlan {
   const ours = new Set(classes.filter(({ spec }) => spec?.controller === ingressController).map(({ metadata }) => metadata.name));
   const served = ingresses.filter(({ spec, metadata }) => metadata.deletionTimestamp === undefined && ours.has(spec?.ingressClassName ?? '')).toSorted(byAge);
   const problems: IngressProblem[] = [];
@@ -48,8 +50,13 @@ export function planIngresses({ ingresses, classes, endpoints, secret, ports }: 
   }
   if (served.length === 0) return { listeners: [], served, problems };
   const ordered = inMatchOrder([...routes.values()]);
-  const plain: HttpListener = { port: ports.http, routes: ordered };
-  return { listeners: certificates.size === 0 ? [plain] : [plain, { port: ports.https, routes: ordered, certificates: [...certificates.values()] }], served, problems };
+  const wanted: HttpListener[] = [{ port: ports.http, routes: ordered }, ...(certificates.size === 0 ? [] : [{ port: ports.https, routes: ordered, certificates: [...certificates.values()] }])];
+  const listeners = wanted.filter(({ port }) => {
+    const problem = portProblem(port);
+    if (problem !== undefined) for (const ingress of served) problems.push({ ingress, message: problem });
+    return problem === undefined;
+  });
+  return { listeners, served, problems };
 }
 
 function* routesOf({ metadata, spec }: Stored<k8s.Ingress>, endpoints: EndpointView, tell: (message: string) => void): Generator<HttpRoute> {

@@ -6,6 +6,7 @@ import { EndpointView } from './endpoints.ts';
 import { type GatewayPlan, planGateways } from './gateway-plan.ts';
 import { HaproxyProcess } from './haproxy-process.ts';
 import { type IngressPlan, planIngresses } from './ingress-plan.ts';
+import { balancedPorts } from './host-ports.ts';
 import { mergeListeners } from './model.ts';
 
 export interface IngressProxyOptions {
@@ -35,6 +36,8 @@ export class IngressProxy implements Service {
   readonly #gatewayClasses: Informer<gatewayApi.GatewayClass>;
   readonly #gateways: Informer<gatewayApi.Gateway>;
   readonly #routes: Informer<gatewayApi.HTTPRoute>;
+  readonly #grants: Informer<gatewayApi.ReferenceGrant>;
+  readonly #namespaces: Informer<k8s.Namespace>;
   readonly #sources: readonly { ready(signal: AbortSignal): Promise<void> }[];
   readonly #options: IngressProxyOptions;
   readonly #haproxy: HaproxyProcess;
@@ -60,8 +63,10 @@ export class IngressProxy implements Service {
     this.#gatewayClasses = informers.of(resources.gatewayClasses);
     this.#gateways = informers.of(resources.gateways);
     this.#routes = informers.of(resources.httpRoutes);
+    this.#grants = informers.of(resources.referenceGrants);
+    this.#namespaces = informers.of(resources.namespaces);
     const changed = (): void => this.#changed();
-    this.#sources = [this.#ingresses, this.#classes, this.#services, this.#slices, this.#secrets, this.#gatewayClasses, this.#gateways, this.#routes];
+    this.#sources = [this.#ingresses, this.#classes, this.#services, this.#slices, this.#secrets, this.#gatewayClasses, this.#gateways, this.#routes, this.#grants, this.#namespaces];
     this.#ingresses.onChange(changed);
     this.#classes.onChange(changed);
     this.#services.onChange(changed);
@@ -70,6 +75,8 @@ export class IngressProxy implements Service {
     this.#gatewayClasses.onChange(changed);
     this.#gateways.onChange(changed);
     this.#routes.onChange(changed);
+    this.#grants.onChange(changed);
+    this.#namespaces.onChange(changed);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -119,25 +126,28 @@ export class IngressProxy implements Service {
 
   async #apply(signal: AbortSignal): Promise<void> {
     this.#isDirty = false;
+    const { ports = { http: 80, https: 443 } } = this.#options;
     const endpoints = new EndpointView(this.#services.list(), this.#slices.list());
     const secret = (namespace: string, name: string): k8s.Secret | undefined => this.#secrets.get(keyOf({ namespace, name }));
     const now = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
-    const gateways = planGateways({ classes: this.#gatewayClasses.list(), gateways: this.#gateways.list(), routes: this.#routes.list(), endpoints, secret, addresses: this.#options.addresses, now });
-    const plan = planIngresses({
-      ingresses: this.#ingresses.list(),
-      classes: this.#classes.list(),
-      endpoints,
-      secret,
-      ports: this.#options.ports ?? { http: 80, https: 443 },
-    });
+    const [ingresses, all] = [this.#ingresses.list(), this.#gateways.list()];
+    const busy = await this.#haproxy.busyPorts([...(ingresses.length === 0 ? [] : Object.values(ports)), ...all.flatMap(({ spec }) => spec.listeners.map(({ port }) => port))]);
+    const balanced = balancedPorts(this.#services.list());
+    const taken = (port: number): string | undefined => balanced.get(port) ?? busy.get(port);
+    const plan = planIngresses({ ingresses, classes: this.#classes.list(), endpoints, secret, ports, portProblem: taken });
+    const protocols = new Map(plan.listeners.map(({ port, certificates }) => [port, certificates !== undefined]));
+    const portProblem = (port: number, isTls: boolean): string | undefined => taken(port) ?? ((protocols.get(port) ?? isTls) === isTls ? undefined : `port ${port} has another protocol for Ingresses`);
+    const gateways = planGateways({ classes: this.#gatewayClasses.list(), gateways: all, routes: this.#routes.list(), grants: this.#grants.list(), namespaces: this.#namespaces.list(), endpoints, secret, portProblem, addresses: this.#options.addresses, now });
     try {
       const listeners = mergeListeners(plan.listeners, gateways.listeners);
       await this.#haproxy.apply({ listeners }, signal);
-      this.#inUse = new Set(listeners.flatMap(({ routes }) => routes.flatMap(({ targets }) => targets.flatMap(({ endpoints }) => endpoints.map(({ address }) => address)))));
+      this.#inUse = new Set(listeners.flatMap(({ routes }) => routes.flatMap(({ targets }) => targets.flatMap((target) => target.endpoints.map(({ address }) => address)))));
       for (const check of this.#waiting) check();
       this.#tell(plan);
       await this.#report(plan, signal);
       await this.#reportGateways(gateways, signal);
+      // Nobody tells when another program gives a port back.
+      if (busy.size > 0) setTimeout(() => this.#changed(), retryMs).unref();
     } catch (error) {
       if (signal.aborted) return;
       this.#log.error('cannot serve ingresses', { err: error });
@@ -175,8 +185,8 @@ export class IngressProxy implements Service {
     });
   }
 
-  async #report({ served }: IngressPlan, signal: AbortSignal): Promise<void> {
-    const wanted = this.#options.addresses.map((ip) => ({ ip }));
+  async #report({ served, listeners }: IngressPlan, signal: AbortSignal): Promise<void> {
+    const wanted = listeners.length === 0 ? [] : this.#options.addresses.map((ip) => ({ ip }));
     const isSaid = ({ status }: Stored<k8s.Ingress>): boolean => JSON.stringify((status?.loadBalancer?.ingress ?? []).map(({ ip }) => ({ ip }))) === JSON.stringify(wanted);
     await Promise.all(
       served.filter((ingress) => !isSaid(ingress)).map((ingress) =>

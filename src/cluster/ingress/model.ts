@@ -26,31 +26,43 @@ export interface HttpRoute {
   readonly key: string;
   /** `*.example.com` matches one label, `**.example.com` any number; absent: every host. */
   readonly host?: string;
-  readonly path: { readonly type: 'Exact' | 'Prefix'; readonly value: string };
+  /** A pattern is a regular expression for the whole path. */
+  readonly path: { readonly type: 'Exact' | 'Prefix' | 'Pattern'; readonly value: string };
   readonly method?: string;
-  readonly headers?: readonly HeaderMatch[];
+  readonly headers?: readonly ValueMatch[];
+  readonly query?: readonly ValueMatch[];
   readonly filters?: RouteFilters;
   /** Milliseconds. */
   readonly timeouts?: { readonly requestMs?: number; readonly backendMs?: number };
   readonly targets: readonly Target[];
+  /** The share, beside those of the targets, that goes to Services that do not exist: those requests fail. */
+  readonly lostWeight?: number;
   /** A response instead of a target: a redirect. */
   readonly redirect?: Redirect;
+  /** Whatever comes here belongs to a listener that has no other route for it. */
+  readonly isNotFound?: boolean;
 }
 
-export interface HeaderMatch { readonly name: string; readonly value: string }
+export interface NamedValue { readonly name: string; readonly value: string }
+
+/** A header or query parameter; a pattern is a regular expression for the whole value. */
+export interface ValueMatch extends NamedValue { readonly isPattern?: boolean }
+
+export interface PathChange { readonly type: 'full' | 'prefix'; readonly value: string }
 
 export interface RouteFilters {
-  readonly setHeaders?: readonly HeaderMatch[];
-  readonly addHeaders?: readonly HeaderMatch[];
+  readonly setHeaders?: readonly NamedValue[];
+  readonly addHeaders?: readonly NamedValue[];
   readonly removeHeaders?: readonly string[];
-  readonly responseSetHeaders?: readonly HeaderMatch[];
-  readonly responseAddHeaders?: readonly HeaderMatch[];
+  readonly responseSetHeaders?: readonly NamedValue[];
+  readonly responseAddHeaders?: readonly NamedValue[];
   readonly responseRemoveHeaders?: readonly string[];
   readonly rewriteHost?: string;
-  readonly rewritePath?: { readonly type: 'full' | 'prefix'; readonly value: string };
+  readonly rewritePath?: PathChange;
 }
 
-export interface Redirect { readonly scheme?: string; readonly host?: string; readonly port?: number; readonly path?: { readonly type: 'full' | 'prefix'; readonly value: string }; readonly code: number }
+/** Without a scheme that of the request is kept, and then without a port the listener's. */
+export interface Redirect { readonly scheme?: string; readonly host?: string; readonly port?: number; readonly path?: PathChange; readonly code: number }
 
 /** One Service that gets a share of a route's requests. */
 export interface Target {
@@ -62,16 +74,23 @@ export interface Target {
   readonly isHttp2?: boolean;
 }
 
-/** Listeners of several sources as one list: those of the same port and protocol become one. */
+/** Listeners of several sources as one list: those of the same port become one. Who plans them sees to it that their protocol is one. */
 export function mergeListeners(first: readonly HttpListener[], second: readonly HttpListener[]): HttpListener[] {
   const merged = new Map(first.map((listener) => [listener.port, listener]));
   for (const listener of second) {
     const known = merged.get(listener.port);
-    if (known !== undefined && (known.certificates === undefined) !== (listener.certificates === undefined)) continue;
-    const certificates = [...new Map([...(known?.certificates ?? []), ...(listener.certificates ?? [])].map((one) => [one.key, one])).values()];
+    const certificates = mergeCertificates([...(known?.certificates ?? []), ...(listener.certificates ?? [])]);
     merged.set(listener.port, { port: listener.port, routes: inMatchOrder([...(known?.routes ?? []), ...listener.routes]), ...(listener.certificates === undefined ? {} : { certificates }) });
   }
   return [...merged.values()];
+}
+
+/** Each certificate once, for all names that it was wanted for. */
+export function mergeCertificates(certificates: readonly Certificate[]): Certificate[] {
+  return [...Map.groupBy(certificates, ({ key }) => key).values()].flatMap((same) => {
+    const hosts = same.some((one) => one.hosts.length === 0) ? [] : [...new Set(same.flatMap((one) => one.hosts))];
+    return same.slice(0, 1).map((one) => ({ ...one, hosts }));
+  });
 }
 
 /** Whether a text can stand in the proxy's configuration: printable, without blanks. */
@@ -79,10 +98,10 @@ export function isPlainText(text: string): boolean {
   return /^[\x21-\x7e]+$/.test(text);
 }
 
-/** The order in which routes are tried (Kubernetes, "Multiple matches"; Gateway API, HTTPRouteRule): the more exact first. */
+/** The order in which routes are tried (Kubernetes, "Multiple matches"; Gateway API, HTTPRouteRule): the more exact first, then as given. */
 export function inMatchOrder(routes: readonly HttpRoute[]): HttpRoute[] {
   const hostRank = ({ host }: HttpRoute): number => (host === undefined ? 1_000_000 : host.startsWith('*') ? 1_000 - host.length : -1_000);
-  const pathRank = ({ path }: HttpRoute): number => (path.type === 'Exact' ? -10_000 : 0) - path.value.length;
-  const rest = ({ method, headers }: HttpRoute): number => -(method === undefined ? 0 : 1_000) - (headers?.length ?? 0);
+  const pathRank = ({ path, isNotFound }: HttpRoute): number => (isNotFound === true ? 10_000 : path.type === 'Exact' ? -20_000 : path.type === 'Pattern' ? -10_000 : 0) - path.value.length;
+  const rest = ({ method, headers, query }: HttpRoute): number => -(method === undefined ? 0 : 1_000_000) - (headers?.length ?? 0) * 1_000 - (query?.length ?? 0);
   return routes.toSorted((a, b) => hostRank(a) - hostRank(b) || pathRank(a) - pathRank(b) || rest(a) - rest(b));
 }

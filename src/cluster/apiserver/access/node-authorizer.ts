@@ -7,7 +7,7 @@ const nodePrefix = 'system:node:';
 const nodesGroup = 'system:nodes';
 
 /** Resources whose state an agent needs, and that it may read all of. */
-const readable = new Set(['/pods', '/services', '/endpoints', '/nodes', '/namespaces', '/configmaps', '/secrets', '/serviceaccounts', '/persistentvolumes', '/persistentvolumeclaims', 'storage.k8s.io/storageclasses', 'networking.k8s.io/ingresses', 'networking.k8s.io/ingressclasses', ...['gatewayclasses', 'gateways', 'httproutes'].map((plural) => `gateway.networking.k8s.io/${plural}`), 'discovery.k8s.io/endpointslices', 'coordination.k8s.io/leases', 'gantry.dev/imagebuilds', 'gantry.dev/repositories']);
+const readable = new Set(['/pods', '/services', '/endpoints', '/nodes', '/namespaces', '/configmaps', '/secrets', '/serviceaccounts', '/persistentvolumes', '/persistentvolumeclaims', 'storage.k8s.io/storageclasses', 'networking.k8s.io/ingresses', 'networking.k8s.io/ingressclasses', ...['gatewayclasses', 'gateways', 'httproutes', 'referencegrants'].map((plural) => `gateway.networking.k8s.io/${plural}`), 'discovery.k8s.io/endpointslices', 'coordination.k8s.io/leases', 'gantry.dev/imagebuilds', 'gantry.dev/repositories']);
 
 /** An agent writes its own Node and Lease, its own pods' status, its own builds, tokens for pods on its node, and events; nothing else. */
 export class NodeAuthorizer implements Authorizer {

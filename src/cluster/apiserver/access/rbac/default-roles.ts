@@ -15,7 +15,7 @@ const workResources: readonly (readonly [group: string, resources: readonly stri
   ['batch', ['cronjobs', 'jobs']],
   ['policy', ['poddisruptionbudgets']],
   ['networking.k8s.io', ['ingresses', 'networkpolicies']],
-  ['gateway.networking.k8s.io', ['gateways', 'httproutes']],
+  ['gateway.networking.k8s.io', ['gateways', 'httproutes', 'referencegrants']],
   ['gantry.dev', ['repositories', 'workflowruns', 'imagebuilds', 'imagebuilds/log', 'releases']],
 ];
 
