@@ -155,7 +155,8 @@ function formatBlock(flag: string, fields: BlockFields): Buffer {
   octal(fields.major, 329, 7);
   octal(fields.minor, 337, 7);
   block.fill(0x20, 148, 156);
-  const sum = block.reduce((total, byte) => total + byte, 0);
+  let sum = 0;
+  for (let at = 0; at < tarBlockBytes; at += 1) sum += block[at] ?? 0;
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return block;
 }

@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { compareManifests, isFolderStamp, type Manifest, type ManifestChanges } from '../../context/mod.ts';
 import { baseEnv, GantryError, randomHex, readTextIfExists, runCommand, shortHash, writeFileAtomic } from '../../kernel/mod.ts';
@@ -58,7 +58,7 @@ export class ContextStore {
       const known = await readKnown(base);
       const changes = compareManifests(known, wanted);
       const isSame = changes.missing.length === 0 && changes.gone.length === 0;
-      if (!isSame) await this.#prepare(base, changes, wanted);
+      if (!isSame) await this.#prepare(base, changes, wanted, known.size === 0);
       return this.#held(base, wanted, changes.missing, { isOwn, isSame });
     } catch (error) {
       this.#busy.delete(base);
@@ -67,12 +67,13 @@ export class ContextStore {
   }
 
   /** From here on the copy is unfinished: without its manifest it counts as missing after a crash. */
-  async #prepare(base: string, { missing, gone }: ManifestChanges, wanted: Manifest): Promise<void> {
+  async #prepare(base: string, { missing, gone }: ManifestChanges, wanted: Manifest, isNew: boolean): Promise<void> {
     const files = join(base, 'files');
     await rm(join(base, 'manifest.json'), { force: true });
     this.#versions.delete(base);
     mkdirSync(files, { recursive: true, mode: 0o755 });
     chmodSync(files, 0o755);
+    if (isNew) return;
     for (const path of gone) rmSync(resolveInRoot(files, path, { keepsLastLink: true }), { recursive: true, force: true });
     for (const path of missing) {
       const old = resolveInRoot(files, path, { keepsLastLink: true });
@@ -102,8 +103,12 @@ export class ContextStore {
       receive: async (tar, signal) => {
         await finished;
         await unpack(tar, join(base, 'files'), signal);
+        const parents = new Map<string, string>();
         for (const path of missing) {
-          if (lstatSync(resolveInRoot(join(base, 'files'), path, { keepsLastLink: true }), { throwIfNoEntry: false }) === undefined) throw new GantryError('invalid', `the client did not send ${path}: it went while the context was read`);
+          const [parent, name] = [posix.dirname(path), posix.basename(path)];
+          const folder = parents.get(parent) ?? resolveInRoot(join(base, 'files'), parent);
+          parents.set(parent, folder);
+          if (lstatSync(join(folder, name), { throwIfNoEntry: false }) === undefined) throw new GantryError('invalid', `the client did not send ${path}: it went while the context was read`);
         }
         await finish();
       },
@@ -147,9 +152,13 @@ async function readKnown(base: string): Promise<Manifest> {
     rmSync(base, { recursive: true, force: true });
     return new Map();
   }
-  await utimes(base, new Date(), new Date());
   const parsed = manifestSchema.safeParse(JSON.parse(text));
-  return new Map(parsed.success ? parsed.data : []);
+  if (!parsed.success) {
+    rmSync(base, { recursive: true, force: true });
+    return new Map();
+  }
+  await utimes(base, new Date(), new Date());
+  return new Map(parsed.data);
 }
 
 /** Into a folder that the program sees as its root, so that no name or link leads out. */

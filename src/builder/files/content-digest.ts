@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash as oneShot, type Hash } from 'node:crypto';
 import { closeSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
-import { throwIfAborted } from '../../kernel/mod.ts';
+import { GantryError, throwIfAborted } from '../../kernel/mod.ts';
 import type { CopySource } from './copy-sources.ts';
 import { type FileEntry, fileTypeOf } from './file-entry.ts';
 import type { FileDigests } from './file-digests.ts';
@@ -51,25 +51,30 @@ function linkedTo({ path, stats }: FileEntry, firstNames: Map<string, string>): 
 
 function digestEntry({ hostPath, stats }: FileEntry, owners: OwnerRule, linked: string): string {
   const type = fileTypeOf(stats);
-  const hash = createHash('sha256');
   const owner = owners === 'root' ? '0:0' : `${stats.uid}:${stats.gid}`;
-  hash.update(`${type} ${(stats.mode & 0o7777).toString(8)} ${owner} ${linked}\0`);
-  for (const { name, value } of copiedXattrs(hostPath)) hash.update(`${name}=${value.toString('base64')}\0`);
-  if (type === 'link') hash.update(readlinkSync(hostPath));
-  else if (type === 'file') hashFile(hostPath, hash);
-  else if (type === 'character-device' || type === 'block-device') hash.update(String(stats.rdev));
-  return hash.digest('hex');
+  const attributes = copiedXattrs(hostPath).map(({ name, value }) => `${name}=${value.toString('base64')}\0`);
+  const description = `${type} ${(stats.mode & 0o7777).toString(8)} ${owner} ${linked}\0${attributes.join('')}`;
+  if (type === 'link') return oneShot('sha256', `${description}${readlinkSync(hostPath)}`);
+  if (type === 'file') return digestFile(hostPath, description);
+  return oneShot('sha256', type === 'character-device' || type === 'block-device' ? `${description}${stats.rdev}` : description);
 }
 
 const buffer = Buffer.alloc(1 << 20);
 
-function hashFile(path: string, hash: ReturnType<typeof createHash>): void {
+/** Most files fit the buffer behind their description, and are hashed in one call. */
+function digestFile(path: string, description: string): string {
   const file = openSync(path, 'r');
   try {
+    let filled = buffer.write(description);
+    if (filled > buffer.length / 2) throw new GantryError('exhausted', `the extended attributes of ${path} are too large`);
+    let hash: Hash | undefined;
     for (;;) {
-      const length = readSync(file, buffer, 0, buffer.length, null);
-      if (length === 0) return;
-      hash.update(buffer.subarray(0, length));
+      const length = readSync(file, buffer, filled, buffer.length - filled, null);
+      filled += length;
+      if (length === 0) return hash === undefined ? oneShot('sha256', buffer.subarray(0, filled)) : hash.update(buffer.subarray(0, filled)).digest('hex');
+      if (filled < buffer.length) continue;
+      hash = (hash ?? createHash('sha256')).update(buffer);
+      filled = 0;
     }
   } finally {
     closeSync(file);

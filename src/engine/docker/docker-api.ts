@@ -4,6 +4,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import { createConnection, type AddressInfo, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { spreadFolders } from '../../host/mod.ts';
 import { GantryError, isError, isLoopbackHost, type Logger, requestUrl, toGantryError } from '../../kernel/mod.ts';
 import type { Engine } from '../engine.ts';
 import type { ImageStore } from '../images/types.ts';
@@ -55,6 +56,8 @@ export interface DockerApi {
 export async function openDockerApi(options: DockerApiOptions): Promise<DockerApi> {
   await rm(options.temporaryFolder, { recursive: true, force: true });
   await mkdir(options.temporaryFolder, { recursive: true, mode: 0o700 });
+  // Contexts come and go.
+  spreadFolders(options.temporaryFolder);
   return new DockerApiServer(options);
 }
 

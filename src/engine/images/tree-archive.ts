@@ -22,10 +22,10 @@ export interface TreeArchiveOptions {
  * for a symlink meanwhile is never followed. `unsupported` for names that are not UTF-8. The root folder itself has no entry.
  */
 export async function* archiveTree(folder: string, options: TreeArchiveOptions, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const walker = new TreeWalker(options, signal);
+  const walker = new TreeWalker(options);
   const root = openFolder(folder);
   try {
-    yield* walker.children(root, '');
+    yield* gathered(walker.children(root, ''), signal);
   } finally {
     closeSync(root);
   }
@@ -34,10 +34,10 @@ export async function* archiveTree(folder: string, options: TreeArchiveOptions, 
 
 /** One entry of the folder, and what is below it, under another name at the top of the archive: as `docker cp` wants it. */
 export async function* archiveEntry(folder: string, name: string, as: string, options: TreeArchiveOptions, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const walker = new TreeWalker(options, signal);
+  const walker = new TreeWalker(options);
   const root = openFolder(folder);
   try {
-    yield* walker.entry(root, name, as);
+    yield* gathered(walker.entry(root, name, as), signal);
   } finally {
     closeSync(root);
   }
@@ -49,26 +49,23 @@ function openFolder(path: string): number {
   return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
 }
 
+/** Bytes of an archive, or a file whose content is too much to read at once. The descriptor is the walker's. */
+type Part = Buffer | { readonly file: number; readonly path: string; readonly sizeBytes: number };
+
+/** Walks synchronously: of trees of many small files each waiting would cost more than the file. */
 class TreeWalker {
   readonly #options: TreeArchiveOptions;
-  readonly #signal: AbortSignal;
   readonly #links = new Map<string, string>();
-  readonly #pacer = new Pacer();
 
-  constructor(options: TreeArchiveOptions, signal: AbortSignal) {
+  constructor(options: TreeArchiveOptions) {
     this.#options = options;
-    this.#signal = signal;
   }
 
-  async *children(folder: number, parent: string): AsyncGenerator<Buffer> {
-    for (const name of childNames(`/proc/self/fd/${folder}`, parent)) {
-      throwIfAborted(this.#signal);
-      await this.#pacer.pause();
-      yield* this.entry(folder, name, parent === '' ? name : `${parent}/${name}`);
-    }
+  *children(folder: number, parent: string): Generator<Part> {
+    for (const name of childNames(`/proc/self/fd/${folder}`, parent)) yield* this.entry(folder, name, parent === '' ? name : `${parent}/${name}`);
   }
 
-  async *entry(folder: number, name: string, path: string): AsyncGenerator<Buffer> {
+  *entry(folder: number, name: string, path: string): Generator<Part> {
     const isOverlay = this.#options.format === 'overlay';
     const full = `/proc/self/fd/${folder}/${name}`;
     const stats = lstatSync(full, { bigint: true });
@@ -79,7 +76,7 @@ class TreeWalker {
     }
     const header = headerOf(full, path, stats, this.#links, this.#options);
     yield formatTarHeader(header);
-    if (header.type === 'file') yield* contentOf(full, path, header.sizeBytes, this.#options, this.#signal);
+    if (header.type === 'file') yield* contentOf(full, path, header.sizeBytes, this.#options);
     if (header.type !== 'directory') return;
     if (isOverlay && isOpaque(full)) yield formatTarHeader(whiteoutHeader(`${path}/x`, '.wh..wh..opq', stats));
     const own = openFolder(full);
@@ -89,6 +86,29 @@ class TreeWalker {
       closeSync(own);
     }
   }
+}
+
+const batchBytes = 256 * 1024;
+
+/** The parts in pieces of some size. Other work gets its turn every few milliseconds. */
+async function* gathered(parts: Iterable<Part>, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const pacer = new Pacer();
+  let batch = Buffer.allocUnsafeSlow(batchBytes);
+  let filled = 0;
+  for (const part of parts) {
+    throwIfAborted(signal);
+    const pause = pacer.pause();
+    if (pause !== undefined) await pause;
+    if (filled > 0 && (!Buffer.isBuffer(part) || filled + part.length > batchBytes)) {
+      yield batch.subarray(0, filled);
+      batch = Buffer.allocUnsafeSlow(batchBytes);
+      filled = 0;
+    }
+    if (!Buffer.isBuffer(part)) yield* largeContent(part, signal);
+    else if (part.length > batchBytes) yield part;
+    else filled += part.copy(batch, filled);
+  }
+  if (filled > 0) yield batch.subarray(0, filled);
 }
 
 function childNames(folder: string, shown: string): string[] {
@@ -174,25 +194,44 @@ function deviceNumbers(device: bigint): { deviceMajor: number; deviceMinor: numb
 
 const smallFileBytes = 128 * 1024;
 
-async function* contentOf(full: string, path: string, sizeBytes: number, options: TreeArchiveOptions, signal: AbortSignal): AsyncGenerator<Buffer> {
+function* contentOf(full: string, path: string, sizeBytes: number, options: TreeArchiveOptions): Generator<Part> {
   options.onFile?.(sizeBytes);
+  if (sizeBytes === 0) return;
   // Not blocking: what was a file a moment ago may be a pipe by now.
   const file = openSync(full, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  let done = 0;
   try {
-    while (done < sizeBytes) {
-      throwIfAborted(signal);
-      const chunk = Buffer.allocUnsafe(Math.min(readBytes, sizeBytes - done));
-      const count = sizeBytes <= smallFileBytes ? readSync(file, chunk, 0, chunk.length, done) : await readAsync(file, chunk, done);
-      if (count === 0) break;
-      done += count;
-      yield chunk.subarray(0, count);
-    }
+    if (sizeBytes <= smallFileBytes) yield smallContent(file, path, sizeBytes);
+    else yield { file, path, sizeBytes };
   } finally {
     closeSync(file);
   }
-  if (done !== sizeBytes) throw new GantryError('conflict', `${path} changed while it was archived`);
+}
+
+/** With the zeros that follow it. */
+function smallContent(file: number, path: string, sizeBytes: number): Buffer {
+  const padded = Buffer.allocUnsafe(sizeBytes + tarPadding(sizeBytes)).fill(0, sizeBytes);
+  for (let done = 0; done < sizeBytes; ) {
+    const count = readSync(file, padded, done, sizeBytes - done, done);
+    if (count === 0) throw changed(path);
+    done += count;
+  }
+  return padded;
+}
+
+async function* largeContent({ file, path, sizeBytes }: Exclude<Part, Buffer>, signal: AbortSignal): AsyncGenerator<Buffer> {
+  for (let done = 0; done < sizeBytes; ) {
+    throwIfAborted(signal);
+    const chunk = Buffer.allocUnsafe(Math.min(readBytes, sizeBytes - done));
+    const count = await readAsync(file, chunk, done);
+    if (count === 0) throw changed(path);
+    done += count;
+    yield chunk.subarray(0, count);
+  }
   yield Buffer.alloc(tarPadding(sizeBytes));
+}
+
+function changed(path: string): GantryError {
+  return new GantryError('conflict', `${path} changed while it was archived`);
 }
 
 const readBytes = 1 << 20;
@@ -207,8 +246,12 @@ function readAsync(file: number, buffer: Buffer, position: number): Promise<numb
 class Pacer {
   #since = performance.now();
 
-  async pause(): Promise<void> {
-    if (performance.now() - this.#since < 5) return;
+  /** Nothing to wait for most of the time. */
+  pause(): Promise<void> | undefined {
+    return performance.now() - this.#since < 5 ? undefined : this.#turn();
+  }
+
+  async #turn(): Promise<void> {
     await nextTurn();
     this.#since = performance.now();
   }

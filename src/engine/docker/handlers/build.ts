@@ -5,7 +5,7 @@ import { GantryError, toGantryError } from '../../../kernel/mod.ts';
 import { decompressed, sniffed } from '../../images/compression.ts';
 import { defaultLayerLimits } from '../../images/types.ts';
 import { formatPlatform, hostPlatform, parsePlatform } from '../../images/platform.ts';
-import { unpackArchive } from '../../images/unpack-layer.ts';
+import { unpackContext } from '../../images/unpack-context.ts';
 import type { ImageBuildRequest } from '../../ports.ts';
 import { type Call, type DockerServices, openJsonStream } from '../call.ts';
 import { errorMessage } from '../docker-error.ts';
@@ -65,7 +65,7 @@ async function build(call: Call, services: DockerServices, asked: BuildQuery): P
   if (asked.platform !== undefined && formatPlatform(parsePlatform(asked.platform)) !== formatPlatform(hostPlatform())) throw new GantryError('unsupported', `platform: builds are for ${formatPlatform(hostPlatform())}, not ${asked.platform}`);
   const contextFolder = await mkdtemp(join(services.temporaryFolder, 'context-'));
   try {
-    await unpackArchive(decompressed(...(await sniffed(call.body as AsyncIterable<Uint8Array>))), contextFolder, { what: 'build context', limits: defaultLayerLimits }, call.signal);
+    await unpackContext(decompressed(...(await sniffed(call.body as AsyncIterable<Uint8Array>))), contextFolder, { what: 'build context', limits: defaultLayerLimits }, call.signal);
     const request: ImageBuildRequest = {
       contextFolder,
       dockerfilePath: asked.dockerfile ?? 'Dockerfile',
