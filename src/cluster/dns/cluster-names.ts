@@ -8,6 +8,7 @@ export function namesFromInformers(informers: Informers): ClusterNames {
   const slices = informers.of(resources.endpointSlices);
   const namespaces = informers.of(resources.namespaces);
   const slicesByService = new Map<string, Map<string, Stored<k8s.EndpointSlice>>>();
+  const slicesByAddress = new Map<string, Map<string, Stored<k8s.EndpointSlice>>>();
   const servicesByAddress = new Map<string, Stored<k8s.Service>>();
   slices.onChange((change) => {
     const { name } = change.object.metadata;
@@ -18,6 +19,13 @@ export function namesFromInformers(informers: Informers): ClusterNames {
     else known.set(name, change.object);
     if (known.size === 0) slicesByService.delete(key);
     else slicesByService.set(key, known);
+    const own = `${change.object.metadata.namespace ?? ''}/${name}`;
+    for (const address of addressesOf(change.type === 'modified' ? change.previous : change.object)) {
+      slicesByAddress.get(address)?.delete(own);
+      if (slicesByAddress.get(address)?.size === 0) slicesByAddress.delete(address);
+    }
+    if (change.type === 'deleted') return;
+    for (const address of addressesOf(change.object)) slicesByAddress.set(address, (slicesByAddress.get(address) ?? new Map<string, Stored<k8s.EndpointSlice>>()).set(own, change.object));
   });
   services.onChange((change) => {
     const previous = change.type === 'modified' ? change.previous : change.object;
@@ -29,10 +37,15 @@ export function namesFromInformers(informers: Informers): ClusterNames {
     service: (namespace, name) => services.get(`${namespace}/${name}`),
     slicesOf: (namespace, service) => [...(slicesByService.get(`${namespace}/${service}`)?.values() ?? [])],
     hasNamespace: (name) => namespaces.get(name) !== undefined,
+    slicesOfAddress: (ip) => [...(slicesByAddress.get(ip)?.values() ?? [])],
     serviceOfAddress: (ip) => servicesByAddress.get(ip),
   };
 }
 
 function serviceKeyOf(slice: k8s.EndpointSlice): string {
   return `${slice.metadata?.namespace ?? ''}/${slice.metadata?.labels?.['kubernetes.io/service-name'] ?? ''}`;
+}
+
+function addressesOf({ endpoints = [] }: k8s.EndpointSlice): string[] {
+  return endpoints.flatMap(({ addresses }) => addresses);
 }

@@ -16,6 +16,10 @@ const objects: Record<string, Stored<KubeObject>[]> = {
   namespaces: [{ metadata: stored('shop') }],
   services: [
     { metadata: stored('web', 'shop'), spec: { clusterIP: '10.2.0.9', clusterIPs: ['10.2.0.9'], ports: [{ name: 'http', port: 80, protocol: 'TCP' }] } } as Stored<k8s.Service>,
+    { metadata: stored('away', 'shop'), spec: { type: 'ExternalName', externalName: 'example.org' } } as Stored<k8s.Service>,
+    { metadata: stored('alias', 'shop'), spec: { type: 'ExternalName', externalName: 'web.shop.svc.cluster.local' } } as Stored<k8s.Service>,
+    { metadata: stored('ghost', 'shop'), spec: { type: 'ExternalName', externalName: 'nobody.shop.svc.cluster.local' } } as Stored<k8s.Service>,
+    { metadata: stored('circle', 'shop'), spec: { type: 'ExternalName', externalName: 'circle.shop.svc.cluster.local' } } as Stored<k8s.Service>,
     { metadata: stored('crowd', 'shop'), spec: { clusterIP: 'None', clusterIPs: ['None'] } } as Stored<k8s.Service>,
   ],
   endpointslices: [{ metadata: { ...stored('crowd-1', 'shop'), labels: { 'kubernetes.io/service-name': 'crowd' } }, addressType: 'IPv4', endpoints: many } as Stored<k8s.EndpointSlice>],
@@ -78,6 +82,15 @@ test('DnsServer forwards other names, past a resolver that is down', async (t) =
   const upstream = await startUpstream(t);
   const { resolver } = await start(t, [{ address: '127.0.0.1', port: 1 }, upstream]);
   assert.deepEqual(await resolver.resolve4('example.org'), ['192.0.2.80']);
+});
+
+test('DnsServer answers with what an external name stands for', async (t) => {
+  const { resolver } = await start(t, [await startUpstream(t)]);
+  assert.deepEqual(await resolver.resolveCname('away.shop.svc.cluster.local'), ['example.org']);
+  assert.deepEqual(await resolver.resolve4('away.shop.svc.cluster.local'), ['192.0.2.80'], 'asked upstream');
+  assert.deepEqual(await resolver.resolve4('alias.shop.svc.cluster.local'), ['10.2.0.9'], 'a name of the cluster');
+  await assert.rejects(resolver.resolve4('ghost.shop.svc.cluster.local'), { code: 'ENOTFOUND' });
+  await assert.rejects(resolver.resolve4('circle.shop.svc.cluster.local'), { code: 'ESERVFAIL' });
 });
 
 test('DnsServer says SERVFAIL when no resolver answers', async (t) => {

@@ -1,8 +1,9 @@
 import type { Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
-import { type Answer, decode, encode, type Packet } from 'dns-packet';
+import { type Answer, decode, encode, type Packet, type Question } from 'dns-packet';
 import type { Informers } from '../../client/mod.ts';
 import { aborted, type Logger, openPortPair, type Service } from '../../kernel/mod.ts';
+import { followAlias } from './alias.ts';
 import { namesFromInformers } from './cluster-names.ts';
 import { clusterTtlSeconds } from './config.ts';
 import { Forwarder, type Upstream, withLength } from './forwarder.ts';
@@ -21,6 +22,8 @@ export interface DnsServerOptions {
 /** Largest answer without EDNS, and the largest that is sent by UDP whatever the client says (RFC 1035 4.2.1, RFC 6891). */
 const plainUdpBytes = 512;
 const maxUdpBytes = 1232;
+
+const edns: Answer = { type: 'OPT', name: '.', udpPayloadSize: maxUdpBytes, extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] };
 
 /** Bits of the flags word (RFC 1035 4.1.1), and response codes. */
 const flags = { authoritative: 1 << 10, truncated: 1 << 9, recursionDesired: 1 << 8, recursionAvailable: 1 << 7 };
@@ -99,7 +102,7 @@ export class DnsServer implements Service {
     const question = packet.questions?.[0];
     if (packet.opcode !== 'QUERY' || question === undefined || packet.questions?.length !== 1) return respond(query, codes.notImplemented, packet);
     const result = lookup(this.#names, this.#options.clusterDomain, question.name, question.type);
-    if (result.kind === 'found') return fit(this.#options.clusterDomain, query, packet, result.records, result.additional, transport);
+    if (result.kind === 'found') return this.#found(query, packet, question, result.records, result.additional, transport);
     if (result.kind === 'missing') return respond(query, codes.missing, packet, [], [], [authority(this.#options.clusterDomain)]);
     try {
       return await this.#forwarder.forward(query, transport);
@@ -108,7 +111,17 @@ export class DnsServer implements Service {
       return respond(query, codes.serverFailure, packet);
     }
   }
+
+  async #found(query: Buffer, packet: Packet, question: Question, records: readonly DnsRecord[], additional: readonly DnsRecord[], transport: 'udp' | 'tcp'): Promise<Buffer> {
+    const { clusterDomain } = this.#options;
+    const [alias] = records;
+    if (alias?.type !== 'CNAME' || question.type === 'CNAME') return fit(clusterDomain, query, packet, { answers: records, additional, code: codes.ok }, transport);
+    const followed = await followAlias(this.#names, clusterDomain, this.#forwarder, alias.data, question.type);
+    return fit(clusterDomain, query, packet, { answers: [...records, ...followed.records], additional, code: followed.code }, transport);
+  }
 }
+
+interface Found { readonly answers: readonly Answer[]; readonly additional: readonly Answer[]; readonly code: number }
 
 function parse(query: Buffer): Packet & { opcode?: string } | 'garbage' | 'malformed' {
   if (query.length < 12) return 'garbage';
@@ -121,12 +134,12 @@ function parse(query: Buffer): Packet & { opcode?: string } | 'garbage' | 'malfo
 }
 
 /** The answer cut to what the client can take by UDP; the truncated bit sends it to TCP. */
-function fit(domain: string, query: Buffer, packet: Packet, records: readonly DnsRecord[], additional: readonly DnsRecord[], transport: 'udp' | 'tcp'): Buffer {
-  const whole = respond(query, codes.ok, packet, records, additional, records.length === 0 ? [authority(domain)] : []);
+function fit(domain: string, query: Buffer, packet: Packet, { answers, additional, code }: Found, transport: 'udp' | 'tcp'): Buffer {
+  const whole = respond(query, code, packet, answers, additional, answers.length === 0 ? [authority(domain)] : []);
   const limit = transport === 'tcp' ? 0xffff : Math.max(plainUdpBytes, Math.min(maxUdpBytes, clientLimit(packet)));
   if (whole.length <= limit) return whole;
-  const withoutAdditional = respond(query, codes.ok, packet, records);
-  return withoutAdditional.length <= limit ? withoutAdditional : respond(query, codes.ok, packet, [], [], [], flags.truncated);
+  const withoutAdditional = respond(query, code, packet, answers);
+  return withoutAdditional.length <= limit ? withoutAdditional : respond(query, code, packet, [], [], [], flags.truncated);
 }
 
 function clientLimit(packet: Packet): number {
@@ -138,8 +151,8 @@ function respond(
   query: Buffer,
   code: number,
   packet?: Packet,
-  answers: readonly DnsRecord[] = [],
-  additionals: readonly DnsRecord[] = [],
+  answers: readonly Answer[] = [],
+  additionals: readonly Answer[] = [],
   authorities: readonly Answer[] = [],
   extraFlags = 0,
 ): Buffer {
@@ -150,7 +163,8 @@ function respond(
     flags: wanted | extraFlags | code,
     questions: packet?.questions ?? [],
     answers: [...answers],
-    additionals: [...additionals],
+    // Who speaks EDNS is answered in it (RFC 6891 6.1.1).
+    additionals: [...additionals, ...(packet?.additionals?.some((record) => record.type === 'OPT') === true ? [edns] : [])],
     authorities: [...authorities],
   });
 }

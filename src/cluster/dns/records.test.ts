@@ -6,7 +6,7 @@ import { type ClusterNames, lookup } from './records.ts';
 const meta = (namespace: string, name: string) => ({ namespace, name, uid: name, resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' });
 const service = (name: string, spec: k8s.ServiceSpec): Stored<k8s.Service> => ({ metadata: meta('shop', name), spec });
 const slice: Stored<k8s.EndpointSlice> = {
-  metadata: meta('shop', 'db-1'),
+  metadata: { ...meta('shop', 'db-1'), labels: { 'kubernetes.io/service-name': 'db' } },
   addressType: 'IPv4',
   ports: [{ name: 'sql', port: 5432, protocol: 'TCP' }],
   endpoints: [
@@ -24,6 +24,7 @@ const services = [
 const names: ClusterNames = {
   service: (namespace, name) => (namespace === 'shop' ? services.find(({ metadata }) => metadata.name === name) : undefined),
   slicesOf: (_, name) => (name === 'db' || name === 'early' ? [slice] : []),
+  slicesOfAddress: (ip) => (slice.endpoints?.some(({ addresses }) => addresses.includes(ip)) === true ? [slice] : []),
   hasNamespace: (name) => name === 'shop',
   serviceOfAddress: (ip) => (ip === '10.2.0.9' ? services[0] : undefined),
 };
@@ -60,7 +61,16 @@ test('lookup() answers as the Kubernetes DNS specification says', () => {
     ['cluster.local', 'A', []],
     ['nonsense.cluster.local', 'A', 'missing'],
     ['9.0.2.10.in-addr.arpa', 'PTR', ['web.shop.svc.cluster.local']],
-    ['5.0.1.10.in-addr.arpa', 'PTR', 'forward'],
+    ['5.0.1.10.in-addr.arpa', 'PTR', ['db-0.db.shop.svc.cluster.local']],
+    ['6.0.1.10.in-addr.arpa', 'PTR', ['10-1-0-6.db.shop.svc.cluster.local']],
+    ['7.0.1.10.in-addr.arpa', 'PTR', 'forward'],
+    ['svc.cluster.local', 'A', []],
+    ['pod.cluster.local', 'A', []],
+    ['shop.pod.cluster.local', 'A', []],
+    ['other.pod.cluster.local', 'A', 'missing'],
+    ['_tcp.web.shop.svc.cluster.local', 'SRV', []],
+    ['_udp.web.shop.svc.cluster.local', 'SRV', 'missing'],
+    ['_tcp.db.shop.svc.cluster.local', 'A', []],
     ['example.org', 'A', 'forward'],
     ['notcluster.local', 'A', 'forward'],
   ];

@@ -7,6 +7,8 @@ export interface ClusterNames {
   slicesOf(namespace: string, service: string): Stored<k8s.EndpointSlice>[];
   hasNamespace(name: string): boolean;
   serviceOfAddress(ip: string): Stored<k8s.Service> | undefined;
+  /** Slices with an endpoint of this address. */
+  slicesOfAddress(ip: string): readonly Stored<k8s.EndpointSlice>[];
 }
 
 export type DnsRecord =
@@ -36,6 +38,8 @@ export function lookup(names: ClusterNames, domain: string, name: string, type: 
   const kind = rest.at(-1);
   if (rest.length === 0) return found([]);
   if (rest.length === 1 && kind === 'dns-version') return found(type === 'TXT' ? [{ type: 'TXT', name, ttl: clusterTtlSeconds, data: '1.1.0' }] : []);
+  // What only stands between other names exists, without records (RFC 8020).
+  if (rest.length === 1 && (kind === 'svc' || kind === 'pod')) return found([]);
   if (kind === 'svc') return lookupService(names, domain, name, rest.slice(0, -1), type);
   if (kind === 'pod') return lookupPod(names, name, rest.slice(0, -1), type);
   return missing;
@@ -47,7 +51,8 @@ function found(records: DnsRecord[], additional: DnsRecord[] = []): Lookup {
 
 /** `1-2-3-4.NAMESPACE.pod.DOMAIN` is the address it spells. */
 function lookupPod(names: ClusterNames, name: string, labels: readonly string[], type: string): Lookup {
-  const [dashed, namespace] = labels;
+  const [dashed, namespace] = labels.length === 1 ? [undefined, labels[0]] : labels;
+  if (labels.length === 1 && names.hasNamespace(namespace ?? '')) return found([]);
   if (namespace === undefined || labels.length > 2 || !names.hasNamespace(namespace)) return missing;
   const address = (dashed ?? '').replaceAll('-', '.');
   if (!/^\d{1,3}(\.\d{1,3}){3}$/.test(address)) return missing;
@@ -68,9 +73,16 @@ function lookupService(names: ClusterNames, domain: string, name: string, labels
   const hosts = isHeadless(service) ? hostsOf(names, service) : undefined;
   const serviceName = `${service.metadata.name}.${namespace}.svc.${domain}`;
   if (inner.length === 0) return found(addressesOf(service, hosts).map((address) => addressRecord(name, address)).filter((record) => record.type === type));
+  if (inner.length === 1 && hasPorts(service, hosts, inner[0] ?? '')) return found([]);
   if (inner.length === 1) return lookupHost(hosts, name, inner[0] ?? '', type);
   if (inner.length === 2) return lookupPort(service, hosts, serviceName, name, inner, type);
   return missing;
+}
+
+/** Whether the label is `_tcp` or `_udp` and the Service has a named port of it. */
+function hasPorts({ spec }: k8s.Service, hosts: readonly Host[] | undefined, label: string): boolean {
+  const ports: readonly { name?: string; protocol?: string }[] = hosts === undefined ? (spec?.ports ?? []) : hosts.flatMap((host) => host.ports);
+  return ports.some(({ name = '', protocol = 'TCP' }) => name !== '' && `_${protocol.toLowerCase()}` === label);
 }
 
 function isHeadless(service: k8s.Service): boolean {
@@ -86,8 +98,13 @@ function addressesOf(service: k8s.Service, hosts: readonly Host[] | undefined): 
 function hostsOf(names: ClusterNames, service: Stored<k8s.Service>): Host[] {
   const isPublished = (endpoint: k8s.Endpoint): boolean => service.spec?.publishNotReadyAddresses === true || endpoint.conditions?.ready !== false;
   return names.slicesOf(service.metadata.namespace ?? '', service.metadata.name).flatMap(({ endpoints = [], ports = [] }) =>
-    endpoints.filter(isPublished).flatMap(({ addresses, hostname }) => addresses.map((address) => ({ label: hostname ?? address.replaceAll(/[.:]/g, '-'), address, ports }))),
+    endpoints.filter(isPublished).flatMap(({ addresses, hostname }) => addresses.map((address) => ({ label: labelOf(hostname, address), address, ports }))),
   );
+}
+
+/** What a host is called below its Service: as its pod wants, else as its address. */
+function labelOf(hostname: string | undefined, address: string): string {
+  return hostname ?? address.replaceAll(/[.:]/g, '-');
 }
 
 function lookupHost(hosts: readonly Host[] | undefined, name: string, label: string, type: string): Lookup {
@@ -112,12 +129,22 @@ function lookupPort(service: k8s.Service, hosts: readonly Host[] | undefined, se
   );
 }
 
-/** Only addresses of services have names back; pods' and others' are forwarded. */
+/** Addresses of Services, and of hosts behind headless ones, have names back; others are forwarded. */
 function lookupAddress(names: ClusterNames, domain: string, name: string, address: string, type: string): Lookup {
   const service = names.serviceOfAddress(address);
-  if (service === undefined) return { kind: 'forward' };
-  const data = `${service.metadata.name}.${service.metadata.namespace ?? ''}.svc.${domain}`;
-  return found(type === 'PTR' ? [{ type: 'PTR', name, ttl: clusterTtlSeconds, data }] : []);
+  const data = service === undefined ? hostNames(names, domain, address) : [`${service.metadata.name}.${service.metadata.namespace ?? ''}.svc.${domain}`];
+  if (data.length === 0) return { kind: 'forward' };
+  return found(type === 'PTR' ? data.map((one) => ({ type: 'PTR', name, ttl: clusterTtlSeconds, data: one })) : []);
+}
+
+function hostNames(names: ClusterNames, domain: string, address: string): string[] {
+  const all = names.slicesOfAddress(address).flatMap(({ metadata }) => {
+    const namespace = metadata.namespace ?? '';
+    const service = names.service(namespace, metadata.labels?.['kubernetes.io/service-name'] ?? '');
+    if (service === undefined || !isHeadless(service)) return [];
+    return hostsOf(names, service).filter((host) => host.address === address).map(({ label }) => `${label}.${service.metadata.name}.${namespace}.svc.${domain}`);
+  });
+  return [...new Set(all)].toSorted();
 }
 
 /** The IPv4 address of `4.3.2.1.in-addr.arpa`, or undefined. */
