@@ -65,7 +65,7 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   const git = parts.use(await openGit(instance, client, informers, tokens, pushGateOf(ci.pipeline, (...following) => delivery.follow(...following)), log));
   const { registry, collector } = await openImages(instance, credentials, { client, informers, tokens, parts, log }, signal);
   for (const address of await registryAddresses(settings, record.registryPort)) parts.use(await registry.listen(address));
-  const controllers = controllerServices(client, informers, { reservedPorts: reservedPortsOf(record) }, log);
+  const controllers = controllerServices(client, informers, { reservedPorts: reservedPortsOf(record), hasGateways: true }, log);
   const scheduler = new Scheduler(client, informers, {}, log);
   parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), registryRoutes(collector, tokens), backupRoutes({ instance, store }, tokens), git.http], log));
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };

@@ -12,6 +12,8 @@ export interface ControllerSettings {
   readonly jobBackoffMs: number;
   /** Host ports that no Service may take, as `tcp/22`. Default: secure shell and the cluster's name server. */
   readonly reservedPorts: readonly string[];
+  /** Whether the kinds of the Gateway API are served. Default no. */
+  readonly hasGateways: boolean;
   /** PEM of the API server's authority, published to every namespace as ConfigMap `kube-root-ca.crt`. Default: not published. */
   readonly clusterCa?: string;
   /** Controllers that are not run, by name; for clusters that have their own. Default: none. */
@@ -25,5 +27,6 @@ export const defaultControllerSettings: ControllerSettings = {
   eventTtlMs: 3_600_000,
   jobBackoffMs: 10_000,
   reservedPorts: ['tcp/22', 'tcp/53', 'udp/53'],
+  hasGateways: false,
   disabled: [],
 };
