@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { GantryError } from '../kernel/mod.ts';
 
 /**
@@ -9,6 +9,8 @@ export interface BlobStore {
   stat(digest: string): Promise<BlobInfo | undefined>;
   /** The bytes from `start` (default 0) up to but not including `end` (default: the size). `not-found`; `invalid` for a range outside the blob. */
   read(digest: string, range?: BlobRange): Promise<Readable>;
+  /** The same bytes, to be sent once to a stream that somebody else ends. Dispose of it in any case. */
+  open(digest: string, range?: BlobRange): Promise<OpenBlob>;
   /** Stores a stream in one go. `invalid` when digest or size differ from what was expected; nothing is left then. */
   write(source: BlobSource, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo>;
   /** All blobs in no order. Blobs that come or go meanwhile may be missed. */
@@ -38,8 +40,17 @@ export interface BlobInfo { readonly digest: string; readonly sizeBytes: number;
 /** Bytes `[start, end)`. */
 export interface BlobRange { readonly start?: number; readonly end?: number }
 
+/**
+ * What can go wrong before the first byte has gone wrong before there is one of these. The stream must need no chunk for which it has called back,
+ * as sockets and HTTP responses do not (and a PassThrough does). `cancelled` when it closes.
+ */
+export interface OpenBlob extends AsyncDisposable {
+  sendTo(target: Writable, signal: AbortSignal): Promise<void>;
+}
+
 export interface BlobExpectation { readonly digest?: string; readonly sizeBytes?: number }
 
+/** Chunks are read, not kept: once the next is asked for, the source may use the last one again. */
 export type BlobSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** Digest algorithms of the OCI image spec, descriptor.md, "Registered Algorithms". */

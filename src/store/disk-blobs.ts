@@ -4,7 +4,10 @@ import { type FileHandle, mkdir, open, opendir, rename, rm, stat } from 'node:fs
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { cancelled, errnoOf, GantryError, randomHex, syncFolder, throwIfAborted } from '../kernel/mod.ts';
-import { type BlobExpectation, type BlobInfo, type BlobRange, type BlobSource, type BlobStore, type DigestAlgorithm, digestAlgorithms, isUploadId, parseBlobDigest } from './blobs.ts';
+import { type BlobExpectation, type BlobInfo, type BlobRange, type BlobSource, type BlobStore, type DigestAlgorithm, digestAlgorithms, isUploadId, type OpenBlob, parseBlobDigest } from './blobs.ts';
+import { Buffers } from './buffers.ts';
+import { sendFile } from './file-sender.ts';
+import { FileWriter } from './file-writer.ts';
 
 /** The hash of an upload's first bytes. */
 interface HashState { readonly algorithm: DigestAlgorithm; readonly hash: Hash; sizeBytes: number }
@@ -15,6 +18,7 @@ interface HashState { readonly algorithm: DigestAlgorithm; readonly hash: Hash; 
  */
 export class DiskBlobStore implements BlobStore {
   readonly #folder: string;
+  readonly #buffers = new Buffers();
   /** Hash states of uploads that this process received from their first byte on. */
   readonly #hashes = new Map<string, HashState>();
   readonly #busy = new Set<string>();
@@ -35,19 +39,15 @@ export class DiskBlobStore implements BlobStore {
   }
 
   async read(digest: string, range: BlobRange = {}): Promise<Readable> {
-    const file = await openIfExists(this.pathOf(digest));
-    if (file === undefined) throw new GantryError('not-found', `there is no blob ${digest}`);
-    const { size } = await file.stat();
-    const { start = 0, end = size } = range;
-    if (!(Number.isInteger(start) && Number.isInteger(end) && start >= 0 && start <= end && end <= size)) {
-      await file.close();
-      throw new GantryError('invalid', `bytes ${start} to ${end} are not within the ${size} bytes of ${digest}`);
-    }
-    if (start === end) {
-      await file.close();
-      return Readable.from([]);
-    }
-    return file.createReadStream({ start, end: end - 1, highWaterMark: readChunkBytes });
+    const { file, start, end } = await this.#openRange(digest, range);
+    if (start < end) return file.createReadStream({ start, end: end - 1, highWaterMark: readChunkBytes });
+    await file.close();
+    return Readable.from([]);
+  }
+
+  async open(digest: string, range: BlobRange = {}): Promise<OpenBlob> {
+    const { file, start, end } = await this.#openRange(digest, range);
+    return { sendTo: (target, signal) => sendFile(file, { start, end }, target, this.#buffers, signal), [Symbol.asyncDispose]: () => file.close() };
   }
 
   async write(source: BlobSource, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo> {
@@ -99,30 +99,19 @@ export class DiskBlobStore implements BlobStore {
     });
   }
 
-  /** In batches: while one is written, its hash is computed. When the source fails, what came before is kept. */
+  /** While a piece is written, its hash is computed. When the source fails, what came before is kept. */
   async #append(id: string, file: FileHandle, state: HashState, source: BlobSource, signal: AbortSignal): Promise<void> {
-    let batch: Uint8Array[] = [];
-    let batchBytes = 0;
-    const flush = async (): Promise<void> => {
-      const [chunks, bytes] = [batch, batchBytes];
-      [batch, batchBytes] = [[], 0];
-      // Until the bytes are in the file, the hash says more than it has.
-      this.#hashes.delete(id);
-      const written = writeAll(file, chunks, state.sizeBytes);
-      for (const chunk of chunks) state.hash.update(chunk);
-      await written;
-      state.sizeBytes += bytes;
-      this.#hashes.set(id, state);
-    };
+    // Until the bytes are in the file, the hash says more than it has.
+    this.#hashes.delete(id);
+    const writer = new FileWriter(file, state.sizeBytes, this.#buffers, (piece) => state.hash.update(piece));
     try {
       for await (const chunk of source) {
         throwIfAborted(signal);
-        batch.push(chunk);
-        batchBytes += chunk.byteLength;
-        if (batchBytes >= writeBatchBytes) await flush();
+        await writer.add(chunk);
       }
     } finally {
-      if (batchBytes > 0) await flush();
+      state.sizeBytes = await writer.end();
+      this.#hashes.set(id, state);
     }
   }
 
@@ -159,6 +148,16 @@ export class DiskBlobStore implements BlobStore {
   pathOf(digest: string): string {
     const { algorithm, hex } = parseBlobDigest(digest);
     return join(this.#folder, algorithm, hex.slice(0, 2), hex);
+  }
+
+  async #openRange(digest: string, range: BlobRange): Promise<{ file: FileHandle; start: number; end: number }> {
+    const file = await openIfExists(this.pathOf(digest));
+    if (file === undefined) throw new GantryError('not-found', `there is no blob ${digest}`);
+    const { size } = await file.stat();
+    const { start = 0, end = size } = range;
+    if (Number.isInteger(start) && Number.isInteger(end) && start >= 0 && start <= end && end <= size) return { file, start, end };
+    await file.close();
+    throw new GantryError('invalid', `bytes ${start} to ${end} are not within the ${size} bytes of ${digest}`);
   }
 
   #uploadPath(id: string): string {
@@ -223,7 +222,6 @@ export class DiskBlobStore implements BlobStore {
 }
 
 const readChunkBytes = 256 * 1024;
-const writeBatchBytes = 1 << 20;
 
 function newState(algorithm: DigestAlgorithm): HashState {
   return { algorithm, hash: createHash(algorithm), sizeBytes: 0 };
@@ -231,25 +229,6 @@ function newState(algorithm: DigestAlgorithm): HashState {
 
 function algorithmOf({ digest }: BlobExpectation): DigestAlgorithm {
   return digest === undefined ? 'sha256' : parseBlobDigest(digest).algorithm;
-}
-
-async function writeAll(file: FileHandle, chunks: readonly Uint8Array[], position: number): Promise<void> {
-  let [left, at] = [[...chunks], position];
-  while (left.length > 0) {
-    const { bytesWritten } = await file.writev(left, at);
-    at += bytesWritten;
-    left = withoutFirst(left, bytesWritten);
-  }
-}
-
-/** The chunks after the first `count` bytes. */
-function withoutFirst(chunks: readonly Uint8Array[], count: number): Uint8Array[] {
-  let skip = count;
-  return chunks.flatMap((chunk) => {
-    const part = skip < chunk.byteLength ? chunk.subarray(skip) : undefined;
-    skip = Math.max(0, skip - chunk.byteLength);
-    return part === undefined ? [] : [part];
-  });
 }
 
 async function statFile(path: string): Promise<{ sizeBytes: number; modifiedAtMs: number } | undefined> {

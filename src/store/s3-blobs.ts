@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { GantryError, isError } from '../kernel/mod.ts';
-import { type BlobExpectation, type BlobInfo, type BlobRange, type BlobSource, type BlobStore, type DigestAlgorithm, digestAlgorithms, parseBlobDigest } from './blobs.ts';
+import { type BlobExpectation, type BlobInfo, type BlobRange, type BlobSource, type BlobStore, type DigestAlgorithm, digestAlgorithms, type OpenBlob, parseBlobDigest } from './blobs.ts';
 import { DiskBlobStore } from './disk-blobs.ts';
 import { type S3Body, S3Bucket, type S3BucketOptions } from './s3/s3-bucket.ts';
 
@@ -70,6 +71,14 @@ export class S3BlobStore implements BlobStore, AsyncDisposable {
       throw new GantryError('invalid', `bytes ${start} to ${end} are not within the ${info.sizeBytes} bytes of ${digest}`);
     }
     return start === end ? Readable.from([]) : this.#bucket.get(this.#keyOf(digest), { start, end }, noLimit());
+  }
+
+  async open(digest: string, range?: BlobRange): Promise<OpenBlob> {
+    const content = await this.read(digest, range);
+    return {
+      sendTo: (target, signal) => pipeline(content, target, { end: false, signal }),
+      [Symbol.asyncDispose]: async () => void content.destroy(),
+    };
   }
 
   async write(source: BlobSource, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo> {

@@ -45,11 +45,11 @@ export async function serveBlob(handlers: BlobHandlers, exchange: Exchange, repo
   }
   const length = range === undefined ? info.sizeBytes : range.end - range.start;
   const isHead = request.method === 'HEAD';
-  const source = isHead ? undefined : await blobs.read(digest, range);
+  await using content = isHead ? undefined : await blobs.open(digest, range);
   const partial = range === undefined ? {} : { 'content-range': `bytes ${range.start}-${range.end - 1}/${info.sizeBytes}` };
   response.writeHead(range === undefined ? 200 : 206, { ...headers, ...partial, 'content-length': length });
-  if (source === undefined) response.end();
-  else await pipeline(source, response, { signal: exchange.signal });
+  await content?.sendTo(response, exchange.signal);
+  response.end();
 }
 
 function blobHeaders(digest: string) {
@@ -163,10 +163,19 @@ function askedAlgorithm(query: URLSearchParams): DigestAlgorithm {
 
 async function receive({ blobs }: BlobHandlers, { request, signal }: Exchange, id: string, offset: number): Promise<number> {
   try {
-    return await blobs.appendUpload(id, offset, request as AsyncIterable<Uint8Array>, signal);
+    return await blobs.appendUpload(id, offset, released(request), signal);
   } catch (error) {
     if (isError(error) || request.complete) throw error;
     throw registryError('cancelled', 'BLOB_UPLOAD_INVALID', 'the upload broke off');
+  }
+}
+
+/** The parts of the body, each given back to the system when the next is asked for: garbage of tens of megabytes would wait for the collector. */
+async function* released(body: AsyncIterable<Buffer>): AsyncIterable<Uint8Array> {
+  for await (const part of body) {
+    yield part;
+    const { buffer } = part;
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === part.byteLength) buffer.transfer(0);
   }
 }
 

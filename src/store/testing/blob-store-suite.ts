@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { test } from 'node:test';
 import { GantryError, isError } from '../../kernel/mod.ts';
 import type { BlobStore } from '../blobs.ts';
@@ -77,6 +79,52 @@ export function testBlobStore(name: string, open: () => Promise<BlobStoreFixture
       await assert.rejects(blobs.read(helloDigest, range), code('invalid'));
     }
     await assert.rejects(blobs.read(digestOf(Buffer.from('none'))), code('not-found'));
+  });
+
+  test(`${name}: open() sends ranges to a stream without ending it, whatever its pace`, async () => {
+    await using fixture = await open();
+    const { blobs } = fixture;
+    const content = randomBytes(2_500_001);
+    const { digest } = await blobs.write([content], {}, signal);
+    for (const [start, end] of [[0, content.length], [1, content.length - 1], [524_288, 1_048_576], [7, 8], [9, 9]] as const) {
+      await using blob = await blobs.open(digest, { start, end });
+      const received: Buffer[] = [];
+      // As a socket, it needs a chunk until it calls back.
+      const target = new Writable({ write: (chunk: Buffer, _, done) => setImmediate(() => (received.push(Buffer.from(chunk)), done())) });
+      await blob.sendTo(target, signal);
+      assert.equal(target.writable, true);
+      await finished(target.end());
+      assert.ok(Buffer.concat(received).equals(content.subarray(start, end)), `${start} to ${end}`);
+    }
+    await assert.rejects(blobs.open(digest, { start: 5, end: 4 }), code('invalid'));
+    await assert.rejects(blobs.open(digestOf(Buffer.from('none'))), code('not-found'));
+  });
+
+  test(`${name}: open() gives up when the stream closes or the caller does`, async () => {
+    await using fixture = await open();
+    const { blobs } = fixture;
+    const { digest } = await blobs.write([randomBytes(3_000_000)], {}, signal);
+    const stop = new AbortController();
+    for (const end of [(target: Writable) => target.destroy(), () => stop.abort()]) {
+      await using blob = await blobs.open(digest);
+      // Never done with its first chunk.
+      const target: Writable = new Writable({ write: () => setImmediate(() => end(target)) });
+      await assert.rejects(blob.sendTo(target, stop.signal));
+    }
+  });
+
+  test(`${name}: a source may use its chunks again, of any size`, async () => {
+    await using fixture = await open();
+    const content = randomBytes(2_000_003);
+    const source = function* (): Iterable<Uint8Array> {
+      const chunk = Buffer.alloc(700_000);
+      for (let at = 0, size = 1; at < content.length; at += size, size = Math.min(size * 3, chunk.length)) {
+        const count = content.copy(chunk, 0, at, at + size);
+        yield chunk.subarray(0, count);
+        chunk.fill(0);
+      }
+    };
+    await fixture.blobs.write(source(), { digest: digestOf(content), sizeBytes: content.length }, signal);
   });
 
   test(`${name}: digests of no known algorithm or length are refused`, async () => {
