@@ -12,6 +12,7 @@ const hostConfigNotes: Readonly<Record<string, string>> = {
   ContainerIDFile: 'written by the client; only shown',
   IpcMode: '`private`, `shareable`, `host`, `container:`',
   Isolation: '`default`',
+  Links: 'on the default network: /etc/hosts, variables and names as Docker has them; on another one names for this container alone. What is linked must run; a link is not removed without its container',
   LogConfig: '`json-file` and `local` with `max-size` and `max-file`; both are one format of the engine',
   MemorySwappiness: 'only unset or -1',
   Mounts: 'types `bind`, `volume`, `tmpfs`; of a volume also a part (`Subpath`, whose links are not followed); no forced recursive read-only',
@@ -33,7 +34,7 @@ export function dockerTables(): string {
     row(`\`${method} ${path.replaceAll('...', '')}\``, summary, states[state], [note ?? '', named('query', parameters), named('refused', Object.keys(refusedParameters))].filter((part) => part !== '').join('; ')));
   const refusedParameters = dockerRoutes.flatMap((route) => Object.entries(route.refusedParameters).map(([name, why]) => row(`\`${route.method} ${route.path.replaceAll('...', '')}\``, `\`${name}\``, why)));
   const host = fields(hostConfigSchema.shape, hostConfigNotes, refusedHostConfig);
-  const config = fields(createContainerSchema.shape, { HostConfig: 'see above', NetworkingConfig: 'aliases, IPv4 and MAC addresses' }, refusedContainerConfig);
+  const config = fields(createContainerSchema.shape, { HostConfig: 'see above', NetworkingConfig: 'aliases, links, addresses' }, refusedContainerConfig);
   return [
     `API ${formatApiVersion(minApiVersion)} to ${formatApiVersion(maxApiVersion)}.`,
     '', '## End points', '', row('end point', '', 'served', ''), '|---|---|---|---|', ...routes,

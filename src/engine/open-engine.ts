@@ -112,6 +112,7 @@ function peersOf(index: ContainerIndex, sandboxes: SandboxManager): LaunchPeers 
       if (pid === undefined) throw new GantryError('conflict', `cannot join a namespace of a non running container: ${id}`);
       return pid;
     },
+    find: (id) => index.find(id),
     etcFolderOf: (id) => index.get(id).paths.etc,
     shmOf: (id) => index.get(id).paths.shm,
     sandbox: (id) => sandboxes.partsOf(id),

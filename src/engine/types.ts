@@ -54,6 +54,8 @@ export interface ContainerSpec {
   security: SecurityOptions;
   namespaces: NamespaceModes;
   network: NetworkAttachment;
+  /** Only for `mode: 'bridge'`. */
+  links?: ContainerLink[];
   /** Published ports. Only for `mode: 'bridge'`. */
   ports: PortBinding[];
   extraHosts: { ip: string; names: string[] }[];
@@ -161,8 +163,18 @@ export interface EndpointSpec {
   /** Only on a network with IPv6. */
   ipv6Address?: string;
   macAddress?: string;
+  /** Names that other containers of the network have for this one alone (Docker's links of a network). */
+  links?: { container: string; alias: string }[];
   /** The container's way out is the network with the highest; default 0. */
   gatewayPriority?: number;
+}
+
+/** Another container that this one knows by an alias, at its address on the first network of this one (Docker's legacy links). */
+export interface ContainerLink {
+  containerId: ContainerId;
+  alias: string;
+  /** What the other one exposes, as `80/tcp`: told in variables. */
+  ports: string[];
 }
 
 export interface PortBinding {

@@ -6,6 +6,7 @@ import { containerDnsAddress } from '../networks/container-dns.ts';
 import { changeHosts, type DnsConfig, formatResolvConf, ownHosts, planDns, readHostDns } from '../networks/etc-files.ts';
 import type { ContainerSpec, EndpointStatus } from '../types.ts';
 import type { ContainerEntry } from './container-entry.ts';
+import { linkedOn, moveLink } from './links.ts';
 
 /** The names of a container by its host and domain name, the full one first. */
 export function hostNames(hostname: string, domainname: string | undefined): string[] {
@@ -16,6 +17,19 @@ export function hostNames(hostname: string, domainname: string | undefined): str
 export function planContainerDns(spec: ContainerSpec, hasNames: boolean, host: DnsConfig): DnsConfig {
   const planned = planDns(spec.dns, host, spec.network.mode === 'host');
   return hasNames ? { ...planned, servers: [containerDnsAddress], options: [...planned.options.filter((option) => !option.startsWith('ndots:')), 'ndots:0'] } : planned;
+}
+
+/** Tells the running containers that link to this one, which has just been started, where it is now. */
+export async function updateLinkedHosts(child: ContainerEntry, all: readonly ContainerEntry[]): Promise<void> {
+  for (const { isRunning, spec, status, paths } of all) {
+    const [own] = status.endpoints;
+    for (const link of (isRunning && own !== undefined ? spec.links : undefined) ?? []) {
+      const linked = link.containerId === child.id && own !== undefined ? linkedOn(own.networkId, link, child) : undefined;
+      const hosts = join(paths.etc, 'hosts');
+      const text = linked === undefined ? undefined : await readIfThere(hosts);
+      if (linked !== undefined && text !== undefined) writeFileSync(hosts, moveLink(text, linked));
+    }
+  }
 }
 
 export interface EtcChange {

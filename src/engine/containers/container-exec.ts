@@ -1,4 +1,4 @@
-import { GantryError } from '../../kernel/mod.ts';
+import { GantryError, isError } from '../../kernel/mod.ts';
 import { planEnvironment } from '../bundle/bundle.ts';
 import { planCapabilities, toOciCapabilities } from '../bundle/capabilities.ts';
 import type { OciProcess } from '../bundle/oci-spec.ts';
@@ -28,7 +28,7 @@ export async function execInContainer(parts: ExecParts, entry: ContainerEntry, s
       containerId: entry.id,
       stateRoot: paths.runtimeState,
       scratchFolder: entry.paths.run,
-      process: planExecProcess(host, entry, spec),
+      process: planExecProcess(host, entry, spec, linksOf(launcher, entry)),
       stdin: spec.stdin,
       listProcesses: () => cgroups.processes(launcher.cgroupPath(entry)),
       size: spec.size,
@@ -37,8 +37,18 @@ export async function execInContainer(parts: ExecParts, entry: ContainerEntry, s
   );
 }
 
+/** As they are now; none when one of them has stopped meanwhile, for its address is somebody else's then. */
+function linksOf(launcher: Launcher, entry: ContainerEntry): string[] {
+  try {
+    return launcher.linkVariables(entry, entry.status.endpoints);
+  } catch (error) {
+    if (isError(error, 'conflict')) return [];
+    throw error;
+  }
+}
+
 /** The process as the runtime takes it: the container's settings with what the request changes. */
-function planExecProcess(host: HostFacts, { spec: container, id, paths }: ContainerEntry, spec: ExecSpec): OciProcess {
+function planExecProcess(host: HostFacts, { spec: container, id, paths }: ContainerEntry, spec: ExecSpec, links: readonly string[]): OciProcess {
   const user = resolveUser(spec.user === '' ? container.user : spec.user, spec.user === '' ? container.supplementalGroups : [], readUserDatabases(paths.rootfs));
   const isPrivileged = spec.isPrivileged || container.security.isPrivileged;
   const bounding = planCapabilities({ ...container.security, isPrivileged }).filter((name) => host.capabilities.has(name));
@@ -48,7 +58,7 @@ function planExecProcess(host: HostFacts, { spec: container, id, paths }: Contai
     ...(spec.tty && spec.size !== undefined ? { consoleSize: spec.size } : {}),
     user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
     args: spec.args,
-    env: planEnvironment([...container.env, ...spec.env], { home: user.home, hostname, tty: spec.tty }),
+    env: planEnvironment([...links, ...container.env, ...spec.env], { home: user.home, hostname, tty: spec.tty }),
     cwd: spec.workingDir !== '' ? spec.workingDir : container.workingDir !== '' ? container.workingDir : '/',
     capabilities: toOciCapabilities(bounding, user.uid),
     rlimits: planRlimits(container.resources.ulimits ?? [], host.limits).rlimits,

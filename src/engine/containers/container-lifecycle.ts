@@ -10,6 +10,7 @@ import { readMonitorPid, watchMonitor } from '../runtime/monitor.ts';
 import type { ContainerId, ContainerRecord, ContainerSpec, ContainerStatus, RootfsSource } from '../types.ts';
 import type { VolumeManager } from '../volumes/volume-manager.ts';
 import { ContainerEntry } from './container-entry.ts';
+import { updateLinkedHosts } from './container-etc.ts';
 import type { ContainerIndex } from './container-index.ts';
 import type { ContainerStore } from './container-store.ts';
 import { chooseUserNamespace, type UserNamespaceOptions } from './id-ranges.ts';
@@ -102,6 +103,7 @@ export class ContainerLifecycle {
       await store.save(entry.record, false);
       this.#publishAttached(entry, true);
       this.#publish(entry, 'start');
+      await updateLinkedHosts(entry, this.#parts.index.all()).catch((error: unknown) => this.#parts.log.warn('telling linked containers the new address failed', { container: entry.id, err: error }));
     } catch (error) {
       if (entry.status.state === 'restarting' && this.#closing.signal.aborted) await this.#leaveRestart(entry, status.restartCount);
       else await this.#startFailed(entry, toGantryError(error));

@@ -1,6 +1,7 @@
 import type { NamespaceSource } from '../bundle/bundle.ts';
 import type { ResolvedMount } from '../bundle/mounts.ts';
 import type { ContainerId } from '../types.ts';
+import type { ContainerEntry } from './container-entry.ts';
 
 /** What a container takes from its pod. */
 export interface SandboxParts {
@@ -19,6 +20,8 @@ export interface LaunchPeers {
   etcFolderOf(id: ContainerId): string;
   shmOf(id: ContainerId): string;
   sandbox(id: string): SandboxParts;
+  /** Any container; undefined when there is none. */
+  find(id: ContainerId): ContainerEntry | undefined;
   /** Whether running containers have joined this one's network namespace. */
   isNetworkShared(id: ContainerId): boolean;
 }

@@ -30,6 +30,7 @@ import { Gate } from './gate.ts';
 import { hostNames, planContainerDns } from './container-etc.ts';
 import { checkRootfs } from './guarded-paths.ts';
 import { etcMounts, type LaunchPeers, namespaceOf, type SandboxParts } from './launch-request.ts';
+import { checkLinks, linkHosts, linkVariables, resolveLinks } from './links.ts';
 import { IdMappedMounts, mountRootfs, removeRunFolder, unmountRootfs } from './rootfs.ts';
 import { closeUserNamespace, type ContainerUserNamespace, openRunFolder, openUserNamespace } from './user-namespace.ts';
 
@@ -72,6 +73,7 @@ export class Launcher {
     // Parts of volumes: unmounted once the runtime has its own mounts of them.
     using parts = new DisposableStack();
     const { spec, paths } = entry;
+    checkLinks(entry, (id) => this.#parts.peers.find(id));
     let endpoints: EndpointStatus[] = [];
     let ports: PortBinding[] = [];
     try {
@@ -86,7 +88,7 @@ export class Launcher {
       ports = await this.#publish(entry, endpoints);
       using volumes = userNamespace === undefined ? undefined : new IdMappedMounts(paths, userNamespace.file);
       const { facts, warnings } = await this.#facts(entry, sandbox, network.source, endpoints, userNamespace, volumes, parts);
-      await writeFile(join(paths.bundle, 'config.json'), serializeSpec(planBundle(spec, facts)), { mode: 0o600 });
+      await writeFile(join(paths.bundle, 'config.json'), serializeSpec(planBundle({ ...spec, env: [...this.linkVariables(entry, endpoints), ...spec.env] }, facts)), { mode: 0o600 });
       writeFileSync(paths.logStartFile, String(sizeOf(join(paths.logs, currentLogName))));
       const pid = await createMonitoredContainer(
         this.#parts.host.programs,
@@ -99,6 +101,11 @@ export class Launcher {
       await this.cleanUp(entry, endpoints);
       throw error;
     }
+  }
+
+  /** What a container with these endpoints is told of those it links to, for each of its processes. */
+  linkVariables(entry: ContainerEntry, endpoints: readonly EndpointStatus[]): string[] {
+    return resolveLinks(entry, endpoints, (id) => this.#parts.peers.find(id)).flatMap((linked) => linkVariables(entry.spec.name, linked));
   }
 
   /** Lets the created process run. */
@@ -317,9 +324,10 @@ export class Launcher {
     mkdirSync(paths.etc, { recursive: true });
     const names = hostNames(hostname, spec.domainname);
     const extra = spec.extraHosts.map(({ ip, names: extraNames }) => ({ ip: ip === 'host-gateway' ? this.#parts.networks.get('bridge').gateway : ip, names: extraNames }));
+    const linked = resolveLinks(entry, endpoints, (id) => this.#parts.peers.find(id)).map(linkHosts);
     const isHost = spec.network.mode === 'host';
     if (isHost && extra.length === 0) copyFileSync('/etc/hosts', join(paths.etc, 'hosts'));
-    else writeFileSync(join(paths.etc, 'hosts'), formatHosts(ownHosts(endpoints, names), extra));
+    else writeFileSync(join(paths.etc, 'hosts'), formatHosts(ownHosts(endpoints, names), [...extra, ...linked]));
     writeFileSync(join(paths.etc, 'hostname'), `${hostname}\n`);
     writeFileSync(join(paths.etc, 'resolv.conf'), formatResolvConf(planContainerDns(spec, this.#parts.networks.hasNames(endpoints), readHostDns())));
     return paths.etc;

@@ -16,7 +16,9 @@ export class ContainerNames implements NameSource {
   }
 
   addressesOf(name: string, askerId: string): NamedAddresses | undefined {
-    const found = this.#neighbours(askerId).filter(({ names }) => names.includes(name)).map(({ endpoint }) => endpoint);
+    const neighbours = this.#neighbours(askerId);
+    const linked = this.#links(askerId, name).flatMap(({ network, container }) => neighbours.filter(({ names, endpoint }) => names.includes(container.toLowerCase()) && (endpoint.networkId === network || endpoint.networkName === network)));
+    const found = (linked.length > 0 ? linked : neighbours.filter(({ names }) => names.includes(name))).map(({ endpoint }) => endpoint);
     if (found.length === 0) return undefined;
     return { ipv4: found.map(({ ipv4Address }) => ipv4Address), ipv6: found.flatMap(({ ipv6 }) => (ipv6 === undefined ? [] : [ipv6.address])) };
   }
@@ -36,6 +38,13 @@ export class ContainerNames implements NameSource {
 
   #find(id: string): ContainerRecord | undefined {
     return this.#containers().find((container) => container.id === id);
+  }
+
+  /** What the asker's links mean by the name. */
+  #links(askerId: string, name: string): { network: string; container: string }[] {
+    const network = this.#find(askerId)?.spec.network;
+    const endpoints = network?.mode === 'bridge' ? network.endpoints : [];
+    return endpoints.flatMap((endpoint) => (endpoint.links ?? []).filter(({ alias }) => alias.toLowerCase() === name).map(({ container }) => ({ network: endpoint.network, container })));
   }
 
   #neighbours(askerId: string): { names: string[]; container: string; endpoint: EndpointStatus }[] {

@@ -69,6 +69,11 @@ const specRules: Rules<ContainerSpec> = {
     // By id: a name could be somebody else's network by the time the container starts.
     return { mode: 'bridge', endpoints: network.endpoints.map((endpoint) => ({ ...endpoint, network: networkId(endpoint.network) })) };
   },
+  links: (links, { scope, ownsContainer }) => {
+    const other = (links ?? []).find(({ containerId }) => !ownsContainer(containerId));
+    if (other !== undefined) throw scope.refusal('links to containers that are not its own');
+    return links;
+  },
   ports: (ports, { scope }) => ports.map((port) => admitPort(port, scope)),
   extraHosts: 'harmless',
   // The engine forwards questions from the host's network, where loopback is the host's.

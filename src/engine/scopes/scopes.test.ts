@@ -41,6 +41,7 @@ test('scopeRequestSchema has a ceiling for everything that is not named, and ref
 
 const refused: Readonly<Record<string, Partial<ContainerSpec>>> = {
   'a pod\'s container': { owner: { kind: 'pod', sandboxId: 's', podUid: 'u', containerName: 'c', attempt: 0 } },
+  'a link to a container of others': { links: [{ containerId: 'f'.repeat(64) as ContainerId, alias: 'x', ports: [] }] },
   'privilege': { security: { ...busyboxSpec('').security, isPrivileged: true } },
   'a capability': { security: { ...busyboxSpec('').security, addCapabilities: ['sys_admin'] } },
   'all capabilities': { security: { ...busyboxSpec('').security, addCapabilities: ['ALL'] } },

@@ -1,9 +1,10 @@
 import type { Healthcheck } from '../../../api/mod.ts';
 import { GantryError } from '../../../kernel/mod.ts';
 import type { Image } from '../../images/types.ts';
-import type { ContainerId, ContainerSpec, DeviceSpec, EndpointSpec, LogOptions, MountSpec, NetworkAttachment } from '../../types.ts';
+import type { ContainerId, ContainerLink, ContainerSpec, DeviceSpec, EndpointSpec, LogOptions, MountSpec, NetworkAttachment } from '../../types.ts';
 import type { CreateContainerRequest, EndpointRequest, HostConfigRequest } from '../requests/create-container.ts';
 import { hostConfigSchema } from '../requests/create-container.ts';
+import { parseLink, planLinks } from './links.ts';
 import { type PlannedMount, planMounts } from './mounts.ts';
 import { parseContainerPort, planPorts } from './ports.ts';
 import { parseDeviceRule, planNamespaces, planResources, planRestart, planSecurity } from './security.ts';
@@ -19,7 +20,7 @@ export interface CreateContext {
   /** Names of the OCI runtime that clients may ask for. */
   readonly runtimes: readonly string[];
   /** `not-found` when there is no such container. */
-  readonly container: (idOrName: string) => { readonly id: ContainerId; readonly mounts: readonly MountSpec[] };
+  readonly container: (idOrName: string) => { readonly id: ContainerId; readonly mounts: readonly MountSpec[]; /** What it exposes, as `80/tcp`. */ readonly ports: readonly string[] };
 }
 
 /** The engine's spec but for the mounts, whose volumes may still have to be made. */
@@ -44,7 +45,7 @@ export function planContainer(request: CreateContainerRequest, context: CreateCo
   checkRuntime(host, context);
   const { args, entrypoint, command } = mergeCommand(request, image);
   const exposed = [...new Set([...Object.keys(image.ExposedPorts ?? {}), ...Object.keys(request.ExposedPorts)].map(normalPort))];
-  const network = planNetwork(request, host, (name) => context.container(name).id);
+  const { network, links } = withLinks(planNetwork(request, host, (name) => context.container(name).id), host, context);
   const sharesNames = host.UTSMode === 'host';
   if (sharesNames && firstText(request.Hostname) !== undefined) throw invalid('conflicting options: hostname and the UTS mode');
   const hostname = firstText(request.Hostname) ?? (network.mode === 'host' ? context.hostName : '');
@@ -94,6 +95,7 @@ export function planContainer(request: CreateContainerRequest, context: CreateCo
     security: planSecurity(host),
     namespaces: planNamespaces(host, (name) => context.container(name).id),
     network,
+    ...(links.length === 0 ? {} : { links }),
     ports: network.mode === 'bridge' ? planPorts(host.PortBindings, exposed, host.PublishAllPorts ?? false) : [],
     extraHosts: host.ExtraHosts.map(parseExtraHost),
     dns: { servers: host.Dns, searches: host.DnsSearch, options: host.DnsOptions },
@@ -153,6 +155,14 @@ function planNetwork(request: CreateContainerRequest, host: HostConfigRequest, c
   return { mode: 'bridge', endpoints: [planEndpoint(main, own, request.MacAddress), ...others.map(([name, endpoint]) => planEndpoint(name, endpoint ?? undefined, undefined))] };
 }
 
+function withLinks(network: NetworkAttachment, host: HostConfigRequest, context: CreateContext): { network: NetworkAttachment; links: ContainerLink[] } {
+  const { links, endpointLinks } = planLinks(host, network, context.container);
+  if (network.mode !== 'bridge' || endpointLinks.length === 0) return { network, links };
+  // Clients repeat them in the endpoint.
+  const [main, ...others] = network.endpoints.map((endpoint, at) => (at === 0 && endpoint.links === undefined ? { ...endpoint, links: endpointLinks } : endpoint));
+  return { network: main === undefined ? network : { mode: 'bridge', endpoints: [main, ...others] }, links };
+}
+
 /** How the container joins the network of that name. */
 export function planEndpoint(network: string, endpoint: EndpointRequest | undefined, macAddress: string | undefined): EndpointSpec {
   const address = firstText(endpoint?.IPAMConfig?.IPv4Address);
@@ -162,6 +172,7 @@ export function planEndpoint(network: string, endpoint: EndpointRequest | undefi
   return {
     network,
     aliases: endpoint?.Aliases ?? [],
+    ...(endpoint === undefined || endpoint.Links.length === 0 ? {} : { links: endpoint.Links.map(parseLink) }),
     ...(address === undefined ? {} : { ipv4Address: address }),
     ...(address6 === undefined ? {} : { ipv6Address: address6 }),
     ...(mac === undefined ? {} : { macAddress: mac }),

@@ -7,6 +7,7 @@ import type { Image } from '../../images/types.ts';
 import type { ContainerId, ContainerSpec } from '../../types.ts';
 import { createContainerSchema, hostConfigSchema } from '../requests/create-container.ts';
 import { mergeEnv, planContainer } from './container-spec.ts';
+import { parseLink } from './links.ts';
 import { parseBind, parseTmpfs, planMount } from './mounts.ts';
 import { parseContainerPort, planPorts } from './ports.ts';
 import { planSecurity } from './security.ts';
@@ -21,7 +22,7 @@ function imageOf(config: ImageConfig['config']): Image {
 
 function plan(request: object, config: ImageConfig['config'] = { Cmd: ['sh'] }): ReturnType<typeof planContainer> {
   const parsed = parseWith(createContainerSchema, { Image: 'app', ...request }, 'request body');
-  const other = { id: 'c'.repeat(64) as ContainerId, mounts: [{ type: 'volume' as const, volume: 'v', target: '/v', isReadOnly: false, copyUp: true }] };
+  const other = { id: 'c'.repeat(64) as ContainerId, ports: ['80/tcp'], mounts: [{ type: 'volume' as const, volume: 'v', target: '/v', isReadOnly: false, copyUp: true }] };
   return planContainer(parsed, { name: 'name', image: imageOf(config), hostConfig: (request as { HostConfig?: Record<string, unknown> }).HostConfig ?? {}, hostName: 'machine', runtimes: ['runc'], container: () => other });
 }
 
@@ -79,7 +80,7 @@ test('planContainer() turns HostConfig into the engine\'s words', () => {
 });
 
 test('planContainer() accepts every field when it asks for nothing, and refuses unknown ones by name', () => {
-  const zeros = Object.fromEntries(['BlkioDeviceReadBps', 'CgroupParent', 'CpuRealtimePeriod', 'DeviceRequests', 'KernelMemory', 'Links', 'StorageOpt', 'SomethingNew'].map((name, at) => [name, [null, '', 0, [], {}, false][at % 6]]));
+  const zeros = Object.fromEntries(['BlkioDeviceReadBps', 'CgroupParent', 'CpuRealtimePeriod', 'DeviceRequests', 'KernelMemory', 'KernelMemoryTCP', 'StorageOpt', 'SomethingNew'].map((name, at) => [name, [null, '', 0, [], {}, false][at % 6]]));
   assert.equal(plan({ HostConfig: { ...zeros, MemorySwappiness: -1, OomKillDisable: false, PidsLimit: null, Binds: null, Tmpfs: null } }).spec.name, 'name');
   const refused: [request: object, field: string][] = [
     [{ HostConfig: { DeviceRequests: [{ Count: -1 }] } }, 'HostConfig.DeviceRequests'],
@@ -144,6 +145,16 @@ test('planMount() and parseTmpfs() refuse what does not fit the type', () => {
   }
   assert.deepEqual(parseTmpfs('/t', 'ro,size=2m,mode=1777,noexec'), { type: 'tmpfs', target: '/t', isReadOnly: true, sizeBytes: 2 * 2 ** 20, mode: 0o1777, options: ['noexec'] });
   assert.throws(() => parseTmpfs('/t', 'bogus'), code('invalid'));
+});
+
+test('parseLink() and planContainer() read links: to containers on the default network, by names on another', () => {
+  for (const [text, container, alias] of [['db', 'db', 'db'], ['db:store', 'db', 'store'], ['/db:/web/store', 'db', 'store']] as const) assert.deepEqual(parseLink(text), { container, alias });
+  for (const text of ['', ':', 'a:b:c', 'a:', 'a:b c', 'a:b\nc', '/']) assert.throws(() => parseLink(text), code('invalid'), text);
+  const main = plan({ HostConfig: { Links: ['db:store', 'db:store'] } }).spec;
+  assert.deepEqual([main.links, main.network], [[{ containerId: 'c'.repeat(64), alias: 'store', ports: ['80/tcp'] }], { mode: 'bridge', endpoints: [{ network: 'bridge', aliases: [] }] }]);
+  const own = plan({ HostConfig: { NetworkMode: 'back', Links: ['db:store'] }, NetworkingConfig: { EndpointsConfig: { front: { Links: ['web'] } } } }).spec;
+  assert.deepEqual([own.links, own.network], [undefined, { mode: 'bridge', endpoints: [{ network: 'back', aliases: [], links: [{ container: 'db', alias: 'store' }] }, { network: 'front', aliases: [], links: [{ container: 'web', alias: 'web' }] }] }]);
+  for (const host of [{ NetworkMode: 'host', Links: ['db'] }, { NetworkMode: 'none', Links: ['db'] }, { Links: ['db:x', 'other:x'] }]) assert.throws(() => plan({ HostConfig: host }), code('invalid'));
 });
 
 test('planPorts() publishes what is bound and, when asked, what is exposed', () => {

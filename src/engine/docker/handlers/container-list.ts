@@ -1,5 +1,6 @@
 import { GantryError } from '../../../kernel/mod.ts';
 import type { ContainerRecord, NetworkRecord } from '../../types.ts';
+import { exposedPorts } from '../views/container.ts';
 import { type Filters, flagFilter, matchesAny, matchesLabels, matchesName } from '../filters.ts';
 import { parseContainerPort } from '../create/ports.ts';
 
@@ -33,8 +34,7 @@ export function selectContainers(all: readonly ContainerRecord[], filters: Filte
 }
 
 function fits({ id, spec, status }: ContainerRecord, filters: Filters, networks: readonly NetworkRecord[]): boolean {
-  const { apiRecord } = spec;
-  const exposed = Object.keys((apiRecord as { Config?: { ExposedPorts?: object } } | undefined)?.Config?.ExposedPorts ?? {});
+  const exposed = exposedPorts(spec);
   const isTask = flagFilter(filters, 'is-task');
   return (
     matchesAny(filters, 'id', (value) => id.startsWith(value)) &&

@@ -15,7 +15,7 @@ import { generateContainerName } from '../names.ts';
 import { createContainerSchema, hostConfigSchema } from '../requests/create-container.ts';
 import { dockerObject, optional, optionalText, optionalInteger } from '../requests/zero.ts';
 import { flag, integer, type Route, route, text } from '../route.ts';
-import { inspectView, summaryView } from '../views/container.ts';
+import { exposedPorts, inspectView, summaryView } from '../views/container.ts';
 import { containerFilterNames, selectContainers } from './container-list.ts';
 import { sizesOf } from './folder-bytes.ts';
 
@@ -62,7 +62,7 @@ async function createOf(call: Call, services: DockerServices, query: CreateQuery
     runtimes: ['runc', 'io.containerd.runc.v2', engine.info.runtimeName],
     container: (idOrName) => {
       const { id, spec } = engine.containers.get(idOrName);
-      return { id, mounts: spec.mounts };
+      return { id, mounts: spec.mounts, ports: exposedPorts(spec) };
     },
   });
   for (const mount of planned.mounts) {
@@ -164,7 +164,7 @@ const updateSchema = dockerObject({
 });
 
 async function removeContainer(call: Call, { engine }: DockerServices, { force, v, link }: { force: boolean; v: boolean; link: boolean }): Promise<void> {
-  if (link) throw new GantryError('unsupported', 'links are not supported');
+  if (link) throw new GantryError('unsupported', 'a link goes with its container; it cannot be removed alone');
   await engine.containers.remove(nameOf(call), { force, removeVolumes: v }, new AbortController().signal);
   sendEmpty(call, 204);
 }

@@ -41,7 +41,7 @@ export const refusedHostConfig = {
   Cgroup: 'deprecated by Docker', CgroupParent: 'the engine places its containers itself', CpuCount: 'Windows only', CpuPercent: 'Windows only', IOMaximumIOps: 'Windows only', IOMaximumBandwidth: 'Windows only',
   CpuRealtimePeriod: 'real-time scheduling is not implemented', CpuRealtimeRuntime: 'real-time scheduling is not implemented',
   DeviceRequests: 'GPUs and other device drivers are not implemented',
-  KernelMemory: 'deprecated by Docker', KernelMemoryTCP: 'cgroup v1 only', Links: 'deprecated by Docker: use a network and its aliases', StorageOpt: 'quotas of the writable layer are not implemented',
+  KernelMemory: 'deprecated by Docker', KernelMemoryTCP: 'cgroup v1 only', StorageOpt: 'quotas of the writable layer are not implemented',
 } as const;
 
 /** HostConfig of the API: every field is read here, or refused when it asks for something. */
@@ -77,6 +77,7 @@ export const hostConfigSchema = dockerObject(
     Init: optionalFlag,
     IpcMode: optionalText,
     Isolation: optionalText,
+    Links: texts,
     LogConfig: optional(dockerObject({ Type: optionalText, Config: textMap })),
     MaskedPaths: optional(z.array(z.string())),
     Memory: optionalInteger,
@@ -114,12 +115,13 @@ const endpoint = dockerObject(
   {
     IPAMConfig: optional(dockerObject({ IPv4Address: optionalText, IPv6Address: optionalText }, { LinkLocalIPs: 'link-local addresses are not implemented' })),
     Aliases: texts,
+    Links: texts,
     MacAddress: optionalText,
     // What inspect answers and clients send back: the engine decides these.
     NetworkID: optionalText, EndpointID: optionalText, Gateway: optionalText, IPAddress: optionalText, IPPrefixLen: optionalInteger, DNSNames: texts,
     IPv6Gateway: optionalText, GlobalIPv6Address: optionalText, GlobalIPv6PrefixLen: optionalInteger, GwPriority: optionalInteger,
   },
-  { Links: 'deprecated by Docker: use aliases', DriverOpts: 'the bridge has no options' },
+  { DriverOpts: 'the bridge has no options' },
 );
 
 /** How a container joins one network. */

@@ -1,5 +1,5 @@
 import type { Engine } from '../../engine.ts';
-import type { ContainerRecord, ContainerSpec, EndpointStatus } from '../../types.ts';
+import type { ContainerRecord, ContainerSpec, EndpointSpec, EndpointStatus } from '../../types.ts';
 import type { ApiVersion } from '../api-version.ts';
 import type { ApiRecord } from '../create/container-spec.ts';
 import { mountView, portList, portMap, stateView, statusText } from './container-status.ts';
@@ -11,7 +11,7 @@ export function summaryView(record: ContainerRecord, engine: Engine, apiVersion:
   const { id, spec, status } = record;
   const view = {
     Id: id,
-    Names: [`/${spec.name}`],
+    Names: [`/${spec.name}`, ...linkedNames(id, engine)],
     Image: spec.image.reference,
     ImageID: spec.image.id,
     Command: spec.args.map((arg, at) => (at > 0 && arg.includes(' ') ? `'${arg}'` : arg)).join(' '),
@@ -47,7 +47,7 @@ export function inspectView(record: ContainerRecord, engine: Engine, apiVersion:
     Platform: 'linux',
     MountLabel: '', ProcessLabel: '', AppArmorProfile: '',
     ExecIDs: execIds.length === 0 ? null : execIds,
-    HostConfig: hostConfigView(spec, apiVersion),
+    HostConfig: { ...hostConfigView(spec, apiVersion), ...linksView(spec, engine) },
     GraphDriver: { Name: 'overlay2', Data: { UpperDir: engine.containers.writableFolder(id) } },
     ...(size === undefined ? {} : { SizeRw: size.writableBytes, SizeRootFs: size.imageBytes + size.writableBytes }),
     Mounts: mountsView(spec, engine),
@@ -86,22 +86,52 @@ export function networksView(record: ContainerRecord, engine: Engine, apiVersion
   if (spec.network.mode === 'none' || spec.network.mode === 'host') return { [spec.network.mode]: emptyEndpoint([]) };
   if (spec.network.mode !== 'bridge') return {};
   // One that has run before is still known by the network's id.
-  const idOf = (name: string): string => (status.startedAt === undefined ? '' : (engine.networks.list().find(({ id, spec: own }) => id === name || own.name === name)?.id ?? ''));
-  return Object.fromEntries(spec.network.endpoints.map(({ network, aliases, ipv4Address }) => [network, { ...emptyEndpoint(aliases), IPAMConfig: ipamConfig(ipv4Address), NetworkID: idOf(network) }]));
+  const hasRun = status.startedAt !== undefined;
+  return Object.fromEntries(spec.network.endpoints.map(({ network, aliases, ipv4Address, links }) => {
+    const found = engine.networks.list().find(({ id, spec: own }) => id === network || own.name === network);
+    const name = found?.spec.name ?? network;
+    const names = [...new Set([...aliases, ...(hasRun ? shortAlias(record, name, apiVersion) : [])])];
+    return [name, { ...emptyEndpoint(names), Links: linkTexts(links), IPAMConfig: ipamConfig(ipv4Address), NetworkID: hasRun ? (found?.id ?? '') : '' }];
+  }));
 }
 
 function endpointView(record: ContainerRecord, endpoint: EndpointStatus, apiVersion: ApiVersion): Record<string, unknown> {
   const { network } = record.spec;
   const asked = network.mode === 'bridge' ? network.endpoints.find((spec) => spec.network === endpoint.networkName || spec.network === endpoint.networkId) : undefined;
-  // Up to 1.44 the short id was one of the aliases.
-  const shortId = apiVersion < 1045 && endpoint.networkName !== 'bridge' ? [record.id.slice(0, 12)] : [];
   return {
-    ...emptyEndpoint([...endpoint.aliases, ...shortId]),
+    ...emptyEndpoint([...new Set([...endpoint.aliases, ...shortAlias(record, endpoint.networkName, apiVersion)])]),
+    Links: linkTexts(asked?.links),
     IPAMConfig: ipamConfig(asked?.ipv4Address),
     NetworkID: endpoint.networkId, EndpointID: endpointId(record, endpoint), Gateway: endpoint.gateway, IPAddress: endpoint.ipv4Address, IPPrefixLen: endpoint.prefixLength, MacAddress: endpoint.macAddress,
     IPv6Gateway: endpoint.ipv6?.gateway ?? '', GlobalIPv6Address: endpoint.ipv6?.address ?? '', GlobalIPv6PrefixLen: endpoint.ipv6?.prefixLength ?? 0,
     DNSNames: [record.spec.name, ...endpoint.aliases, record.id.slice(0, 12)],
   };
+}
+
+/** Up to 1.44 the short id was one of the aliases. */
+function shortAlias({ id }: ContainerRecord, network: string, apiVersion: ApiVersion): string[] {
+  return apiVersion < 1045 && network !== 'bridge' ? [id.slice(0, 12)] : [];
+}
+
+function linkTexts(links: EndpointSpec['links']): string[] | null {
+  return links === undefined ? null : links.map(({ container, alias }) => `${container}:${alias}`);
+}
+
+/** Links on the default network, with the names that the containers have now. */
+function linksView({ name, links = [] }: ContainerSpec, engine: Engine): { Links: string[] | null } {
+  if (links.length === 0) return { Links: null };
+  const all = engine.containers.list();
+  return { Links: links.flatMap(({ containerId, alias }) => all.filter(({ id }) => id === containerId).map((child) => `/${child.spec.name}:/${name}/${alias}`)) };
+}
+
+/** What those that link to a container call it. */
+function linkedNames(id: string, engine: Engine): string[] {
+  return engine.containers.list().flatMap(({ spec }) => (spec.links ?? []).filter(({ containerId }) => containerId === id).map(({ alias }) => `/${spec.name}/${alias}`));
+}
+
+/** As `80/tcp`. */
+export function exposedPorts({ apiRecord }: Pick<ContainerSpec, 'apiRecord'>): string[] {
+  return Object.keys((apiRecord as { Config?: { ExposedPorts?: object } } | undefined)?.Config?.ExposedPorts ?? {});
 }
 
 /** The address that was asked for. */

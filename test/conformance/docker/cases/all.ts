@@ -7,6 +7,7 @@ import { clientEnv, comparedVersion, type Daemon, runDocker } from '../daemon.ts
 import { normalize, type Plain } from '../normalize.ts';
 import type { Bench, Case, CliAnswer } from './case.ts';
 import { cliCases } from './cli.ts';
+import { composeCases, composeFiles } from './compose.ts';
 import { containerCases } from './containers.ts';
 import { objectCases } from './objects.ts';
 
@@ -24,19 +25,20 @@ const testcontainers: Case = {
 };
 
 /** Every case. The client that a case needs is the first part of its name, where it is a program: `cli`, `compose`, `testcontainers`; all others go through dockerode. */
-export const cases: readonly Case[] = [...containerCases, ...objectCases, ...cliCases, testcontainers];
+export const cases: readonly Case[] = [...containerCases, ...objectCases, ...cliCases, ...composeCases, testcontainers];
 
 /** Runs one case against a daemon, and removes what it made. What fails otherwise than by an answer is thrown. */
 export async function observe(one: Case, daemon: Daemon, signal: AbortSignal): Promise<Plain> {
   const docker = new Dockerode({ socketPath: daemon.socketPath, version: `v${comparedVersion}` });
   const limited = withTimeout(signal, 90_000);
-  const project = join(daemon.folder, 'project');
-  mkdirSync(project, { recursive: true });
-  writeFileSync(join(project, 'docker-compose.yml'), composeFile);
+  for (const [project, file] of Object.entries(composeFiles)) {
+    mkdirSync(join(daemon.folder, project), { recursive: true });
+    writeFileSync(join(daemon.folder, project, 'docker-compose.yml'), file);
+  }
   const bench: Bench = {
     daemon, docker, signal: limited,
     cli: (args, stdin) => runDocker(daemon, args, limited, stdin),
-    compose: async (args): Promise<CliAnswer> => runCommand('docker-compose', args, { cwd: project, env: { ...clientEnv(daemon), COMPOSE_API_VERSION: comparedVersion }, okCodes: anyCode }, limited),
+    compose: async (project, ...args): Promise<CliAnswer> => runCommand('docker-compose', args, { cwd: join(daemon.folder, project), env: { ...clientEnv(daemon), COMPOSE_API_VERSION: comparedVersion }, okCodes: anyCode }, limited),
   };
   try {
     return normalize(await one.run(bench), daemon);
@@ -45,23 +47,6 @@ export async function observe(one: Case, daemon: Daemon, signal: AbortSignal): P
     execFileSync('rm', ['-rf', join(daemon.folder, 'copied')]);
   }
 }
-
-const composeFile = `version: "3.8"
-services:
-  db:
-    image: busybox
-    command: ["sh", "-c", "echo data > /srv; exec httpd -f -p 80 -h /"]
-    volumes: ["dbdata:/var/data"]
-    stop_grace_period: 0s
-  web:
-    image: busybox
-    command: ["sh", "-c", "until wget -qO- http://db/srv; do sleep 0.1; done; exec sleep 1000"]
-    depends_on: [db]
-    stop_grace_period: 0s
-    environment: {A: b}
-    ports: ["80"]
-volumes: {dbdata: {}}
-`;
 
 async function removeAll(docker: Dockerode): Promise<void> {
   for (const { Id } of await docker.listContainers({ all: true })) await docker.getContainer(Id).remove({ force: true, v: true }).catch(ignoreGone);

@@ -8,8 +8,8 @@ export interface Bench {
   readonly docker: Dockerode;
   /** The command line client; exit code and both outputs are the answer. */
   readonly cli: (args: readonly string[], stdin?: string) => Promise<CliAnswer>;
-  /** docker-compose with the suite's project. */
-  readonly compose: (args: readonly string[]) => Promise<CliAnswer>;
+  /** docker-compose in the folder of one of the suite's projects (compose.ts). */
+  readonly compose: (project: string, ...args: readonly string[]) => Promise<CliAnswer>;
   readonly signal: AbortSignal;
 }
 

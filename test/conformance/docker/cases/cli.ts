@@ -22,6 +22,7 @@ export const cliCases: readonly Case[] = [
   commands('logs', ['run', '--name', 'subject', 'busybox', 'sh', '-c', 'echo one; echo two; echo three'], ['logs', 'subject'], ['logs', '--tail', '1', 'subject'], ['logs', '--since', '1h', 'subject'], ['logs', '--until', '1h', 'subject'], ['logs', '-f', 'subject'], ['logs', 'nosuch']),
   commands('volumes', ['volume', 'create', '--label', 'k=v', 'one'], ['volume', 'ls', '-q'], ['volume', 'inspect', '-f', '{{.Name}} {{.Driver}} {{.Labels}} {{.Options}} {{.Scope}}', 'one'], ['run', '--rm', '-v', 'one:/data', 'busybox', 'cat', '/data/seed'], ['volume', 'rm', 'one', 'none'], ['volume', 'prune', '-f']),
   commands('networks', ['network', 'create', '--subnet', `${subnetPrefix}.9.0/24`, 'back'], ['network', 'ls', '--format', '{{.Name}} {{.Driver}} {{.Scope}}', '--filter', 'name=back'], ['run', '-d', '--name', 'subject', '--network', 'back', '--ip', `${subnetPrefix}.9.7`, '--network-alias', 'db', 'busybox', 'sleep', '1000'], ['network', 'inspect', '-f', '{{range .Containers}}{{.Name}} {{.IPv4Address}}{{end}}', 'back'], ['network', 'rm', 'back'], ['network', 'disconnect', 'back', 'subject'], ['network', 'connect', '--alias', 'again', 'back', 'subject'], ['rm', '-f', 'subject'], ['network', 'rm', 'back'], ['network', 'rm', 'back']),
+  commands('links', ['run', '-d', '--name', 'server', 'busybox', 'sleep', '1000'], ['run', '--rm', '--link', 'server:db', 'busybox', 'sh', '-c', 'ping -c 1 db > /dev/null && echo $DB_NAME | cut -d/ -f3'], ['network', 'create', '--subnet', `${subnetPrefix}.8.0/24`, 'back'], ['network', 'connect', 'back', 'server'], ['run', '--rm', '--network', 'back', '--link', 'server:db', 'busybox', 'sh', '-c', 'ping -c 1 -W 5 db > /dev/null && echo answers'], ['rm', '-f', 'server']),
   commands('images', ['images', '--format', '{{.Repository}}:{{.Tag}}'], ['tag', 'busybox', 'local/app:1'], ['images', '-q', 'local/app'], ['images', '--filter', 'reference=local/*', '--format', '{{.Repository}}:{{.Tag}}'], ['history', '--format', '{{.CreatedBy}} {{.Comment}}', 'local/app:1'], ['rmi', 'local/app:1'], ['rmi', 'local/app:1'], ['image', 'inspect', '-f', '{{.Os}} {{.Config.Cmd}} {{.Config.Env}}', 'busybox'], ['image', 'inspect', 'nosuch'], ['image', 'prune', '-f']),
   {
     name: 'cli/cp, diff and export',
@@ -44,12 +45,4 @@ export const cliCases: readonly Case[] = [
   },
   commands('errors', ['run', '--rm', '127.0.0.1:1/x:1', 'true'], ['start', 'nosuch'], ['inspect', 'nosuch'], ['ps', '--filter', 'status=nosuch'], ['run', '--name', 'a/b', 'busybox'], ['run', '--memory', '1m', 'busybox'], ['create', '--name', 'lost', '--network', 'nosuch', 'busybox'], ['start', 'lost'], ['run', '--rm', '-v', 'relative/path:/x', 'busybox'], ['run', '--rm', '--cpus', '1000', 'busybox'], ['attach', 'nosuch'], ['stats', '--no-stream', 'nosuch']),
   commands('stats and events', ['run', '-d', '--name', 'subject', 'busybox', 'sleep', '1000'], ['stats', '--no-stream', '--format', '{{.Name}} {{.PIDs}}', 'subject'], ['rm', '-f', 'subject']),
-  {
-    name: 'compose/up, scale, run, down',
-    run: async ({ compose, cli }) => ({
-      up: (await compose(['up', '-d'])).code, ps: (await cli(['ps', '--format', '{{.Names}} {{.Networks}} {{.Mounts}}'])).stdout.split('\n').toSorted((a, b) => (a < b ? -1 : 1)), exec: await compose(['exec', '-T', 'web', 'sh', '-c', 'wget -qO- http://db/srv; echo $A']),
-      again: (await compose(['up', '-d', '--scale', 'web=2'])).code, two: (await compose(['ps', '-q', 'web'])).stdout.split('\n').length, restart: (await compose(['restart', '-t', '0', 'web'])).code, down: (await compose(['down', '-v', '-t', '0'])).code,
-      left: [await cli(['ps', '-aq']), await cli(['volume', 'ls', '-q'])],
-    }),
-  },
 ];

@@ -1,5 +1,5 @@
 import { subnetPrefix } from '../normalize.ts';
-import { answerOf, type Bench, bytesOf, type Case, eventually, textOf } from './case.ts';
+import { answerOf, type Bench, bytesOf, type Case, demultiplexed, eventually, textOf } from './case.ts';
 
 const volumes: readonly Case[] = [
   {
@@ -75,6 +75,51 @@ const networks: readonly Case[] = [
       const toHost = await answerOf(() => docker.getNetwork('host').connect({ Container: 'subject' }));
       const pruned = await docker.pruneNetworks();
       return { joined, members, inUse, both, twice, after, notThere, noContainer, toHost, pruned };
+    },
+  },
+  {
+    name: 'networks/links on the default network',
+    run: async ({ docker }) => {
+      const server = await docker.createContainer({ Image: 'busybox', name: 'server', Cmd: ['sh', '-c', 'echo linked > /srv; exec httpd -f -p 80 -h /'], Env: ['SECRET=a=b', 'HOME=/x'], Hostname: 'own-host', ExposedPorts: { '80/tcp': {}, '81/tcp': {}, '82/tcp': {}, '53/udp': {} }, StopTimeout: 0 });
+      const notRunning = await docker.createContainer({ Image: 'busybox', name: 'early', Cmd: ['true'], HostConfig: { Links: ['server'] } });
+      const tooEarly = (await answerOf(() => notRunning.start())) as { message: string };
+      await server.start();
+      const client = await docker.createContainer({ Image: 'busybox', name: 'client', Cmd: ['sh', '-c', 'until wget -qO- http://db-1/srv; do sleep 0.1; done; env | grep ^DB_1_ | sort; grep db-1 /etc/hosts; exec sleep 1000'], HostConfig: { Links: ['server:db-1', 'server'] } });
+      await client.start();
+      const output = async (): Promise<string> => demultiplexed(await client.logs({ stdout: true, stderr: true })).stdout;
+      await eventually(async () => (await output()).includes('own-host'));
+      const inspected = await client.inspect();
+      const exec = await client.exec({ Cmd: ['sh', '-c', 'echo $DB_1_NAME'], AttachStdout: true });
+      const inExec = demultiplexed(await bytesOf(await exec.start({}))).stdout;
+      // With another address than before, for somebody else has it now.
+      await server.stop({ t: 0 });
+      const taker = await docker.createContainer({ Image: 'busybox', name: 'taker', Cmd: ['sleep', '1000'] });
+      await taker.start();
+      await server.start();
+      const address = (await server.inspect()).NetworkSettings.Networks['bridge']?.IPAddress ?? 'none';
+      const hosts = await client.exec({ Cmd: ['grep', 'db-1', '/etc/hosts'], AttachStdout: true });
+      const moved = demultiplexed(await bytesOf(await hosts.start({}))).stdout.includes(address);
+      const names = (await docker.listContainers()).map(({ Names }) => Names.toSorted()).toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1));
+      const links = (inspected.HostConfig as { Links?: string[] }).Links?.toSorted();
+      return {
+        tooEarly, output: await output(), links, endpoint: inspected.NetworkSettings.Networks['bridge'], inExec, moved, names,
+        none: await answerOf(() => docker.createContainer({ Image: 'busybox', HostConfig: { Links: ['nosuch:x'] } })), bad: await answerOf(() => docker.createContainer({ Image: 'busybox', HostConfig: { Links: ['a:b:c'] } })),
+        host: await answerOf(() => docker.createContainer({ Image: 'busybox', HostConfig: { NetworkMode: 'host', Links: ['server'] } })),
+      };
+    },
+  },
+  {
+    name: 'networks/links on a network of its own',
+    run: async ({ docker }) => {
+      await docker.createNetwork({ Name: 'back', IPAM: { Driver: 'default', Config: [{ Subnet: `${subnetPrefix}.7.0/24` }] } });
+      const server = await docker.createContainer({ Image: 'busybox', name: 'server', Cmd: ['sleep', '1000'], HostConfig: { NetworkMode: 'back' }, NetworkingConfig: { EndpointsConfig: { back: { Aliases: ['cache'] } } } });
+      await server.start();
+      const script = 'for name in db store kv nothing; do ping -c 1 -W 5 $name > /dev/null 2>&1 && echo $name answers || echo $name does not; done; env | grep -c ^DB_';
+      const client = await docker.createContainer({ Image: 'busybox', name: 'client', Cmd: ['sh', '-c', script], HostConfig: { NetworkMode: 'back', Links: ['server:db'] }, NetworkingConfig: { EndpointsConfig: { back: { Links: ['server:db', 'server:store', 'cache:kv', 'absent:nothing'] } } } });
+      await client.start();
+      await client.wait();
+      const { HostConfig, NetworkSettings } = await client.inspect();
+      return { output: plainText(await client.logs({ stdout: true, stderr: true })), links: (HostConfig as { Links?: unknown }).Links, endpoint: NetworkSettings.Networks['back'] };
     },
   },
   {
