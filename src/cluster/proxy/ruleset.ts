@@ -94,7 +94,8 @@ function chainsOf(plan: ServicePlan, endpoints: readonly Endpoint[], prefix: 'sv
   const name = chainName(plan, prefix);
   if (plan.affinitySeconds === 0) return [{ name, rules: [chooseAddress(plan.protocol, endpoints)] }];
   const sticky = endpoints.map((endpoint): Chain & { affinitySet: string } => {
-    const id = hash(`${plan.key} ${endpoint.address}:${endpoint.port}`);
+    // Another time is another set: one that exists keeps the time it was made with.
+    const id = hash(`${plan.key} ${endpoint.address}:${endpoint.port} ${plan.affinitySeconds}`);
     const affinitySet = `aff-${id}`;
     const rules = [`update @${affinitySet} { ip saddr }`, `meta l4proto ${plan.protocol} dnat to ${endpoint.address}:${endpoint.port}`];
     return { name: `end-${prefix}-${id}`, rules, affinitySet, affinitySeconds: plan.affinitySeconds };

@@ -3,7 +3,8 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { k8s } from '../../api/mod.ts';
 import type { NodeDialer } from '../../cluster/apiserver/mod.ts';
-import type { ContainerRuntime } from '../../cluster/node/mod.ts';
+import type { TestApiServerOptions } from '../../cluster/apiserver/testing/test-api-server.ts';
+import type { ContainerRuntime, NodeAgentOptions, ServiceDrain } from '../../cluster/node/mod.ts';
 import { openTestNode, type TestNode, testNodeName } from '../../cluster/node/testing/test-node.ts';
 import { createTestImage, openTestImageStore } from '../../engine/images/testing/test-images.ts';
 import { openTestEngine, type TestEngine } from '../../engine/testing/test-engine.ts';
@@ -29,8 +30,15 @@ export interface RealNode extends AsyncDisposable {
   exec(pod: string, ...command: string[]): Promise<{ exitCode: number; output: string }>;
 }
 
+/** How a test's node differs. */
+export interface RealNodeOptions {
+  readonly api?: TestApiServerOptions;
+  readonly agent?: (engine: TestEngine) => Partial<NodeAgentOptions>;
+  readonly drain?: ServiceDrain;
+}
+
 /** Opens all of it; needs root. */
-export async function openRealNode(): Promise<RealNode> {
+export async function openRealNode(options: RealNodeOptions = {}): Promise<RealNode> {
   await using cleanup = new AsyncDisposableStack();
   const { images } = cleanup.use(await openTestImageStore());
   const applets = ['sh', 'sleep', 'cat', 'echo', 'id', 'nc', 'ls', 'httpd', 'wget', 'kill', 'hostname', 'stat', 'true', 'test', 'mkdir', 'tar', 'find', 'mkfifo', 'head', 'wc', 'rm', 'printf', 'touch', 'date'];
@@ -42,7 +50,7 @@ export async function openRealNode(): Promise<RealNode> {
   const nodeObject = (): k8s.Node => ({ metadata: { name: testNodeName }, status: { addresses: [{ type: 'InternalIP', address: '127.0.0.1' }], daemonEndpoints: { kubeletEndpoint: { Port: opened[0]?.agent.listener.port ?? 0 } } } });
   const dialer: NodeDialer = { connect: (name, stop) => createNodeDialer(nodeObject, { ca: opened[0]?.tls.ca.cert ?? '', cert: opened[0]?.tls.client.cert ?? '', key: opened[0]?.tls.client.key ?? '' }).connect(name, stop) };
   const metrics = new StatsMetricsSource(() => [nodeObject()], dialer, systemClock, silentLogger(), 1_200);
-  const node = cleanup.use(await openTestNode(runtime, { api: { dialer, metrics } }));
+  const node = cleanup.use(await openTestNode(runtime, { ...options.agent?.(engine), api: { dialer, metrics, ...options.api }, ...(options.drain === undefined ? {} : { drain: options.drain }) }));
   opened.push(node);
   const id = async (pod: string, container: string): Promise<string> => {
     const all = await runtime.listContainers(signal);
