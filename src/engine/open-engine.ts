@@ -26,7 +26,7 @@ import { reopenLog } from './runtime/attach-input.ts';
 import { ExitFiles } from './runtime/exits.ts';
 import { SandboxManager } from './sandboxes/sandbox-manager.ts';
 import { TreeManager } from './trees/tree-manager.ts';
-import type { RootfsSource } from './types.ts';
+import type { RootfsSource, UserNamespaceMode } from './types.ts';
 import { VolumeManager } from './volumes/volume-manager.ts';
 
 export interface EngineOptions extends NetworkOptions {
@@ -67,7 +67,11 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
   const index = new ContainerIndex();
   const names = new ContainerNames(() => index.all().map(({ record }) => record), () => networks.list());
   const networks = stack.use(await NetworkManager.open(options, paths, nftables, names, events, log));
-  const sandboxes = new SandboxManager(paths, networks, cgroups, events);
+  const idRangesInUse = (): UserNamespaceMode[] => [
+    ...index.all().map(({ spec: { namespaces } }) => namespaces.user),
+    ...sandboxes.known().flatMap(({ idRange }) => (idRange === undefined ? [] : [{ mode: 'remapped' as const, range: idRange }])),
+  ];
+  const sandboxes: SandboxManager = new SandboxManager(paths, networks, cgroups, events, idRangesInUse);
   const store = new ContainerStore(paths);
   const launcher = new Launcher({ host, paths, cgroups, networks, volumes, images, peers: peersOf(index, sandboxes), log });
   const exits = stack.use(
@@ -77,7 +81,7 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
     }),
   );
   const health = stack.use(new HealthMonitor({ exec: (entry, spec, stop) => execInContainer({ host, paths, cgroups, launcher }, entry, spec, stop), events, log }));
-  const lifecycle = new ContainerLifecycle({ index, store, launcher, exits, cgroups, networks, volumes, images, events, health, userNamespaces, paths, log });
+  const lifecycle = new ContainerLifecycle({ index, store, launcher, exits, cgroups, networks, volumes, images, events, health, userNamespaces, idRangesInUse, paths, log });
   const trees = new TreeManager({ host, paths, cgroups, networks });
   const records = await store.load();
   for (const record of records) index.add(new ContainerEntry(record, paths.container(record.id)));

@@ -303,6 +303,8 @@ export interface SandboxSpec {
   hostname: string;
   labels: Record<string, string>;
   hostNetwork: boolean;
+  /** False: the pod has a user namespace with a range of ids of its own, which excludes `hostNetwork`. Default true. */
+  hostUsers?: boolean;
   dns: { servers: string[]; searches: string[]; options: string[] };
   extraHosts: { ip: string; names: string[] }[];
   ports: PortBinding[];
@@ -316,6 +318,8 @@ export interface SandboxRecord {
   readonly createdAt: string;
   /** Absent with `hostNetwork`. */
   readonly endpoint?: EndpointStatus;
+  /** Of its user namespace. Absent: the host's ids. */
+  readonly idRange?: IdRange;
 }
 
 /** What happened, in Docker's words. `attributes` hold names, labels, `exitCode`; never secrets. */

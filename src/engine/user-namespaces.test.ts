@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import * as fc from 'fast-check';
 import { rootNeeds } from '../host/testing/root.ts';
-import { isError } from '../kernel/mod.ts';
+import { isError, pollUntil } from '../kernel/mod.ts';
 import { chooseUserNamespace, defaultIdRange, idsPerContainer, parseSubordinateRange } from './containers/id-ranges.ts';
 import { openTestDocker, type TestDocker } from './docker/testing/test-docker.ts';
 import type { Engine } from './engine.ts';
 import { busyboxSpec, runToEnd } from './testing/run-to-end.ts';
+import { simulateReboot } from './testing/reboot.ts';
 import { openTestEngine, type TestEngine } from './testing/test-engine.ts';
 import type { ContainerId, ContainerSpec, UserNamespaceMode } from './types.ts';
 
@@ -91,8 +92,8 @@ suite('user namespaces of containers', { skip: rootNeeds(...needs), concurrency:
     const change = { network: { mode: 'bridge' as const, endpoints: [{ network: 'userns', aliases: ['web'] }] } };
     const id = await startSleeping({ ...change, args: ['sh', '-c', 'mkdir -p /www && echo served > /www/index.html && exec httpd -f -p 80 -h /www'], ports: [{ protocol: 'tcp', containerPort: 80, hostIp: '', hostPort: 0 }], sysctls: { 'net.ipv4.ip_local_port_range': '40000 50000' } });
     const [port] = engine.containers.get(id).status.ports;
-    const answer = await fetch(`http://127.0.0.1:${port?.hostPort ?? 0}/`);
-    assert.equal(await answer.text(), 'served\n');
+    const fetched = (): Promise<string | undefined> => fetch(`http://127.0.0.1:${port?.hostPort ?? 0}/`).then((answer) => answer.text(), () => undefined);
+    assert.equal(await pollUntil('the published port', fetched, { timeoutMs: 30_000, intervalMs: 10 }, signal), 'served\n');
     assert.equal((await runToEnd(engine, spec('ping -c1 -W5 web >/dev/null && wget -qO- http://web/', { network: { mode: 'bridge', endpoints: [{ network: 'userns', aliases: [] }] } }), signal)).stdout, 'served\n');
     const joined = { network: { mode: 'container' as const, containerId: id }, namespaces: { ...busyboxSpec('').namespaces, pid: { mode: 'container' as const, containerId: id } } };
     assert.equal((await runToEnd(engine, spec('wget -qO- http://127.0.0.1/; ps | grep -c "[h]ttpd"; ping -c1 127.0.0.1 >/dev/null && echo raw', joined, 'unique'), signal)).stdout, 'served\n1\nraw\n');
@@ -125,6 +126,42 @@ suite('user namespaces of containers', { skip: rootNeeds(...needs), concurrency:
     assert.equal((await engine.containers.wait(id, 'not-running', signal)).exitCode, 137);
     await remove(id);
     assert.deepEqual(await engine.examine(false, signal), []);
+  });
+
+  test('a pod with a range of its own: one user namespace for its containers, volumes of any kind, network, exec; through a restart and a reboot', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'gantry-userns-'));
+    try {
+      writeFileSync(join(folder, 'secret'), 'token\n', { mode: 0o400 });
+      const pod = { podUid: 'u1', namespace: 'default', name: 'u1', hostname: 'web-1', labels: {}, hostNetwork: false, hostUsers: false, dns: { servers: [], searches: [], options: [] }, extraHosts: [], ports: [], sysctls: { 'net.ipv4.ip_local_port_range': '40000 50000', 'kernel.shm_rmid_forced': '1' }, cgroup: { workload: 'application' as const } };
+      const [sandbox, other] = [await engine.sandboxes.create(pod, signal), await engine.sandboxes.create({ ...pod, podUid: 'u2', name: 'u2' }, signal)];
+      assert.equal(new Set([sandbox.idRange?.firstId, other.idRange?.firstId, firstId]).size, 3, 'each has its own range');
+      const bind = (source: string, target: string) => ({ type: 'bind' as const, source, target, isReadOnly: false, propagation: 'rprivate' as const, isRecursive: true, createSource: false });
+      const inPod = (script: string, name: string, change: Partial<ContainerSpec> = {}) => busyboxSpec(script, {
+        owner: { kind: 'pod', sandboxId: sandbox.id, podUid: 'u1', containerName: name, attempt: 0 },
+        network: { mode: 'sandbox' }, namespaces: { ...busyboxSpec('').namespaces, ipc: { mode: 'sandbox' }, uts: { mode: 'sandbox' } },
+        mounts: [bind(folder, '/data'), bind(join(folder, 'secret'), '/secret')], ...change,
+      });
+      const server = await engine.containers.create(inPod('echo shared > /dev/shm/x; mkdir -p /www; hostname > /www/index.html; exec httpd -f -p 80 -h /www', 'server'), signal);
+      await engine.containers.start(server.id, signal);
+      const script = 'tail -1 /proc/self/uid_map | tr -s " "; cat /secret; stat -c %u:%a /secret; echo mine > /data/mine; chown 1000 /data/mine; until wget -qO- http://127.0.0.1/; do usleep 1000; done; cat /dev/shm/x; cat /proc/sys/net/ipv4/ip_local_port_range /proc/sys/kernel/shm_rmid_forced; echo 10.0.0.1 me >> /etc/hosts && echo writable; ping -c1 127.0.0.1 >/dev/null && echo raw';
+      const client = await runToEnd(engine, inPod(script, 'client'), signal);
+      assert.deepEqual([client.stdout.split('\n'), client.stderr], [[` 0 ${sandbox.idRange?.firstId ?? 0} 65536`, 'token', '0:400', 'web-1', 'shared', '40000\t50000', '1', 'writable', 'raw', ''], '']);
+      assert.equal(statSync(join(folder, 'mine')).uid, 1000, 'ids on disk are as inside');
+      const pidOf = (): number => engine.containers.get(server.id).status.pid ?? 0;
+      assert.match(readFileSync(`/proc/${pidOf()}/status`, 'utf8'), new RegExp(`^Uid:\\t${sandbox.idRange?.firstId ?? 0}\\t`, 'm'));
+      engine = await opened.reopen();
+      assert.equal(await exec(server.id, 'id -u; hostname; cat /dev/shm/x'), '0\nweb-1\nshared\n');
+      await assert.rejects(runToEnd(engine, inPod('true', 'privileged', { security: { ...busyboxSpec('').security, isPrivileged: true } }), signal), (error) => isError(error, 'invalid') && /user namespaces/.test(error.message));
+      await assert.rejects(engine.sandboxes.create({ ...pod, podUid: 'u3', hostNetwork: true }, signal), (error) => isError(error, 'invalid') && /user namespaces/.test(error.message));
+      await simulateReboot(opened, signal);
+      engine = await opened.reopen();
+      assert.deepEqual(engine.sandboxes.get(sandbox.id).idRange, sandbox.idRange);
+      assert.equal((await runToEnd(engine, inPod('hostname; tail -1 /proc/self/uid_map | tr -s " "', 'later'), signal)).stdout, `web-1\n 0 ${sandbox.idRange?.firstId ?? 0} 65536\n`);
+      for (const { id } of [sandbox, other]) await engine.sandboxes.remove(id, signal);
+      assert.deepEqual(await engine.examine(false, signal), []);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test('what would give the host’s namespaces to it is refused', async () => {

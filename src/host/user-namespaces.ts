@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { baseEnv, cancelled, GantryError } from '../kernel/mod.ts';
+import { baseEnv, cancelled, GantryError, isError, runCommand } from '../kernel/mod.ts';
 import { unpinNamespace } from './namespaces.ts';
 import { mount, mountFlags } from './syscalls.ts';
+import { sysctlPath } from './sysctl.ts';
 
 /** A range of ids of the host that a user namespace shows as 0 to `size` - 1. */
 export interface IdRange {
@@ -13,11 +14,11 @@ export interface IdRange {
 }
 
 /**
- * Makes a user namespace whose ids are the range, and a network namespace that it owns, and pins both by bind mounts on their files.
+ * Makes a user namespace whose ids are the range, and the others that it owns, and pins each by a bind mount on its file.
  * By a program that is told to make them: a process with several threads cannot enter a user namespace (setns(2)). About 5 ms.
  */
-export async function pinUserNamespace(files: { user: string; net: string }, range: IdRange, signal: AbortSignal): Promise<void> {
-  await pin(files, ['unshare', '--user', '--net'], (pid) => {
+export async function pinUserNamespace(files: { user: string; net: string; ipc?: string; uts?: string }, range: IdRange, signal: AbortSignal): Promise<void> {
+  await pin(files, ['unshare', ...Object.keys(files).map((kind) => `--${kind}`)], (pid) => {
     const map = `0 ${range.firstId} ${range.size}\n`;
     for (const file of ['uid_map', 'gid_map']) writeFileSync(`/proc/${pid}/${file}`, map);
   }, signal);
@@ -26,6 +27,19 @@ export async function pinUserNamespace(files: { user: string; net: string }, ran
 /** Makes and pins a network namespace that an existing user namespace owns. */
 export async function pinNetworkOf(userNamespaceFile: string, net: string, signal: AbortSignal): Promise<void> {
   await pin({ net }, ['nsenter', `--user=${userNamespaceFile}`, '--', 'unshare', '--net'], () => undefined, signal);
+}
+
+/**
+ * Writes settings of namespaces that a user namespace owns, as its root: those of IPC are not even the host's root to change. By programs, for
+ * the reason that `pinUserNamespace` has.
+ */
+export async function writeSysctlsWithin(files: { user: string; net: string; ipc: string }, settings: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
+  const enter = [...Object.entries(files).map(([kind, file]) => `--${kind}=${file}`), '--setuid', '0', '--setgid', '0', '--', 'sh', '-c', 'printf %s "$2" > "$1"', 'sh'];
+  for (const [name, value] of Object.entries(settings)) {
+    await runCommand('nsenter', [...enter, sysctlPath(name), value], {}, signal).catch((error: unknown) => {
+      throw isError(error, 'cancelled') ? error : new GantryError('unsupported', `cannot set ${name} to ${value}`, { cause: error });
+    });
+  }
 }
 
 /** Runs a program that makes namespaces, and pins those of the files. */

@@ -75,9 +75,13 @@ test('NodeAgent ends a pod that a finalizer keeps, also across a restart, and le
   const ref = { namespace: 'default', name: 'web' };
   await node.createPod('web', { containers: [app()], volumes: [{ name: 'work', emptyDir: {} }] }, { finalizers: ['example.com/hold'] });
   await node.waitPod('web', 'Running', isRunning);
-  runtime.stopContainer = (_id, _seconds, stopped) => new Promise((_resolve, reject) => stopped.addEventListener('abort', () => reject(cancelled(stopped)), { once: true }));
+  let isStopping = false;
+  runtime.stopContainer = (_id, _seconds, stopped) => new Promise((_resolve, reject) => {
+    isStopping = true;
+    stopped.addEventListener('abort', () => reject(cancelled(stopped)), { once: true });
+  });
   await node.client.delete(resources.pods, ref, {}, signal);
-  await pollUntil('the stop to begin', async () => ((await node.pod('web'))?.metadata.deletionTimestamp !== undefined ? true : undefined), { timeoutMs: 30_000 }, signal);
+  await pollUntil('the stop to begin', () => isStopping || undefined, { timeoutMs: 30_000 }, signal);
   runtime.stopContainer = async (id) => runtime.exit(id, 0);
   await node.restart();
   await node.waitPod('web', 'stopped', ({ status }) => status?.phase === 'Succeeded' && runtime.sandboxes.size === 0);
@@ -103,7 +107,7 @@ test('NodeAgent restarted finds what runs and starts nothing twice', async () =>
 
 test('NodeAgent removes what pods left that were deleted while it was away', async () => {
   const runtime = new MemoryRuntime();
-  await runtime.createSandbox({ podUid: 'gone', namespace: 'default', name: 'gone', hostname: 'gone', labels: {}, hostNetwork: false, dns: { servers: [], searches: [], options: [] }, extraHosts: [], portMappings: [], sysctls: {}, cgroup: { qos: 'BestEffort', workload: 'application' } });
+  await runtime.createSandbox({ podUid: 'gone', namespace: 'default', name: 'gone', hostname: 'gone', labels: {}, hostNetwork: false, hostUsers: true, dns: { servers: [], searches: [], options: [] }, extraHosts: [], portMappings: [], sysctls: {}, cgroup: { qos: 'BestEffort', workload: 'application' } });
   await using node = await openTestNode(runtime);
   await pollUntil('the sandbox to go', () => (runtime.sandboxes.size === 0 ? true : undefined), { timeoutMs: 30_000 }, signal);
   assert.ok(node.agent);

@@ -10,7 +10,7 @@ const volumeSources = ['emptyDir', 'configMap', 'secret', 'projected', 'downward
 export function unsupportedFields(spec: k8s.PodSpec): ErrorPlace[] {
   const checks: Check[] = [
     ['spec.shareProcessNamespace', spec.shareProcessNamespace === true, 'a process namespace shared by the pod is not supported'],
-    ['spec.hostUsers', spec.hostUsers === false, 'user namespaces are not supported'],
+    ['spec.hostUsers', spec.hostUsers === false && (spec.hostNetwork === true || spec.hostPID === true || spec.hostIPC === true), 'a pod with a user namespace of its own cannot have namespaces of the host'],
     ['spec.os.name', spec.os !== undefined && spec.os.name !== 'linux', 'only linux is supported'],
     ['spec.runtimeClassName', isSet(spec.runtimeClassName), 'runtime classes are not supported'],
     ['spec.overhead', isSet(spec.overhead), 'pod overhead is not supported'],

@@ -57,6 +57,8 @@ export interface SandboxSpec {
   labels: Record<string, string>;
   /** The pod shares the host's network namespace. */
   hostNetwork: boolean;
+  /** False: the pod has ids of its own, in a user namespace that all its containers share. */
+  hostUsers: boolean;
   dns: { servers: string[]; searches: string[]; options: string[] };
   extraHosts: { ip: string; names: string[] }[];
   portMappings: { hostIp: string; hostPort: number; containerPort: number; protocol: 'tcp' | 'udp' }[];

@@ -27,6 +27,7 @@ export function toSandboxSpec(pod: k8s.Pod, dns: DnsSettings): SandboxSpec {
     hostname: spec.setHostnameAsFQDN === true && fullName !== undefined ? fullName : hostname,
     labels,
     hostNetwork: spec.hostNetwork === true,
+    hostUsers: spec.hostUsers !== false,
     dns: toPodDns(spec, namespace, dns),
     extraHosts: (spec.hostAliases ?? []).map(({ ip, hostnames }) => ({ ip, names: hostnames ?? [] })),
     portMappings: spec.hostNetwork === true ? [] : portMappings(spec),

@@ -7,7 +7,7 @@ import type { NetworkManager } from '../networks/network-manager.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { ExitFiles } from '../runtime/exits.ts';
 import { readMonitorPid, watchMonitor } from '../runtime/monitor.ts';
-import type { ContainerId, ContainerRecord, ContainerSpec, ContainerStatus, RootfsSource } from '../types.ts';
+import type { ContainerId, ContainerRecord, ContainerSpec, ContainerStatus, RootfsSource, UserNamespaceMode } from '../types.ts';
 import type { VolumeManager } from '../volumes/volume-manager.ts';
 import { ContainerEntry } from './container-entry.ts';
 import { updateLinkedHosts } from './container-etc.ts';
@@ -33,6 +33,8 @@ export interface LifecycleParts {
   readonly events: EventLog;
   readonly health: HealthMonitor;
   readonly userNamespaces: UserNamespaceOptions;
+  /** Of all containers and pods. */
+  readonly idRangesInUse: () => readonly UserNamespaceMode[];
   readonly paths: EnginePaths;
   readonly log: Logger;
 }
@@ -55,8 +57,8 @@ export class ContainerLifecycle {
   }
 
   async create(asked: ContainerSpec, signal: AbortSignal): Promise<ContainerRecord> {
-    const { index, store, images, volumes, paths, userNamespaces } = this.#parts;
-    const choose = (): ContainerSpec => ({ ...asked, namespaces: { ...asked.namespaces, user: chooseUserNamespace(asked.namespaces.user, userNamespaces, index.all().map(({ spec: { namespaces } }) => namespaces.user)) } });
+    const { index, store, images, volumes, paths, userNamespaces, idRangesInUse } = this.#parts;
+    const choose = (): ContainerSpec => ({ ...asked, namespaces: { ...asked.namespaces, user: chooseUserNamespace(asked.namespaces.user, userNamespaces, idRangesInUse()) } });
     validateSpec(choose());
     await images.openRootfs(asked.image.id, signal);
     // Again, and from here on without a pause: of two creations each has a range of its own.

@@ -29,14 +29,17 @@ export function chooseUserNamespace(asked: UserNamespaceMode, options: UserNames
     case 'shared':
       return { mode: 'remapped', range: options.range };
     case 'unique':
-      return { mode: 'remapped', range: freeRange(others) };
+      return { mode: 'remapped', range: freeIdRange(others) };
     case 'remapped':
       return asked;
   }
 }
 
-/** Ids on disk are not those of the range, so a range can be given to the next as soon as a container is gone. */
-function freeRange(others: Iterable<UserNamespaceMode>): IdRange {
+/**
+ * A range that none of the others has; `exhausted` when all are given away. Ids on disk are not those of the range, so it can be given to the
+ * next as soon as its container or pod is gone.
+ */
+export function freeIdRange(others: Iterable<UserNamespaceMode>): IdRange {
   const taken = new Set([...others].flatMap((other) => (other.mode === 'remapped' ? [other.range.firstId] : [])));
   for (let index = 1; index < rangeCount; index += 1) {
     const firstId = firstFreeId + index * idsPerContainer;

@@ -1,3 +1,4 @@
+import type { IdRange } from '../../host/mod.ts';
 import type { NamespaceSource } from '../bundle/bundle.ts';
 import type { ResolvedMount } from '../bundle/mounts.ts';
 import type { ContainerId } from '../types.ts';
@@ -5,6 +6,8 @@ import type { ContainerEntry } from './container-entry.ts';
 
 /** What a container takes from its pod. */
 export interface SandboxParts {
+  /** Owns the others; absent: the host's. */
+  readonly userNamespace?: { readonly file: string; readonly range: IdRange };
   readonly namespaces: { network: NamespaceSource; ipc: NamespaceSource; uts: NamespaceSource };
   readonly shmPath: string;
   /** Folder of hosts, hostname and resolv.conf. */

@@ -79,9 +79,9 @@ export class Launcher {
     try {
       mkdirSync(paths.run, { recursive: true, mode: 0o700 });
       if (spec.scope !== undefined) this.#parts.cgroups.createParent(this.#parts.cgroups.scopePath(spec.scope.id), spec.scope);
-      const userNamespace = await this.#openUserNamespace(entry, signal);
-      await this.mountRootfs(entry, signal, userNamespace);
       const sandbox = spec.owner.kind === 'pod' ? this.#parts.peers.sandbox(spec.owner.sandboxId) : undefined;
+      const userNamespace = await this.#openUserNamespace(entry, sandbox, signal);
+      await this.mountRootfs(entry, signal, userNamespace);
       const network = this.#connect(entry, sandbox, userNamespace);
       endpoints = network.endpoints;
       if (spec.network.mode === 'bridge') await this.#parts.networks.serveNames(entry.id, this.#parts.networks.namespaceFile(entry.id.slice(0, 16)), endpoints);
@@ -131,9 +131,11 @@ export class Launcher {
     mountRootfs(this.#parts.paths, entry.paths, layerFolders, entry.spec.autoRemove, userNamespace);
   }
 
-  async #openUserNamespace(entry: ContainerEntry, signal: AbortSignal): Promise<ContainerUserNamespace | undefined> {
+  async #openUserNamespace(entry: ContainerEntry, sandbox: SandboxParts | undefined, signal: AbortSignal): Promise<ContainerUserNamespace | undefined> {
     const { paths, peers, networks } = this.#parts;
-    const found = await openUserNamespace(paths, entry, networks.namespaceFile(entry.id.slice(0, 16)), (id) => peers.pidOf(id), signal);
+    const ofPod = sandbox?.userNamespace;
+    if (ofPod !== undefined && entry.spec.security.isPrivileged) throw new GantryError('invalid', 'privileged mode is incompatible with user namespaces');
+    const found = ofPod !== undefined ? { ...ofPod, networkFile: undefined } : await openUserNamespace(paths, entry, networks.namespaceFile(entry.id.slice(0, 16)), (id) => peers.pidOf(id), signal);
     if (found === undefined) return undefined;
     openRunFolder(entry.paths.run, found.range);
     await this.#copyUpFirst(entry, signal);
@@ -333,11 +335,15 @@ export class Launcher {
     return paths.etc;
   }
 
-  async #resolveMounts({ spec, paths }: ContainerEntry, mapped: IdMappedMounts | undefined, parts: DisposableStack): Promise<ResolvedMount[]> {
+  async #resolveMounts({ spec, spec: { owner }, paths }: ContainerEntry, mapped: IdMappedMounts | undefined, parts: DisposableStack): Promise<ResolvedMount[]> {
     const resolved: ResolvedMount[] = [];
     for (const wanted of spec.mounts) {
       if (wanted.type === 'tmpfs') resolved.push(wanted);
-      else if (wanted.type === 'bind') resolved.push({ ...wanted, source: await bindSource(wanted.source, wanted.createSource) });
+      else if (wanted.type === 'bind') {
+        const source = await bindSource(wanted.source, wanted.createSource);
+        // Folders of pods are volumes, as in Kubernetes; a host's folder that is bound into a container keeps its owners, as in Docker.
+        resolved.push({ ...wanted, source: owner.kind === 'pod' ? (mapped?.mount(source) ?? source) : source });
+      }
       else {
         const { folder, bound } = await this.#volumeFolder(wanted.volume);
         if (wanted.copyUp && wanted.subpath === undefined && mapped === undefined) await this.#copyUp(folder, resolveInside(paths.rootfs, wanted.target));

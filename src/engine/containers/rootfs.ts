@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, lstatSync, mkdirSync, openSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, lstatSync, mkdirSync, openSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { type IdRange, mountIdMapped, mountOverlay, unmount, unmountBelow, unmountElsewhere } from '../../host/mod.ts';
 import { randomHex } from '../../kernel/mod.ts';
@@ -50,7 +50,7 @@ export function mountRootfs(engine: EnginePaths, paths: ContainerPaths, layerFol
   });
 }
 
-/** Mounts of folders with the ids of a user namespace, in the run folder. Disposing unmounts them; what a crash leaves, `removeRunFolder` does. */
+/** Mounts of folders and files with the ids of a user namespace, in the run folder. Disposing unmounts them; what a crash leaves, `removeRunFolder` does. */
 export class IdMappedMounts implements Disposable {
   readonly #folder: string;
   readonly #userNamespace: number;
@@ -61,12 +61,14 @@ export class IdMappedMounts implements Disposable {
     this.#userNamespace = openSync(userNamespaceFile, 'r');
   }
 
-  /** Where the folder is now. */
-  mount(folder: string): string {
+  /** Where the folder or file is now. */
+  mount(path: string): string {
     const target = join(this.#folder, randomHex(4));
-    mkdirSync(target, { recursive: true });
-    mountIdMapped(folder, target, this.#userNamespace);
+    mkdirSync(this.#folder, { recursive: true });
+    if (statSync(path).isDirectory()) mkdirSync(target);
+    else writeFileSync(target, '');
     this.#targets.push(target);
+    mountIdMapped(path, target, this.#userNamespace);
     return target;
   }
 
@@ -74,7 +76,9 @@ export class IdMappedMounts implements Disposable {
     closeSync(this.#userNamespace);
     for (const target of this.#targets) {
       unmount(target, { lazy: true });
-      rmdirSync(target);
+      // Never with what is below, should it still be mounted.
+      if (statSync(target, { throwIfNoEntry: false })?.isDirectory() === true) rmdirSync(target);
+      else rmSync(target, { force: true });
     }
   }
 }

@@ -1,9 +1,10 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mount, mountFlags, nameHost, pinNamespaces, readMounts, unmount, unpinNamespace, withinNamespaces, writeSysctl } from '../../host/mod.ts';
+import { mount, mountFlags, nameHost, pinNamespaces, pinUserNamespace, readMounts, unmount, unpinNamespace, withinNamespaces, writeSysctl, writeSysctlsWithin } from '../../host/mod.ts';
 import { GantryError, Mutex, randomHex, readTextIfExists, writeFileAtomic } from '../../kernel/mod.ts';
 import type { Cgroups } from '../cgroups/cgroups.ts';
+import { freeIdRange } from '../containers/id-ranges.ts';
 import type { SandboxParts } from '../containers/launch-request.ts';
 import { isNamespacedSysctl } from '../containers/namespaced-sysctl.ts';
 import type { EventLog } from '../events/event-log.ts';
@@ -11,12 +12,14 @@ import { setUpNamespace } from '../networks/endpoints.ts';
 import { formatHosts, formatResolvConf, planDns, readHostDns } from '../networks/etc-files.ts';
 import type { NetworkManager } from '../networks/network-manager.ts';
 import type { EnginePaths } from '../paths.ts';
-import type { EndpointStatus, PortBinding, SandboxRecord, SandboxSpec } from '../types.ts';
+import type { EndpointStatus, PortBinding, SandboxRecord, SandboxSpec, UserNamespaceMode } from '../types.ts';
 
 interface SandboxState { readonly record: SandboxRecord; readonly ports: readonly PortBinding[] }
 
 /** Size of the /dev/shm that a pod's containers share. */
 const shmSizeBytes = 64 << 20;
+/** Making a user namespace takes 5 ms. */
+const pinTimeoutMs = 30_000;
 
 /** Pods' namespaces, pinned by bind mounts so that they need no process, and their parent cgroups. */
 export class SandboxManager {
@@ -24,15 +27,18 @@ export class SandboxManager {
   readonly #networks: NetworkManager;
   readonly #cgroups: Cgroups;
   readonly #events: EventLog;
+  readonly #idRangesInUse: () => readonly UserNamespaceMode[];
   readonly #sandboxes = new Map<string, SandboxState>();
   readonly #locks = new Map<string, Mutex>();
   readonly #making = new Map<string, SandboxRecord>();
 
-  constructor(paths: EnginePaths, networks: NetworkManager, cgroups: Cgroups, events: EventLog) {
+  /** `idRangesInUse`: those of everything in the engine, sandboxes included. */
+  constructor(paths: EnginePaths, networks: NetworkManager, cgroups: Cgroups, events: EventLog, idRangesInUse: () => readonly UserNamespaceMode[]) {
     this.#paths = paths;
     this.#networks = networks;
     this.#cgroups = cgroups;
     this.#events = events;
+    this.#idRangesInUse = idRangesInUse;
   }
 
   /** Reads the sandboxes. One whose namespaces are gone (a reboot) gets new ones with the same address: the pod keeps its identity. */
@@ -46,8 +52,8 @@ export class SandboxManager {
     for (const state of found) {
       const { record } = state;
       this.#sandboxes.set(record.id, state);
-      const pins = Object.values(this.#files(record.id, record.spec.hostNetwork));
-      if (pins.some((file) => !mounted.has(file))) this.#remake(record);
+      const pins = Object.values(this.#files(record.id, record.spec));
+      if (pins.some((file) => !mounted.has(file))) await this.#remake(record);
       if (record.endpoint !== undefined) await this.#networks.publications.restore(record.id, state.ports, { ipv4: record.endpoint.ipv4Address });
       this.#prepareShared(record);
     }
@@ -85,17 +91,19 @@ export class SandboxManager {
   }
 
   async #create(spec: SandboxSpec): Promise<SandboxRecord> {
+    if (spec.hostUsers === false && spec.hostNetwork) throw new GantryError('invalid', "cannot share the host's network namespace when user namespaces are enabled");
     const owns = { network: !spec.hostNetwork, ipc: true };
     const foreign = Object.keys(spec.sysctls).find((name) => !isNamespacedSysctl(name, owns));
     if (foreign !== undefined) throw new GantryError('invalid', `sysctl ${foreign} is not in a namespace of the pod and would change the host`);
     const id = randomHex(32);
     let endpoint: EndpointStatus | undefined;
     let ports: PortBinding[] = [];
-    this.#making.set(id, { id, spec, createdAt: new Date().toISOString() });
+    const made: SandboxRecord = { id, spec, createdAt: new Date().toISOString(), ...(spec.hostUsers === false ? { idRange: freeIdRange(this.#idRangesInUse()) } : {}) };
+    this.#making.set(id, made);
     try {
-      endpoint = this.#makeNamespaces(id, spec, undefined);
+      endpoint = await this.#makeNamespaces(made);
       if (endpoint !== undefined) ports = await this.#networks.publications.publish(id, spec.ports, { ipv4: endpoint.ipv4Address });
-      const record: SandboxRecord = { id, spec, createdAt: new Date().toISOString(), ...(endpoint === undefined ? {} : { endpoint }) };
+      const record: SandboxRecord = { ...made, ...(endpoint === undefined ? {} : { endpoint }) };
       this.#cgroups.createParent(this.#cgroupPath(spec), spec.cgroup);
       this.#prepareShared(record);
       await this.#writeEtcFiles(record);
@@ -128,7 +136,7 @@ export class SandboxManager {
   async #dismantle(id: string, spec: SandboxSpec, endpoint: EndpointStatus | undefined): Promise<void> {
     await this.#networks.publications.unpublish(id);
     if (endpoint !== undefined) this.#networks.release([endpoint]);
-    for (const file of Object.values(this.#files(id, false))) unpinNamespace(file);
+    for (const file of Object.values(this.#files(id, { hostNetwork: false, hostUsers: false }))) unpinNamespace(file);
     while (unmount(this.#shmPath(id), { lazy: true }));
     this.#cgroups.remove(this.#cgroupPath(spec));
     await rm(join(this.#paths.run, 's', id.slice(0, 16)), { recursive: true, force: true });
@@ -137,9 +145,10 @@ export class SandboxManager {
 
   /** What containers of the pod join. */
   partsOf(id: string): SandboxParts {
-    const { spec } = this.get(id);
-    const files = this.#files(id, spec.hostNetwork);
+    const { spec, idRange } = this.get(id);
+    const files = this.#files(id, spec);
     return {
+      ...(files.user === undefined || idRange === undefined ? {} : { userNamespace: { file: files.user, range: idRange } }),
       namespaces: {
         network: files.net === undefined ? { kind: 'host' } : { kind: 'join', path: files.net },
         ipc: { kind: 'join', path: files.ipc },
@@ -153,52 +162,62 @@ export class SandboxManager {
   }
 
   enterNetwork<T>(id: string, work: () => T): T {
-    const { net } = this.#files(id, this.get(id).spec.hostNetwork);
+    const { net } = this.#files(id, this.get(id).spec);
     return net === undefined ? work() : withinNamespaces({ net }, work);
   }
 
-  #remake(record: SandboxRecord): void {
-    for (const file of Object.values(this.#files(record.id, false))) unpinNamespace(file);
-    this.#makeNamespaces(record.id, record.spec, record.endpoint);
+  async #remake(record: SandboxRecord): Promise<void> {
+    for (const file of Object.values(this.#files(record.id, { hostNetwork: false, hostUsers: false }))) unpinNamespace(file);
+    await this.#makeNamespaces(record);
   }
 
-  /** `previous`: the endpoint that a sandbox had before a reboot. */
-  #makeNamespaces(id: string, spec: SandboxSpec, previous: EndpointStatus | undefined): EndpointStatus | undefined {
-    const files = this.#files(id, spec.hostNetwork);
-    pinNamespaces(files, () => {
+  /** A record that has an endpoint already had it before a reboot. */
+  async #makeNamespaces({ id, spec, idRange, endpoint: previous }: SandboxRecord): Promise<EndpointStatus | undefined> {
+    const { user, ...files } = this.#files(id, spec);
+    const setUp = (sysctls: Readonly<Record<string, string>>): void => {
       if (files.uts !== undefined) nameHost(spec.hostname);
       if (files.net !== undefined) setUpNamespace();
-      for (const [name, value] of Object.entries(spec.sysctls)) writeSysctl(name, value);
-    });
+      for (const [name, value] of Object.entries(sysctls)) writeSysctl(name, value);
+    };
+    if (user === undefined || idRange === undefined || files.net === undefined) pinNamespaces(files, () => setUp(spec.sysctls));
+    else {
+      const limit = AbortSignal.timeout(pinTimeoutMs);
+      await pinUserNamespace({ ...files, net: files.net, user }, idRange, limit);
+      withinNamespaces(files, () => setUp({}));
+      await writeSysctlsWithin({ user, net: files.net, ipc: files.ipc }, spec.sysctls, limit);
+    }
     if (files.net === undefined) return undefined;
     if (previous !== undefined) this.#networks.release([previous]);
     const address = previous === undefined ? {} : { ipv4Address: previous.ipv4Address };
     return this.#networks.connect(files.net, { network: this.#networks.podNetwork.id, aliases: [], ...address }, 'eth0', true);
   }
 
-  #prepareShared({ id, spec }: SandboxRecord): void {
+  #prepareShared({ id, spec, idRange }: SandboxRecord): void {
     const shm = this.#shmPath(id);
     mkdirSync(shm, { recursive: true });
     if (!readMounts().some(({ target }) => target === shm)) {
-      mount('shm', shm, 'tmpfs', mountFlags.noSuid | mountFlags.noDevices | mountFlags.noExec, `mode=1777,size=${shmSizeBytes}`);
+      mount('shm', shm, 'tmpfs', mountFlags.noSuid | mountFlags.noDevices | mountFlags.noExec, `mode=1777,size=${shmSizeBytes}${idRange === undefined ? '' : `,uid=${idRange.firstId},gid=${idRange.firstId}`}`);
     }
     this.#cgroups.createParent(this.#cgroupPath(spec), spec.cgroup);
   }
 
-  async #writeEtcFiles({ id, spec, endpoint }: SandboxRecord): Promise<void> {
+  async #writeEtcFiles({ id, spec, endpoint, idRange }: SandboxRecord): Promise<void> {
     const folder = this.#etcFolder(id);
     mkdirSync(folder, { recursive: true });
     const own = endpoint === undefined ? [] : [{ ip: endpoint.ipv4Address, names: [spec.hostname] }];
     writeFileSync(join(folder, 'hosts'), formatHosts(own, spec.extraHosts));
     await writeFile(join(folder, 'hostname'), `${spec.hostname}\n`);
     await writeFile(join(folder, 'resolv.conf'), formatResolvConf(planDns(spec.dns, readHostDns(), spec.hostNetwork)));
+    if (idRange !== undefined) for (const name of ['hosts', 'hostname', 'resolv.conf']) chownSync(join(folder, name), idRange.firstId, idRange.firstId);
   }
 
-  #files(id: string, hostNetwork: boolean): { ipc: string; net?: string; uts?: string } {
+  #files(id: string, { hostNetwork, hostUsers }: Pick<SandboxSpec, 'hostNetwork' | 'hostUsers'>): { ipc: string; net?: string; uts?: string; user?: string } {
     const name = id.slice(0, 16);
     const ipc = join(this.#paths.namespaces, `ipc-${name}`);
     // As in Kubernetes: a pod on the host's network has the host's name.
-    return hostNetwork ? { ipc } : { ipc, net: this.#networks.namespaceFile(name), uts: join(this.#paths.namespaces, `uts-${name}`) };
+    if (hostNetwork) return { ipc };
+    const own = { ipc, net: this.#networks.namespaceFile(name), uts: join(this.#paths.namespaces, `uts-${name}`) };
+    return hostUsers === false ? { ...own, user: join(this.#paths.namespaces, `user-${name}`) } : own;
   }
 
   #shmPath(id: string): string {

@@ -76,7 +76,7 @@ test('fields that are not honoured are refused or warned about where they stand,
     [core('services'), { metadata: { name: 's' }, spec: { type: 'LoadBalancer', ports: [{ port: 1 }], loadBalancerSourceRanges: ['10.0.0.0/8'] } }, 'spec.loadBalancerSourceRanges: Forbidden: is not supported by this cluster'],
     [core('persistentvolumeclaims'), { metadata: { name: 'c' }, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } }, volumeMode: 'Block' } }, 'spec.volumeMode: Forbidden: "Block" is not supported by this cluster'],
     ['/apis/coordination.k8s.io/v1/namespaces/default/leases', { metadata: { name: 'l' }, spec: { strategy: 'OldestEmulationVersion' } }, 'spec.strategy: Forbidden: is not supported by this cluster'],
-    ['/apis/batch/v1/namespaces/default/cronjobs', { metadata: { name: 'c' }, spec: { schedule: '* * * * *', jobTemplate: { spec: { template: template({ restartPolicy: 'Never', hostUsers: false }) } } } }, 'spec.jobTemplate.spec.template.spec.hostUsers: Forbidden: false is not supported by this cluster'],
+    ['/apis/batch/v1/namespaces/default/cronjobs', { metadata: { name: 'c' }, spec: { schedule: '* * * * *', jobTemplate: { spec: { template: template({ restartPolicy: 'Never', shareProcessNamespace: true }) } } } }, 'spec.jobTemplate.spec.template.spec.shareProcessNamespace: Forbidden: true is not supported by this cluster'],
   ];
   for (const [path, object, expected] of refusals) {
     const { code, body } = await call('POST', path, object);

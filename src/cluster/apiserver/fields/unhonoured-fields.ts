@@ -42,7 +42,6 @@ export const unhonouredFields: readonly UnhonouredField[] = [
   ...refused('PodSpec', ['schedulingGroup'], 'pods are scheduled one by one'),
   ...refused('PodSpec', ['runtimeClassName'], 'there is one OCI runtime'),
   ...refused('PodSpec', ['shareProcessNamespace'], 'each container has its own process namespace', { only: [true] }),
-  ...refused('PodSpec', ['hostUsers'], 'pods run in the user namespace of the host', { only: [false] }),
   ...refused('PodSpec', ['hostnameOverride'], 'the host name follows from hostname and subdomain'),
   ...warned('PodSpec', ['automountServiceAccountToken'], 'tokens are mounted by projected volumes that the pod names itself', { only: [true] }),
   ...warned('ServiceAccount', ['automountServiceAccountToken'], 'tokens are mounted by projected volumes that the pod names itself', { only: [true] }),

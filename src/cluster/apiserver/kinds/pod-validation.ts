@@ -19,6 +19,7 @@ export function validatePodSpec(spec: k8s.PodSpec, at: string, errors: FieldErro
     }
   }
   validateHostPorts(spec, at, errors);
+  validateHostUsers(spec, at, errors);
   if (!['Always', 'OnFailure', 'Never'].includes(spec.restartPolicy ?? '')) errors.unsupported(`${at}.restartPolicy`, spec.restartPolicy, ['Always', 'OnFailure', 'Never']);
   const dnsPolicies = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
   if (!dnsPolicies.includes(spec.dnsPolicy ?? '')) errors.unsupported(`${at}.dnsPolicy`, spec.dnsPolicy, dnsPolicies);
@@ -55,6 +56,17 @@ function validateToleration(toleration: k8s.Toleration, at: string, errors: Fiel
   const effects = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
   if (toleration.effect !== undefined && toleration.effect !== '' && !effects.includes(toleration.effect)) errors.unsupported(`${at}.effect`, toleration.effect, effects);
   if (toleration.tolerationSeconds !== undefined && toleration.effect !== 'NoExecute') errors.invalid(`${at}.effect`, toleration.effect, 'effect must be \'NoExecute\' when `tolerationSeconds` is set');
+}
+
+/** What a user namespace of the pod's own excludes. Privileged containers are our limit: the runtime cannot give them the host's devices there. */
+function validateHostUsers(spec: k8s.PodSpec, at: string, errors: FieldErrors): void {
+  if (spec.hostUsers !== false) return;
+  for (const field of ['hostNetwork', 'hostPID', 'hostIPC'] as const) if (spec[field] === true) errors.forbidden(`${at}.${field}`, 'when `hostUsers` is false');
+  for (const [field, containers] of [['containers', spec.containers ?? []], ['initContainers', spec.initContainers ?? []], ['ephemeralContainers', spec.ephemeralContainers ?? []]] as const) {
+    for (const [index, { securityContext }] of containers.entries()) {
+      if (securityContext?.privileged === true) errors.forbidden(`${at}.${field}[${index}].securityContext.privileged`, 'is not supported by this cluster when `hostUsers` is false');
+    }
+  }
 }
 
 function validateHostPorts(spec: k8s.PodSpec, at: string, errors: FieldErrors): void {

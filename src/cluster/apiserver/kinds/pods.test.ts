@@ -49,6 +49,10 @@ test('validatePodSpec() names what is wrong', () => {
     [{ tolerations: [{ operator: 'Equal' }] }, 'spec.tolerations[0].operator: Invalid value: "Equal": operator must be Exists when `key` is empty, which means "match all values and all keys"'],
     [{ terminationGracePeriodSeconds: -1 }, 'spec.terminationGracePeriodSeconds: Invalid value: -1: must be greater than or equal to 0'],
     [{ hostNetwork: true, ...container({ ports: [{ containerPort: 80, hostPort: 81 }] }) }, 'spec.containers[0].ports[0].containerPort: Invalid value: 80: must match `hostPort` when `hostNetwork` is true'],
+    [{ hostUsers: false, hostNetwork: true }, 'spec.hostNetwork: Forbidden: when `hostUsers` is false'],
+    [{ hostUsers: false, hostPID: true }, 'spec.hostPID: Forbidden: when `hostUsers` is false'],
+    [{ hostUsers: false, hostIPC: true }, 'spec.hostIPC: Forbidden: when `hostUsers` is false'],
+    [{ hostUsers: false, ...container({ securityContext: { privileged: true } }) }, 'spec.containers[0].securityContext.privileged: Forbidden: is not supported by this cluster when `hostUsers` is false'],
   ];
   for (const [more, problem] of table) assert.deepEqual(problems(more), [problem], JSON.stringify(more));
 });

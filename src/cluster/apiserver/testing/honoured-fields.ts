@@ -73,7 +73,7 @@ export const honouredFields: Readonly<Record<string, string>> = {
   ProjectedVolumeSource: 'defaultMode sources',
   SecretVolumeSource: 'defaultMode items optional secretName',
   Volume: 'configMap downwardAPI emptyDir hostPath name persistentVolumeClaim projected secret',
-  PodSpec: 'activeDeadlineSeconds affinity containers dnsConfig dnsPolicy enableServiceLinks ephemeralContainers hostAliases hostIPC hostNetwork hostPID hostname imagePullSecrets initContainers nodeName nodeSelector os preemptionPolicy priority priorityClassName readinessGates restartPolicy schedulerName schedulingGates securityContext serviceAccount serviceAccountName setHostnameAsFQDN subdomain terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes',
+  PodSpec: 'activeDeadlineSeconds affinity containers dnsConfig dnsPolicy enableServiceLinks ephemeralContainers hostAliases hostIPC hostNetwork hostPID hostUsers hostname imagePullSecrets initContainers nodeName nodeSelector os preemptionPolicy priority priorityClassName readinessGates restartPolicy schedulerName schedulingGates securityContext serviceAccount serviceAccountName setHostnameAsFQDN subdomain terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes',
   Pod: 'metadata spec',
   ServicePort: 'appProtocol name nodePort port targetPort',
   ClientIPConfig: 'timeoutSeconds',
