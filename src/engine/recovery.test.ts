@@ -121,7 +121,7 @@ test('after a reboot everything is known, pods keep their address, and policies 
   const stopped = await make({ restart: { name: 'unless-stopped' } });
   await containers.stop(stopped, { timeoutSeconds: 0 }, signal);
   const created = (await containers.create(busyboxSpec('true'), signal)).id;
-  await volumes.create({ name: 'v', labels: {}, options: {} }, signal);
+  await volumes.create({ name: 'kept', labels: {}, options: {} }, signal);
   const sandbox = await sandboxes.create(podSpec, signal);
   const pod = (await containers.create(inPod(sandbox.id, 'sleep 60'), signal)).id;
   await containers.start(pod, signal);
@@ -134,7 +134,7 @@ test('after a reboot everything is known, pods keep their address, and policies 
   assert.deepEqual(engine.sandboxes.list(), [sandbox]);
   const inside = await runToEnd(engine, inPod(sandbox.id, 'ip -4 addr show eth0 | grep -o "inet [0-9.]*"; hostname'), signal);
   assert.equal(inside.stdout, `inet ${sandbox.endpoint?.ipv4Address ?? ''}\npod\n`);
-  assert.deepEqual(engine.volumes.list().map(({ name }) => name), ['v']);
+  assert.deepEqual(engine.volumes.list().map(({ name }) => name), ['kept']);
 });
 
 test('examine() finds and repairs what somebody else broke', { skip }, async () => {
