@@ -88,6 +88,8 @@ async function openNodeServices(instance: Instance, { pki }: Credentials, { clie
         dns: { clusterServers: [pods.gateway], clusterDomain, host: resolver },
         listen: { host: '127.0.0.1', port: record.agentPort, tls: { cert: pki.agentServing.cert, key: pki.agentServing.key, clientCa: pki.ca.cert } },
         extraRoutes,
+        // The kinds and their rules are only loaded where there is a manifest.
+        staticPods: { folder: paths.staticPods, read: async (text) => (await import('../cluster/apiserver/mod.ts')).readPodManifest(text) },
         runtimeVersion: `gantry-${engine.info.runtimeName}://${engine.info.runtimeVersion}`,
         version,
       },

@@ -19,6 +19,8 @@ export interface InstancePaths {
   readonly builder: string;
   readonly ci: string;
   readonly node: string;
+  /** Manifests of static pods, which users write. */
+  readonly staticPods: string;
   /** Volumes of claims: users' data. */
   readonly volumes: string;
   readonly log: string;
@@ -47,6 +49,7 @@ export function instancePaths(dataDir: string, runDir: string): InstancePaths {
     builder: join(dataDir, 'builder'),
     ci: join(dataDir, 'ci'),
     node: join(dataDir, 'node'),
+    staticPods: join(dataDir, 'static-pods'),
     volumes: join(dataDir, 'volumes'),
     log: join(dataDir, 'log'),
     dockerSocket: join(runDir, 'docker.sock'),
@@ -57,6 +60,6 @@ export function instancePaths(dataDir: string, runDir: string): InstancePaths {
 
 /** What Gantry made in the data folder, for purging. */
 export function madePaths(paths: InstancePaths): string[] {
-  const { record, pki, token, kubeconfig, store, git, hooks, registry, engine, builder, ci, node, volumes, log } = paths;
-  return [record, pki, token, kubeconfig, store, git, hooks, registry, engine, builder, ci, node, volumes, log, join(paths.dataDir, 'run')];
+  const { record, pki, token, kubeconfig, store, git, hooks, registry, engine, builder, ci, node, staticPods, volumes, log } = paths;
+  return [record, pki, token, kubeconfig, store, git, hooks, registry, engine, builder, ci, node, staticPods, volumes, log, join(paths.dataDir, 'run')];
 }

@@ -7,6 +7,7 @@ export * from './access/authorizer.ts';
 export * from './access/user.ts';
 export * from './connect/connect-subresource.ts';
 export type { AdvertisedAddress } from './initial-objects.ts';
+export { readPodManifest } from './kinds/pod-manifest.ts';
 export type { ServerTls } from './listener.ts';
 export * from './ports.ts';
 export * from './server.ts';

@@ -3,6 +3,7 @@ import { type Clock, type Logger, systemClock } from '../../kernel/mod.ts';
 import type { ObjectStore } from '../../store/mod.ts';
 import { KubernetesProtobuf } from '../../wire/mod.ts';
 import { type Authorizer, GroupAuthorizer } from './access/authorizer.ts';
+import { nodeRestriction } from './access/node-restriction.ts';
 import { NodeAuthorizer } from './access/node-authorizer.ts';
 import { RoleAggregation } from './access/rbac/aggregation.ts';
 import { escalationCheck } from './access/rbac/escalation.ts';
@@ -96,7 +97,7 @@ export class ApiServer implements AsyncDisposable {
     const machine: Machine = { objects, kinds, clock: options.clock ?? systemClock, admission };
     const rbac = cleanup.use(new RbacAuthorizer(machine));
     const authorizer = options.authorizer ?? new UnionAuthorizer([new GroupAuthorizer([systemMasters]), new NodeAuthorizer(objects), rbac]);
-    admission.push(escalationCheck(authorizer, rbac), podSecurityCheck(() => machine, options.log), quotaCheck(() => machine));
+    admission.push(nodeRestriction, escalationCheck(authorizer, rbac), podSecurityCheck(() => machine, options.log), quotaCheck(() => machine));
     cleanup.use(DefinitionService.open(machine, schemas, options.log));
     await createInitialObjects(machine, allocator.serverAddress, options.advertise);
     cleanup.use(await RoleAggregation.open(machine, options.log));

@@ -15,6 +15,8 @@ import type { ContainerRuntime, ServiceDrain } from './ports.ts';
 import { RuntimeIndex } from './runtime-index.ts';
 import type { DnsSettings } from './sandbox-spec.ts';
 import { Slots } from './slots.ts';
+import { mirroredUid } from './static-pods/mirror.ts';
+import { type StaticPodOptions, StaticPods, type StaticWorker } from './static-pods/static-pods.ts';
 import { ClaimVolumes } from './volumes/claim-volumes.ts';
 import type { ConfigKind } from './volumes/config-references.ts';
 import { localProvisionerController } from './volumes/local-provisioner.ts';
@@ -42,6 +44,8 @@ export interface NodeAgentOptions {
   readonly maxPods?: number;
   readonly podPidsLimit?: number;
   readonly reservedMemoryBytes?: number;
+  /** Where manifests of static pods are. Default: there are none. */
+  readonly staticPods?: StaticPodOptions;
 }
 
 /** Where what pods mount comes from. */
@@ -70,6 +74,7 @@ export class NodeAgent implements Service, AsyncDisposable {
   readonly #sources: Sources;
   readonly #pods: Informer<k8s.Pod>;
   readonly #registration: NodeRegistration;
+  readonly #staticPods: StaticPods | undefined;
   readonly #workers = new Map<string, PodWorker>();
   readonly #runs = new Set<Promise<void>>();
 
@@ -98,7 +103,9 @@ export class NodeAgent implements Service, AsyncDisposable {
       starts: new Slots(2 * availableParallelism()),
     };
     const pods = parts.informers.of(resources.pods, { fieldSelector: `spec.nodeName=${options.nodeName}` });
-    const listener = await NodeListener.open(options.listen, options.extraRoutes ?? [], { runtime, index: services.index, pods, log });
+    let agent: NodeAgent | undefined;
+    const uidOnNode = (pod: Stored<k8s.Pod>): string => agent?.uidOnNode(pod) ?? pod.metadata.uid;
+    const listener = await NodeListener.open(options.listen, options.extraRoutes ?? [], { runtime, index: services.index, pods, uidOnNode, log });
     const identity = {
       name: options.nodeName,
       ip: options.nodeIp,
@@ -112,15 +119,27 @@ export class NodeAgent implements Service, AsyncDisposable {
       labels: options.labels ?? {},
     };
     const provisioner = localProvisionerController({ nodeName: options.nodeName, folder: options.claimsFolder }, { client, informers: parts.informers, events: services.events, log });
-    return new NodeAgent(services, { source, claims, provisioner }, pods, listener, new NodeRegistration(client, identity, machine, clock, log));
+    agent = new NodeAgent(services, { source, claims, provisioner }, pods, listener, new NodeRegistration(client, identity, machine, clock, log), options.staticPods);
+    return agent;
   }
 
-  private constructor(services: NodeServices, sources: Sources, pods: Informer<k8s.Pod>, listener: NodeListener, registration: NodeRegistration) {
+  private constructor(services: NodeServices, sources: Sources, pods: Informer<k8s.Pod>, listener: NodeListener, registration: NodeRegistration, staticPods: StaticPodOptions | undefined) {
     this.#services = services;
     this.#sources = sources;
     this.#pods = pods;
     this.listener = listener;
     this.#registration = registration;
+    const { client, log, node } = services;
+    const onRefused = (file: string, reason: string): void => {
+      log.warn('static pod refused', { file, reason });
+      services.events.warning({ apiVersion: 'v1', kind: 'Node', metadata: { name: node.name, uid: node.name } }, 'StaticPodRefused', `${file}: ${reason}`);
+    };
+    if (staticPods !== undefined) this.#staticPods = new StaticPods(staticPods, { nodeName: node.name, client, pods, start: (pod, signal) => this.#startStatic(pod, signal), onRefused, log });
+  }
+
+  /** The uid that the containers of a pod of the API carry. */
+  uidOnNode(pod: Stored<k8s.Pod>): string {
+    return this.#staticPods?.uidOnNode(pod) ?? pod.metadata.uid;
   }
 
   /** Resolves when the node is registered. */
@@ -137,10 +156,11 @@ export class NodeAgent implements Service, AsyncDisposable {
     try {
       // What runs already has to be known before any pod is looked at: nothing is ever started twice.
       await index.refresh(signal);
+      await this.#staticPods?.open(signal);
       await Promise.all([this.#pods.ready(signal), source.configMaps.ready(signal), source.secrets.ready(signal), claims.ready(signal)]);
       const stops = this.#follow(signal);
       await this.#removeOrphans(signal);
-      await aborted(signal);
+      await Promise.all([aborted(signal), this.#staticPods?.run(signal)]);
       for (const stop of stops) stop();
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -160,6 +180,7 @@ export class NodeAgent implements Service, AsyncDisposable {
       this.#services.index.onChange((podUid) => this.#workers.get(podUid)?.wake()),
       this.#pods.onChange((change) => {
         const { uid } = change.object.metadata;
+        if (mirroredUid(change.object) !== undefined) return this.#staticPods?.mirrorChanged(change.object);
         if (change.type === 'deleted') return this.#workers.get(uid)?.markGone();
         const worker = this.#workers.get(uid);
         if (worker === undefined) this.#start(change.object, signal);
@@ -177,8 +198,14 @@ export class NodeAgent implements Service, AsyncDisposable {
     }
   }
 
-  #start(pod: Stored<k8s.Pod>, signal: AbortSignal): void {
-    const worker = new PodWorker(this.#services, pod);
+  #startStatic(pod: Stored<k8s.Pod>, signal: AbortSignal): StaticWorker {
+    const { worker, run } = this.#start(pod, signal, (own) => this.#staticPods?.mirrorOf(own));
+    return { update: (changed) => worker.update(changed), markGone: () => worker.markGone(), done: run };
+  }
+
+  /** `statusOf`: the API's object that gets the pod's status. */
+  #start(pod: Stored<k8s.Pod>, signal: AbortSignal, statusOf?: (pod: Stored<k8s.Pod>) => Stored<k8s.Pod> | undefined): { worker: PodWorker; run: Promise<void> } {
+    const worker = new PodWorker(this.#services, pod, statusOf);
     this.#workers.set(pod.metadata.uid, worker);
     const run = worker
       .run(signal)
@@ -188,6 +215,7 @@ export class NodeAgent implements Service, AsyncDisposable {
         this.#workers.delete(pod.metadata.uid);
       });
     this.#runs.add(run);
+    return { worker, run };
   }
 
   /** Pods that were deleted while the agent was away left sandboxes, containers and volumes behind. */

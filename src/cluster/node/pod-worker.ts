@@ -30,13 +30,16 @@ export class PodWorker {
   readonly #probers: PodProbers;
   readonly #status: StatusWriter;
   readonly #messages = new Map<string, string>();
+  readonly #statusOf: (pod: Stored<k8s.Pod>) => Stored<k8s.Pod> | undefined;
   #pod: Stored<k8s.Pod>;
   #isGone = false;
   #ending: PodEnding | undefined;
   #endingSinceMs: number | undefined;
   #wake = Promise.withResolvers<void>();
 
-  constructor(services: NodeServices, pod: Stored<k8s.Pod>) {
+  /** `statusOf`: the API's object that gets the pod's status, while there is one. Default: the pod itself. */
+  constructor(services: NodeServices, pod: Stored<k8s.Pod>, statusOf: (pod: Stored<k8s.Pod>) => Stored<k8s.Pod> | undefined = (own) => own) {
+    this.#statusOf = statusOf;
     this.#services = services;
     this.#pod = pod;
     this.#log = services.log.with({ pod: keyOf(pod) });
@@ -132,7 +135,8 @@ export class PodWorker {
       this.#probers.follow(view, probeSignal);
       const { actions, requeueAtMs } = planPod(view);
       for (const action of actions) this.#begin(action, signal);
-      if (!this.#isGone) this.#status.set(this.#pod, toPodStatus(this.#observe()), signal);
+      const shown = this.#isGone ? undefined : this.#statusOf(this.#pod);
+      if (shown !== undefined) this.#status.set(shown, toPodStatus(this.#observe()), signal);
       const isDone = this.#isGone && actions.length === 0 && view.running.size === 0 && requeueAtMs === undefined;
       return { isDone, ...(requeueAtMs === undefined ? {} : { requeueAtMs }) };
     } catch (error) {

@@ -11,6 +11,7 @@ export class StatusWriter {
   readonly #log: Logger;
   #wanted: { pod: Stored<k8s.Pod>; status: k8s.PodStatus } | undefined;
   #written: k8s.PodStatus | undefined;
+  #uid: string | undefined;
   #writing: Promise<void> | undefined;
 
   constructor(client: KubeClient, log: Logger) {
@@ -19,6 +20,9 @@ export class StatusWriter {
   }
 
   set(pod: Stored<k8s.Pod>, status: k8s.PodStatus, signal: AbortSignal): void {
+    // Another object than before knows nothing yet.
+    if (this.#uid !== pod.metadata.uid) this.#written = undefined;
+    this.#uid = pod.metadata.uid;
     if (isDeepStrictEqual(this.#wanted?.status ?? this.#written ?? knownPart(pod.status, status), status)) return;
     this.#wanted = { pod, status };
     this.#writing ??= this.#write(signal).finally(() => (this.#writing = undefined));

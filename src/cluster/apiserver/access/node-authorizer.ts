@@ -6,6 +6,12 @@ import type { User } from './user.ts';
 const nodePrefix = 'system:node:';
 const nodesGroup = 'system:nodes';
 
+/** The node an agent speaks for; undefined for everybody else. */
+export function nodeNameOf(user: User | undefined): string | undefined {
+  if (user === undefined || !user.groups.includes(nodesGroup) || !user.name.startsWith(nodePrefix)) return undefined;
+  return user.name.slice(nodePrefix.length);
+}
+
 /** Resources whose state an agent needs, and that it may read all of. */
 const readable = new Set(['/pods', '/services', '/endpoints', '/nodes', '/namespaces', '/configmaps', '/secrets', '/serviceaccounts', '/persistentvolumes', '/persistentvolumeclaims', 'storage.k8s.io/storageclasses', 'networking.k8s.io/ingresses', 'networking.k8s.io/ingressclasses', ...['gatewayclasses', 'gateways', 'httproutes', 'referencegrants'].map((plural) => `gateway.networking.k8s.io/${plural}`), 'discovery.k8s.io/endpointslices', 'coordination.k8s.io/leases', 'gantry.dev/imagebuilds', 'gantry.dev/repositories']);
 
@@ -18,8 +24,8 @@ export class NodeAuthorizer implements Authorizer {
   }
 
   authorize(user: User, request: AccessRequest): Decision {
-    if (!user.groups.includes(nodesGroup) || !user.name.startsWith(nodePrefix)) return { isAllowed: false, reason: '' };
-    const node = user.name.slice(nodePrefix.length);
+    const node = nodeNameOf(user);
+    if (node === undefined) return { isAllowed: false, reason: '' };
     const isAllowed = request.isResource ? this.#mayUse(node, request) : request.verb === 'get';
     return isAllowed ? { isAllowed, reason: `node ${node}` } : { isAllowed, reason: `node ${JSON.stringify(node)} may only change what is its own` };
   }
@@ -36,6 +42,8 @@ export class NodeAuthorizer implements Authorizer {
       case '/nodes':
         return name === node || (verb === 'create' && name === '');
       case '/pods':
+        // Which pods it may create, admission knows: mirrors of its own static pods.
+        if (verb === 'create' && subresource === '') return true;
         return verb === 'create' ? subresource === 'eviction' && this.#isOn(node, namespace, name) : this.#isOn(node, namespace, name) && (subresource === 'status' || subresource === '');
       case '/serviceaccounts':
         return verb === 'create' && subresource === 'token' && this.#runsAs(node, namespace, name);
@@ -70,7 +78,7 @@ export class NodeAuthorizer implements Authorizer {
     const { plural } = resources.pods;
     for (const { object } of this.#objects.list(`/core/${plural}/${namespace}/`)) {
       const { spec } = object as k8s.Pod;
-      if (spec?.nodeName === node && (spec.serviceAccountName ?? 'default') === account) return true;
+      if (spec?.nodeName === node && spec.serviceAccountName === account) return true;
     }
     return false;
   }

@@ -7,15 +7,21 @@ import { allContainers, defaultPod } from './pod-defaults.ts';
 import { validatePodSpec } from './pod-validation.ts';
 import { resolvePriority } from './priority-class.ts';
 
+/** On the object that stands in the API for a pod that a node runs from a file; its value names the pod on the node. */
+export const mirrorAnnotation = 'kubernetes.io/config.mirror';
+
 /** Pods are given away by binding and ended by their node's agent; nearly all of a spec is fixed. */
 export const podStrategy: Strategy<k8s.Pod> = {
   defaults: defaultPod,
   prepareCreate(pod, context) {
     const { spec, metadata } = pod;
     if (spec === undefined) return;
-    if (spec.serviceAccountName === undefined || spec.serviceAccountName === '') spec.serviceAccountName = 'default';
-    spec.serviceAccount = spec.serviceAccountName;
-    takePullSecrets(spec, metadata?.namespace ?? '', context);
+    // A mirror pod runs without the cluster: it has no account there.
+    if (metadata?.annotations?.[mirrorAnnotation] === undefined) {
+      if (spec.serviceAccountName === undefined || spec.serviceAccountName === '') spec.serviceAccountName = 'default';
+      spec.serviceAccount = spec.serviceAccountName;
+      takePullSecrets(spec, metadata?.namespace ?? '', context);
+    }
     resolvePriority(spec, context);
     applyLimitRanges(pod, context);
     spec.tolerations = withDefaultTolerations(spec.tolerations ?? []);

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import type { k8s } from '../../../api/mod.ts';
+import type { k8s, Stored } from '../../../api/mod.ts';
 import type { Lister } from '../../../client/mod.ts';
 import { GantryError, type Logger, requestUrl } from '../../../kernel/mod.ts';
 import { remoteCommandProtocol, type RemoteResult } from '../../../wire/mod.ts';
@@ -31,6 +31,8 @@ export interface ListenerParts {
   readonly runtime: ContainerRuntime;
   readonly index: RuntimeIndex;
   readonly pods: Lister<k8s.Pod>;
+  /** The uid that a pod's containers carry. */
+  readonly uidOnNode: (pod: Stored<k8s.Pod>) => string;
   readonly log: Logger;
 }
 
@@ -65,7 +67,7 @@ export class NodeListener implements AsyncDisposable {
     this.#server = server;
     this.#extraRoutes = extraRoutes;
     this.#parts = parts;
-    this.#targets = new PodTargets(parts.pods, parts.index);
+    this.#targets = new PodTargets(parts.pods, parts.index, parts.uidOnNode);
     this.port = (server.address() as AddressInfo).port;
     server.on('request', (request, response) => void this.#serve(request, response));
     server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
@@ -106,7 +108,7 @@ export class NodeListener implements AsyncDisposable {
   }
 
   async #sendStats(response: ServerResponse, signal: AbortSignal): Promise<void> {
-    const podOf = new Map(this.#parts.pods.list().map(({ metadata }) => [metadata.uid, { namespace: metadata.namespace ?? 'default', name: metadata.name }]));
+    const podOf = new Map(this.#parts.pods.list().map((pod) => [this.#parts.uidOnNode(pod), { namespace: pod.metadata.namespace ?? 'default', name: pod.metadata.name }]));
     const answer = await readStats(this.#parts.runtime, (podUid) => podOf.get(podUid), signal);
     response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
   }

@@ -1,4 +1,4 @@
-import { type k8s, keyOf } from '../../../api/mod.ts';
+import { type k8s, keyOf, type Stored } from '../../../api/mod.ts';
 import type { Lister } from '../../../client/mod.ts';
 import { GantryError } from '../../../kernel/mod.ts';
 import { allContainers, latestAttempt, previousAttempt } from '../pod-view.ts';
@@ -9,14 +9,17 @@ import type { RuntimeIndex } from '../runtime-index.ts';
 export class PodTargets {
   readonly #pods: Lister<k8s.Pod>;
   readonly #index: RuntimeIndex;
+  readonly #uidOnNode: (pod: Stored<k8s.Pod>) => string;
 
-  constructor(pods: Lister<k8s.Pod>, index: RuntimeIndex) {
+  /** `uidOnNode`: the uid that a pod's containers carry. */
+  constructor(pods: Lister<k8s.Pod>, index: RuntimeIndex, uidOnNode: (pod: Stored<k8s.Pod>) => string) {
     this.#pods = pods;
     this.#index = index;
+    this.#uidOnNode = uidOnNode;
   }
 
   sandbox(namespace: string, name: string): Sandbox {
-    const sandbox = this.#index.sandboxOf(this.#pod(namespace, name).metadata.uid);
+    const sandbox = this.#index.sandboxOf(this.#uidOnNode(this.#pod(namespace, name)));
     if (sandbox === undefined) throw new GantryError('conflict', `pod ${name} is not running`);
     return sandbox;
   }
@@ -39,7 +42,7 @@ export class PodTargets {
     const all = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
     // While it waits for its next start, the attempt that ended last is the previous one.
     const isWaiting = all.find((status) => status.name === container)?.state?.waiting !== undefined;
-    const previous = isWaiting && latest?.state === 'exited' ? latest : previousAttempt(this.#index.containersOf(pod.metadata.uid), container);
+    const previous = isWaiting && latest?.state === 'exited' ? latest : previousAttempt(this.#index.containersOf(this.#uidOnNode(pod)), container);
     if (previous === undefined) throw new GantryError('invalid', `previous terminated container "${container}" in pod "${name}" not found`);
     return previous;
   }
@@ -49,7 +52,7 @@ export class PodTargets {
     if (!allContainers(pod.spec).some((one) => one.name === container)) {
       throw new GantryError('invalid', `container ${container} is not valid for pod ${name}`);
     }
-    return latestAttempt(this.#index.containersOf(pod.metadata.uid), container);
+    return latestAttempt(this.#index.containersOf(this.#uidOnNode(pod)), container);
   }
 
   #pod(namespace: string, name: string) {
