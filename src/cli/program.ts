@@ -1,4 +1,4 @@
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { toGantryError } from '../kernel/mod.ts';
 import { doctorStatuses, exitCodeHelp, exitCodes } from './exit-codes.ts';
 import { formatFailure } from './output.ts';
@@ -74,6 +74,9 @@ function addProcessCommands(program: Command): void {
     .action(async (options) => (await import('./commands/agent.ts')).agent(options));
   dataDirOption(program.command('down'))
     .description('Stop server and agent. Applications go on running until --purge')
+    .option('--graceful', 'end the pods first, by priority, each with its grace period; they start again with the instance')
+    .option('--grace-seconds <n>', 'with --graceful: what ordinary pods may take', parseSeconds, 30)
+    .option('--critical-grace-seconds <n>', 'with --graceful: what critical pods may take, after the others', parseSeconds, 10)
     .option('--purge', 'also remove containers, mounts, namespaces, networks, nftables tables and all data')
     .action(async (options) => (await import('./commands/down.ts')).down(options));
   dataDirOption(program.command('backup'))
@@ -84,6 +87,11 @@ function addProcessCommands(program: Command): void {
     .argument('<file>', 'tar archive of gantry backup')
     .description('Make a new data folder of a backup')
     .action(async (file, options) => (await import('./commands/backup.ts')).restore(file, options));
+}
+
+function parseSeconds(text: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('whole seconds are expected');
+  return Number(text);
 }
 
 function addInspectionCommands(program: Command): void {

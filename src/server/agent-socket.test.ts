@@ -12,7 +12,7 @@ import type { FurtherRoutes } from './further-routes.ts';
 test('AgentSocket answers targets that are no path, and goes on', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'gantry-agent-'));
   const unused = (): never => assert.fail('no command was asked for');
-  const commands: AgentCommands = { bootstrapImage: unused, examine: unused, scopes: { open: unused, close: unused, list: unused } };
+  const commands: AgentCommands = { shutDown: unused, bootstrapImage: unused, examine: unused, scopes: { open: unused, close: unused, list: unused } };
   const further: FurtherRoutes = { handle: () => Promise.resolve(false) };
   const path = join(folder, 's');
   const socket = await AgentSocket.open(path, commands, further, silentLogger());

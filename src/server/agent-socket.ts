@@ -1,5 +1,6 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { defaultShutdownGrace, type ShutdownGrace } from '../cluster/node/mod.ts';
 import type { EngineFinding, OpenScope, ScopedSockets, ScopeRequest } from '../engine/mod.ts';
 import { formatError, GantryError, type Logger, requestUrl, toGantryError } from '../kernel/mod.ts';
 import { answerError, type FurtherRoutes, serveFurther } from './further-routes.ts';
@@ -10,12 +11,14 @@ export interface AgentCommands {
   bootstrapImage(name: string, progress: (line: string) => void, signal: AbortSignal): Promise<string>;
   /** Compares the machine with what the agent knows; with `isRepaired` what is too much is removed. */
   examine(isRepaired: boolean, signal: AbortSignal): Promise<EngineFinding[]>;
+  /** Ends all pods by priority; resolves to how many there were. The agent is to be stopped then. */
+  shutDown(grace: ShutdownGrace, signal: AbortSignal): Promise<number>;
   /** Docker sockets for those who are not root. */
   readonly scopes: Pick<ScopedSockets, 'open' | 'list' | 'close'>;
 }
 
 /**
- * The agent's own unix socket (mode 0600), for what neither the Docker nor the Kubernetes API has. `POST /doctor` examines the machine. `GET`, `POST` and `DELETE /scopes` list, open
+ * The agent's own unix socket (mode 0600), for what neither the Docker nor the Kubernetes API has. `POST /doctor` examines the machine, `POST /shutdown?grace=&critical=` ends its pods (seconds) and answers `{"pods"}`. `GET`, `POST` and `DELETE /scopes` list, open
  * and close scoped Docker sockets; below `/builder` is the builder's API. `POST /images/bootstrap?name=` answers lines of JSON: `{"progress":…}`, then `{"result":…}` or `{"error":{"code","message"}}`.
  */
 export class AgentSocket implements AsyncDisposable {
@@ -54,6 +57,7 @@ async function serve({ commands, further }: Served, request: IncomingMessage, re
   if (await serveFurther(further, request, response, url)) return;
   const name = url.searchParams.get('name');
   if (url.pathname === '/doctor') return serveDoctor(commands, request, response, url.searchParams.get('repair') === 'true');
+  if (url.pathname === '/shutdown') return serveShutdown(commands, request, response, url.searchParams);
   if (url.pathname === '/scopes') return serveScopes(commands.scopes, request, response, name ?? '');
   if (request.method !== 'POST' || url.pathname !== '/images/bootstrap' || name === null) {
     response.writeHead(404, { 'content-type': 'application/json' }).end(JSON.stringify({ message: 'there is nothing here' }));
@@ -80,6 +84,21 @@ async function serveDoctor(commands: AgentCommands, request: IncomingMessage, re
   try {
     // A repair that has begun goes to its end.
     answer(200, await commands.examine(isRepaired, new AbortController().signal));
+  } catch (error) {
+    answer(400, { code: toGantryError(error).code, message: formatError(error) });
+  }
+}
+
+/** Errors are `{"code","message"}`. */
+async function serveShutdown(commands: AgentCommands, request: IncomingMessage, response: ServerResponse, query: URLSearchParams): Promise<void> {
+  const answer = (status: number, value: unknown): void => void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+  if (request.method !== 'POST') return answer(405, { code: 'unsupported', message: `${request.method ?? ''} is not supported` });
+  const seconds = (name: string, otherwise: number): number => Number(query.get(name) ?? otherwise);
+  const grace = { graceSeconds: seconds('grace', defaultShutdownGrace.graceSeconds), criticalGraceSeconds: seconds('critical', defaultShutdownGrace.criticalGraceSeconds) };
+  if (!Object.values(grace).every((value) => Number.isInteger(value) && value >= 0)) return answer(400, { code: 'invalid', message: 'grace periods are whole seconds' });
+  try {
+    // A shutdown that has begun goes to its end.
+    answer(200, { pods: await commands.shutDown(grace, new AbortController().signal) });
   } catch (error) {
     answer(400, { code: toGantryError(error).code, message: formatError(error) });
   }

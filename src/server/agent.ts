@@ -4,11 +4,11 @@ import { bootstrapImage } from '../builder/mod.ts';
 import { Informers, openKubeClient } from '../client/mod.ts';
 import { DnsServer, parseResolvConf } from '../cluster/dns/mod.ts';
 import { IngressProxy } from '../cluster/ingress/mod.ts';
-import { type ExtraRoute, NodeAgent } from '../cluster/node/mod.ts';
+import { type ExtraRoute, NodeAgent, type ShutdownGrace } from '../cluster/node/mod.ts';
 import { ServiceProxy } from '../cluster/proxy/mod.ts';
 import { type Engine, ImageCollector, openDockerApi, openEngine, openImageStore, openScopedSockets } from '../engine/mod.ts';
 import { openNftables } from '../host/mod.ts';
-import { aborted, type Logger, readTextIfExists, runServices, type Service } from '../kernel/mod.ts';
+import { aborted, GantryError, type Logger, readTextIfExists, runServices, type Service } from '../kernel/mod.ts';
 import { bootstrapStoreOf } from './adapters/bootstrap-store.ts';
 import { createContainerRuntime } from './adapters/container-runtime.ts';
 import { registryRobots } from './adapters/registry-access.ts';
@@ -39,7 +39,12 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   const environment = { certificateBundle, proxyVariables: proxyVariables(settings) };
   const scopes = parts.use(await openScopedSockets({ engine, images, folder: join(paths.engine, 'scopes'), socketFolder: paths.scopeSockets, version, log }));
   const examine = async (isRepaired: boolean, stop: AbortSignal) => [...(await engine.examine(isRepaired, stop)), ...(await images.examine(isRepaired))];
-  const commands = { scopes, examine, bootstrapImage: (name: string, progress: (line: string) => void, stop: AbortSignal) => bootstrapImage(name, bootstrapStoreOf(images), { cacheFolder: bootstrapCache, environment }, progress, stop) };
+  let node: NodeAgent | undefined;
+  const shutDown = (grace: ShutdownGrace, stop: AbortSignal): Promise<number> => {
+    if (node === undefined) throw new GantryError('unavailable', 'the node agent is still starting');
+    return node.shutDown(grace, stop);
+  };
+  const commands = { scopes, examine, shutDown, bootstrapImage: (name: string, progress: (line: string) => void, stop: AbortSignal) => bootstrapImage(name, bootstrapStoreOf(images), { cacheFolder: bootstrapCache, environment }, progress, stop) };
   const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: credentials.pki.ca.cert, clientCert: credentials.pki.agent.cert, clientKey: credentials.pki.agent.key, userAgent: 'gantry-agent' }));
   const informers = new Informers(client, log);
   const { imageBuilder, imageBuilds, builderApi } = await openBuildServices(instance, credentials, { client, informers, engine, images, environment, parts, log });
@@ -51,6 +56,7 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   for (const listener of await tcpListeners(settings)) parts.use(await docker.listen(listener));
   const services = await openNodeServices(instance, credentials, { client, informers, engine, runtime: createContainerRuntime(engine, images), extraRoutes: [imageBuilds.logRoute], parts, log });
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
+  node = services.node;
   await runServices([[informers], services.network, [services.node, imageBuilds], [new ImageCollector(images, {}, log), new IdleCollector(), ready]], log, signal);
 }
 

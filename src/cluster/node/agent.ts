@@ -15,6 +15,7 @@ import type { ContainerRuntime, ServiceDrain } from './ports.ts';
 import { RuntimeIndex } from './runtime-index.ts';
 import type { DnsSettings } from './sandbox-spec.ts';
 import { Slots } from './slots.ts';
+import { type ShutdownGrace, shutDownPods } from './node-shutdown.ts';
 import { mirroredUid } from './static-pods/mirror.ts';
 import { type StaticPodOptions, StaticPods, type StaticWorker } from './static-pods/static-pods.ts';
 import { ClaimVolumes } from './volumes/claim-volumes.ts';
@@ -77,6 +78,7 @@ export class NodeAgent implements Service, AsyncDisposable {
   readonly #staticPods: StaticPods | undefined;
   readonly #workers = new Map<string, PodWorker>();
   readonly #runs = new Set<Promise<void>>();
+  #isShuttingDown = false;
 
   /** Opens the listener; nothing else happens before `run`. Ask for it before the informers run. */
   static async open(options: NodeAgentOptions, parts: NodeAgentParts): Promise<NodeAgent> {
@@ -170,6 +172,16 @@ export class NodeAgent implements Service, AsyncDisposable {
     }
   }
 
+  /** Ends all pods by priority (Kubernetes, "Graceful node shutdown") and starts none any more. Resolves when nothing runs; how many pods there were. */
+  async shutDown(grace: ShutdownGrace, signal: AbortSignal): Promise<number> {
+    this.#isShuttingDown = true;
+    await this.#registration.announceShutdown(signal);
+    const workers = [...this.#workers.values()];
+    await shutDownPods(workers, grace);
+    await Promise.all(workers.map((worker) => worker.statusWritten()));
+    return workers.length;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.listener[Symbol.asyncDispose]();
     await this.#services.events[Symbol.asyncDispose]();
@@ -183,8 +195,9 @@ export class NodeAgent implements Service, AsyncDisposable {
         if (mirroredUid(change.object) !== undefined) return this.#staticPods?.mirrorChanged(change.object);
         if (change.type === 'deleted') return this.#workers.get(uid)?.markGone();
         const worker = this.#workers.get(uid);
-        if (worker === undefined) this.#start(change.object, signal);
-        else worker.update(change.object);
+        // After a shutdown has begun, what comes waits for the next start.
+        if (worker === undefined && !this.#isShuttingDown) this.#start(change.object, signal);
+        else worker?.update(change.object);
       }),
       this.#sources.source.configMaps.onChange(({ object }) => this.#configChanged('ConfigMap', object)),
       this.#sources.source.secrets.onChange(({ object }) => this.#configChanged('Secret', object)),

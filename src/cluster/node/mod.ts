@@ -5,5 +5,6 @@
 export { NodeAgent, type NodeAgentOptions, type NodeAgentParts } from './agent.ts';
 export type { ExtraRoute, ListenerTls } from './listener/node-listener.ts';
 export type * from './ports.ts';
+export { defaultShutdownGrace, type ShutdownGrace } from './node-shutdown.ts';
 export { listenerHostAnnotation } from './node-status.ts';
 export { type DnsSettings, workloadLabel } from './sandbox-spec.ts';

@@ -21,6 +21,7 @@ export class NodeRegistration implements Service {
   readonly #machine: Machine;
   readonly #clock: Clock;
   readonly #log: Logger;
+  #isShuttingDown = false;
   readonly #registered = Promise.withResolvers<void>();
 
   constructor(client: KubeClient, identity: NodeIdentity, machine: Machine, clock: Clock, log: Logger) {
@@ -33,6 +34,16 @@ export class NodeRegistration implements Service {
 
   async ready(signal: AbortSignal): Promise<void> {
     await Promise.race([this.#registered.promise, new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))]);
+  }
+
+  /** Says that the node takes no more pods, for as long as this process runs. What the API cannot be told is told later. */
+  async announceShutdown(signal: AbortSignal): Promise<void> {
+    this.#isShuttingDown = true;
+    try {
+      await this.#register(withTimeout(signal, callTimeoutMs));
+    } catch (error) {
+      this.#log.warn('cannot report that this node shuts down', { err: error });
+    }
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -70,7 +81,7 @@ export class NodeRegistration implements Service {
     if (!has(known.metadata.labels, labels) || !has(known.metadata.annotations, annotations)) {
       await this.#client.patch(resources.nodes, ref, { type: 'merge', body: { metadata: { labels, annotations } } }, signal);
     }
-    const status = toNodeStatus(this.#identity, this.#machine, known.status, this.#clock.now());
+    const status = toNodeStatus(this.#identity, this.#machine, known.status, this.#clock.now(), this.#isShuttingDown);
     await this.#client.patch(resources.nodes, ref, { type: 'merge', subresource: 'status', body: { status } }, signal);
   }
 

@@ -47,7 +47,7 @@ export function toNode(identity: NodeIdentity, machine: Machine): k8s.Node {
 }
 
 /** The node's status; conditions keep their transition time while their status stays. */
-export function toNodeStatus(identity: NodeIdentity, machine: Machine, known: k8s.NodeStatus | undefined, nowMs: number): k8s.NodeStatus {
+export function toNodeStatus(identity: NodeIdentity, machine: Machine, known: k8s.NodeStatus | undefined, nowMs: number, isShuttingDown = false): k8s.NodeStatus {
   const { cpuMilli, memoryBytes, ephemeralStorageBytes } = allocatableOf(machine, identity.reservedMemoryBytes);
   const now = toSeconds(new Date(nowMs).toISOString());
   const condition = (type: string, status: 'True' | 'False', reason: string, message: string): k8s.NodeCondition => {
@@ -66,7 +66,7 @@ export function toNodeStatus(identity: NodeIdentity, machine: Machine, known: k8
       condition('MemoryPressure', 'False', 'KubeletHasSufficientMemory', 'the node has sufficient memory available'),
       condition('DiskPressure', 'False', 'KubeletHasNoDiskPressure', 'the node has no disk pressure'),
       condition('PIDPressure', 'False', 'KubeletHasSufficientPID', 'the node has sufficient PID available'),
-      condition('Ready', 'True', 'KubeletReady', 'the node agent is running'),
+      isShuttingDown ? condition('Ready', 'False', 'KubeletNotReady', 'node is shutting down') : condition('Ready', 'True', 'KubeletReady', 'the node agent is running'),
     ],
     nodeInfo: {
       ...machine.info,

@@ -21,6 +21,7 @@ export function planConditions(
     podReady(view, known, containersReady),
     { ...containersReady, type: 'ContainersReady' },
     { type: 'PodScheduled', status: 'True' },
+    ...(view.ending?.isDisruption === true ? [{ type: 'DisruptionTarget', status: 'True' as const, reason: 'TerminationByKubelet', message: view.ending.message }] : []),
   ];
   const own = verdicts.map((verdict): k8s.PodCondition => {
     const before = known.find(({ type }) => type === verdict.type);

@@ -39,7 +39,7 @@ export function failedInit(view: PodView): k8s.Container | undefined {
 /** When the last container has to be dead, in milliseconds since the epoch. */
 export function deadlineMsOf(view: PodView): number {
   const { metadata, spec } = view.pod;
-  const graceSeconds = metadata.deletionGracePeriodSeconds ?? spec?.terminationGracePeriodSeconds ?? 30;
+  const graceSeconds = Math.min(metadata.deletionGracePeriodSeconds ?? spec?.terminationGracePeriodSeconds ?? 30, view.ending?.graceSeconds ?? Infinity);
   const deadlineMs = (view.endingSinceMs ?? view.nowMs) + Math.max(1, graceSeconds) * 1000;
   if (metadata.deletionTimestamp === undefined) return deadlineMs;
   // The timestamp is the moment of the request plus the grace period, cut to seconds: it outlives a restart of the agent.

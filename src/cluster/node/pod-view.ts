@@ -23,6 +23,10 @@ export interface ProbeVerdict {
 export interface PodEnding {
   readonly reason: string;
   readonly message: string;
+  /** The pod's grace period is cut to this. */
+  readonly graceSeconds?: number;
+  /** No fault of the pod: it says so by the condition DisruptionTarget. */
+  readonly isDisruption?: boolean;
 }
 
 /** Everything the planner decides from. All of it was observed; nothing in it changes while a plan is made. */

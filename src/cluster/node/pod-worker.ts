@@ -35,6 +35,7 @@ export class PodWorker {
   #isGone = false;
   #ending: PodEnding | undefined;
   #endingSinceMs: number | undefined;
+  readonly #stopped = Promise.withResolvers<void>();
   #wake = Promise.withResolvers<void>();
 
   /** `statusOf`: the API's object that gets the pod's status, while there is one. Default: the pod itself. */
@@ -56,6 +57,18 @@ export class PodWorker {
   update(pod: Stored<k8s.Pod>): void {
     this.#pod = pod;
     this.wake();
+  }
+
+  /** Ends the pod although nobody deleted it; resolves when none of its containers runs any more. A pod that has ended keeps its own end. */
+  end(ending: PodEnding): Promise<void> {
+    if (this.#ending === undefined && !isFinished(this.#observe())) this.#ending = ending;
+    this.wake();
+    return this.#stopped.promise;
+  }
+
+  /** Resolves when the API knows the newest status, or cannot be told now. */
+  statusWritten(): Promise<void> {
+    return this.#status.flush();
   }
 
   /** The pod's object is gone: what is left of it here goes too. */
@@ -93,6 +106,7 @@ export class PodWorker {
     } finally {
       signal.removeEventListener('abort', onAbort);
       probing.abort();
+      this.#stopped.resolve();
       await Promise.all([limiting, this.#operations.idle()]);
       await this.#status.flush();
     }
@@ -137,6 +151,8 @@ export class PodWorker {
       for (const action of actions) this.#begin(action, signal);
       const shown = this.#isGone ? undefined : this.#statusOf(this.#pod);
       if (shown !== undefined) this.#status.set(shown, toPodStatus(this.#observe()), signal);
+      const isOver = view.ending !== undefined || isFinished(view);
+      if (isOver && actions.length === 0 && view.running.size === 0 && view.containers.every(({ state }) => state !== 'running')) this.#stopped.resolve();
       const isDone = this.#isGone && actions.length === 0 && view.running.size === 0 && requeueAtMs === undefined;
       return { isDone, ...(requeueAtMs === undefined ? {} : { requeueAtMs }) };
     } catch (error) {

@@ -87,7 +87,9 @@ export class StaticPods {
     const running = this.#running.get(keyOf(pod));
     if (running !== undefined && mirroredUid(pod) === running.pod.metadata.uid) {
       // Its status is what the worker goes on from, as with any pod; a new mirror has none yet and gets it.
-      if (pod.status?.startTime !== undefined) running.pod = { ...running.pod, status: pod.status };
+      // An end that a shutdown gave it was the end of that run, not of the pod.
+      const isFresh = running.pod.status === undefined && pod.status?.reason === 'Terminated';
+      if (pod.status?.startTime !== undefined && !isFresh) running.pod = { ...running.pod, status: pod.status };
       running.worker.update(running.pod);
     }
     this.#wake.resolve();
