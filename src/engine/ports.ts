@@ -7,6 +7,8 @@ export interface RegistryClient {
   fetchManifest(reference: ImageReference, credentials: AskingCredentials, signal: AbortSignal): Promise<FetchedManifest>;
   /** The blob's bytes from `offset` on; the caller verifies the digest. */
   fetchBlob(reference: ImageReference, descriptor: Descriptor, offset: number, credentials: AskingCredentials, signal: AbortSignal): Promise<Readable>;
+  /** A file of this machine that should have the blob's bytes; the caller verifies it. Absent or undefined: the blob has to be fetched. */
+  findFile?(reference: ImageReference, descriptor: Descriptor, credentials: AskingCredentials, signal: AbortSignal): Promise<string | undefined>;
   hasBlob(reference: ImageReference, digest: Digest, credentials: AskingCredentials, signal: AbortSignal): Promise<boolean>;
   /** Uploads a blob; `open` may be called again on a retry. Resolves to the repository it was mounted from, when nothing had to be sent. */
   pushBlob(reference: ImageReference, descriptor: Descriptor, open: () => Readable, credentials: AskingCredentials, signal: AbortSignal): Promise<string | undefined>;

@@ -32,7 +32,7 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   const certificateBundle = certificateBundleOf(settings);
   const certificateAuthorities = certificateBundle === undefined ? undefined : await readFile(certificateBundle, 'utf8');
   const nodeRobot = { username: registryRobots.node, password: credentials.registry.node };
-  const registry = parts.use(openEngineRegistryClient(registryClientOptions(settings, certificateAuthorities, { port: record.registryPort, credentials: nodeRobot })));
+  const registry = parts.use(openEngineRegistryClient(registryClientOptions(settings, certificateAuthorities, { port: record.registryPort, credentials: nodeRobot, folders: { registry: join(paths.registry, 'blobs'), images: join(paths.engine, 'images', 'blobs') } })));
   const images = parts.use(await openImageStore({ folder: join(paths.engine, 'images'), registry, log }));
   const networks = containerNetworks(record.containerCidr);
   const engine = parts.use(await openEngine({ instanceId: id, rootFolder: paths.engine, runFolder: join(paths.runDir, 'e'), images, podCidr: record.podCidr, ...networks, publishAddress: settings.publishAddress ?? '127.0.0.1', userNamespaces: await userNamespacesOf(settings), log }, signal));

@@ -1,19 +1,19 @@
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
-import { cancelled, errnoOf, GantryError, randomHex, syncFolder, throwIfAborted } from '../kernel/mod.ts';
+import { cancelled, errnoOf, GantryError, isError, randomHex, syncFolder, throwIfAborted } from '../kernel/mod.ts';
 import { type BlobExpectation, type BlobInfo, type BlobRange, type BlobSource, type BlobStore, type DigestAlgorithm, digestAlgorithms, isUploadId, type OpenBlob, parseBlobDigest } from './blobs.ts';
 import { Buffers } from './buffers.ts';
 import { sendFile } from './file-sender.ts';
 import { FileWriter } from './file-writer.ts';
+import { blobFile, handedFile, handOver } from './hand-over.ts';
 
 /** The hash of an upload's first bytes. */
 interface HashState { readonly algorithm: DigestAlgorithm; readonly hash: Hash; sizeBytes: number }
 
 /**
- * Blobs as files: `sha256/ab/abcd…`, `sha512/…`, and unfinished ones in `uploads/`. Bytes are hashed as they arrive, synced, then renamed.
+ * Blobs as files: `sha256/ab/abcd…`, `sha512/…`, and unfinished ones in `uploads/`; `handed/` has files that others gave (see handOver). Bytes are hashed as they arrive, synced, then renamed.
  * Uploads survive a restart: their hash is computed again from the file.
  */
 export class DiskBlobStore implements BlobStore {
@@ -30,6 +30,9 @@ export class DiskBlobStore implements BlobStore {
   static async open(folder: string): Promise<DiskBlobStore> {
     for (const algorithm of digestAlgorithms) await mkdir(join(folder, algorithm), { recursive: true });
     await mkdir(join(folder, 'uploads'), { recursive: true });
+    // Whoever handed something over to a store that stopped sends it instead.
+    await rm(join(folder, 'handed'), { recursive: true, force: true });
+    await mkdir(join(folder, 'handed'), { mode: 0o700 });
     return new DiskBlobStore(folder);
   }
 
@@ -117,19 +120,37 @@ export class DiskBlobStore implements BlobStore {
 
   async commitUpload(id: string, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo> {
     return this.#exclusively(id, async () => {
-      const info = await this.#verify(id, expected, signal);
+      const handed = await this.#handedTo(id);
+      const info = await this.#verify(id, handed, expected, signal);
       const path = this.pathOf(info.digest);
       if ((await statFile(path)) !== undefined) {
         await this.#forget(id);
         return info;
       }
       const isNewShard = (await mkdir(dirname(path), { recursive: true })) !== undefined;
-      await rename(this.#uploadPath(id), path);
+      await rename(handed ?? this.#uploadPath(id), path);
+      if (handed !== undefined) await this.#forget(id);
       this.#hashes.delete(id);
       await syncFolder(dirname(path));
       if (isNewShard) await syncFolder(join(path, '../..'));
       return info;
     });
+  }
+
+  /**
+   * Takes a file of this machine as a blob without copying it, if it can be shared (see handOver) and its content is what is expected;
+   * undefined otherwise. The file may go on to have its first name.
+   */
+  async adopt(file: string, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo | undefined> {
+    const id = await this.createUpload(algorithmOf(expected));
+    try {
+      return (await handOver(this.#folder, id, file)) ? await this.commitUpload(id, expected, signal) : undefined;
+    } catch (error) {
+      if (isError(error, 'invalid')) return undefined;
+      throw error;
+    } finally {
+      await this.cancelUpload(id);
+    }
   }
 
   async cancelUpload(id: string): Promise<boolean> {
@@ -146,8 +167,7 @@ export class DiskBlobStore implements BlobStore {
 
   /** Where the blob is or would be. For tools that can use a file where it lies; never write there. */
   pathOf(digest: string): string {
-    const { algorithm, hex } = parseBlobDigest(digest);
-    return join(this.#folder, algorithm, hex.slice(0, 2), hex);
+    return blobFile(this.#folder, digest);
   }
 
   async #openRange(digest: string, range: BlobRange): Promise<{ file: FileHandle; start: number; end: number }> {
@@ -185,20 +205,22 @@ export class DiskBlobStore implements BlobStore {
     const { size } = await file.stat();
     const kept = this.#hashes.get(id);
     if (kept?.sizeBytes === size && kept.algorithm === algorithm) return kept;
-    const state = newState(algorithm);
-    if (size > 0) {
-      for await (const chunk of createReadStream(this.#uploadPath(id), { end: size - 1, highWaterMark: readChunkBytes })) {
-        state.hash.update(chunk as Buffer);
-        state.sizeBytes += (chunk as Buffer).length;
-      }
-    }
+    const state = await hashFile(file, algorithm, this.#buffers, forever);
     this.#hashes.set(id, state);
     return state;
   }
 
-  async #verify(id: string, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo> {
-    await using file = await this.#openUpload(id);
-    const { algorithm, hash, sizeBytes } = await this.#hashState(id, file, algorithmOf(expected));
+  /** The file that was handed over to an upload into which nothing else has come. */
+  async #handedTo(id: string): Promise<string | undefined> {
+    if ((await this.uploadSize(id)) !== 0) return undefined;
+    const file = handedFile(this.#folder, id);
+    return (await statFile(file)) === undefined ? undefined : file;
+  }
+
+  async #verify(id: string, handed: string | undefined, expected: BlobExpectation, signal: AbortSignal): Promise<BlobInfo> {
+    await using file = handed === undefined ? await this.#openUpload(id) : await open(handed);
+    const wanted = algorithmOf(expected);
+    const { algorithm, hash, sizeBytes } = handed === undefined ? await this.#hashState(id, file, wanted) : await hashFile(file, wanted, this.#buffers, signal);
     if (signal.aborted) throw cancelled(signal);
     const digest = `${algorithm}:${hash.copy().digest('hex')}`;
     const problem =
@@ -217,11 +239,28 @@ export class DiskBlobStore implements BlobStore {
 
   async #forget(id: string): Promise<boolean> {
     this.#hashes.delete(id);
+    await rm(handedFile(this.#folder, id), { force: true });
     return removeFile(this.#uploadPath(id));
   }
 }
 
 const readChunkBytes = 256 * 1024;
+
+const forever = new AbortController().signal;
+
+async function hashFile(file: FileHandle, algorithm: DigestAlgorithm, buffers: Buffers, signal: AbortSignal): Promise<HashState> {
+  const state = newState(algorithm);
+  const buffer = buffers.take();
+  for (;;) {
+    throwIfAborted(signal);
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, state.sizeBytes);
+    if (bytesRead === 0) break;
+    state.hash.update(buffer.subarray(0, bytesRead));
+    state.sizeBytes += bytesRead;
+  }
+  buffers.giveBack(buffer);
+  return state;
+}
 
 function newState(algorithm: DigestAlgorithm): HashState {
   return { algorithm, hash: createHash(algorithm), sizeBytes: 0 };

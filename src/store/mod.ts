@@ -4,6 +4,7 @@
  */
 export * from './blobs.ts';
 export * from './disk-blobs.ts';
+export { blobFile, handOver } from './hand-over.ts';
 export * from './history-trimmer.ts';
 export * from './object-store.ts';
 export * from './s3-blobs.ts';

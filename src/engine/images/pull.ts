@@ -2,7 +2,7 @@ import {
   type Descriptor, type Digest, formatImageReference, type ImageConfig, type ImageManifest, type ImageReference, mediaTypes, parseImageConfig, parseManifest, type Platform,
 } from '../../api/mod.ts';
 import { backoffMs, GantryError, isError, systemClock, throwIfAborted, toGantryError } from '../../kernel/mod.ts';
-import { type BlobStore, readBlob } from '../../store/mod.ts';
+import { type DiskBlobStore, readBlob } from '../../store/mod.ts';
 import type { AskingCredentials, RegistryClient } from '../ports.ts';
 import { checkLayerType, decompressed, sniffed } from './compression.ts';
 import type { Layers } from './layers.ts';
@@ -24,7 +24,7 @@ export interface PulledImage {
 
 export interface ImagePullerParts {
   readonly registry: RegistryClient;
-  readonly blobs: BlobStore;
+  readonly blobs: DiskBlobStore;
   readonly layers: Layers;
   readonly hold: (layers: readonly Digest[]) => Disposable;
 }
@@ -160,7 +160,7 @@ export class ImagePuller {
 
   /** Into the blob store. A broken connection is opened again where it stopped, as long as something arrives between failures. */
   async #download(reference: ImageReference, blob: Descriptor, request: PullRequest, signal: AbortSignal): Promise<void> {
-    if ((await this.#parts.blobs.stat(blob.digest)) !== undefined) return;
+    if ((await this.#parts.blobs.stat(blob.digest)) !== undefined || (await this.#adopt(reference, blob, request, signal))) return;
     try {
       for (let [reached, failures] = [0, 0]; ; ) {
         const upload = await this.#partial.take(blob.digest);
@@ -179,6 +179,20 @@ export class ImagePuller {
       }
     } finally {
       this.#partial.leave(blob.digest);
+    }
+  }
+
+  /** From a registry on this machine, whose file and ours become one. */
+  async #adopt(reference: ImageReference, blob: Descriptor, request: PullRequest, signal: AbortSignal): Promise<boolean> {
+    const { blobs, registry } = this.#parts;
+    try {
+      const file = await registry.findFile?.(reference, blob, request.credentials, signal);
+      return file !== undefined && (await blobs.adopt(file, { digest: blob.digest, sizeBytes: blob.size }, signal)) !== undefined;
+    } catch (error) {
+      throwIfAborted(signal);
+      // The download asks the same registry, and knows when to ask again.
+      if (isError(error, 'unavailable', 'timeout')) return false;
+      throw error;
     }
   }
 

@@ -13,6 +13,18 @@ import { type Endpoint, RegistryHosts, type RegistryHostsConfig } from './hosts.
 export interface RegistryClientOptions extends RegistryHostsConfig, ConnectionOptions {
   /** Asked when a call brings no credentials. */
   readonly credentials?: (host: string, signal: AbortSignal) => Promise<RegistryCredentials | undefined>;
+  /** The registry whose blobs lie on this machine, and how they come and go without being sent. */
+  readonly neighbour?: NeighbourRegistry;
+}
+
+/** A registry on the same machine. It is asked and told as any other; only bytes that are here already are not sent. */
+export interface NeighbourRegistry {
+  /** `host:port`. */
+  readonly host: string;
+  /** Gives the blob that is about to be pushed to an empty upload. False when it has to be sent. */
+  offer(digest: string, uploadId: string): Promise<boolean>;
+  /** The file that the registry has for a blob. */
+  fileOf(digest: string): string;
 }
 
 /** Who asks: given credentials, `none` for nobody, or undefined for the client's own where it has some. */
@@ -106,6 +118,10 @@ export class RegistryHttpClient implements AsyncDisposable {
 
   /** Mounts the blob from a repository it was seen in, else uploads it in one request. Resolves to the repository it was mounted from. */
   async pushBlob(reference: ImageReference, descriptor: Descriptor, open: () => Readable, credentials: AskingCredentials, signal: AbortSignal): Promise<string | undefined> {
+    return this.#pushBlob(reference, descriptor, open, credentials, true, signal);
+  }
+
+  async #pushBlob(reference: ImageReference, descriptor: Descriptor, open: () => Readable, credentials: AskingCredentials, mayOffer: boolean, signal: AbortSignal): Promise<string | undefined> {
     const endpoint = await this.#endpointOf(reference, signal);
     const what = `push of blob ${descriptor.digest} to ${reference.host}/${reference.repository}`;
     const from = this.#knownBlobs.get(`${reference.host} ${descriptor.digest}`);
@@ -116,13 +132,27 @@ export class RegistryHttpClient implements AsyncDisposable {
     await begun.body.dump();
     if (begun.statusCode === 202) {
       const upload = new URL(headerOf(begun.headers, 'location') ?? '', `${endpoint.origin}${begin.path}`);
+      const isHanded = mayOffer && (await this.#offer(reference.host, descriptor.digest, upload));
       upload.searchParams.set('digest', descriptor.digest);
-      const headers = { 'content-type': 'application/octet-stream', 'content-length': String(descriptor.size) };
-      const { body } = await this.#call(endpoint, reference, { method: 'PUT', path: upload.href, headers, body: open, ok: [201, 204] }, 'pull,push', credentials, what, signal);
+      const headers = { 'content-type': 'application/octet-stream', 'content-length': String(isHanded ? 0 : descriptor.size) };
+      const call: Call = { method: 'PUT', path: upload.href, headers, ...(isHanded ? {} : { body: open }), ok: [201, 204, ...(isHanded ? [400, 404] : [])] };
+      const { statusCode, body } = await this.#call(endpoint, reference, call, 'pull,push', credentials, what, signal);
       await body.dump();
+      // The registry did not find it there: it is sent after all.
+      if (statusCode >= 400) return this.#pushBlob(reference, descriptor, open, credentials, false, signal);
     }
     this.#remember(reference, descriptor.digest);
     return begun.statusCode === 201 ? from : undefined;
+  }
+
+  /** A file of this machine that should have the blob's bytes, when the registry is a neighbour and says that it has the blob. Not verified. */
+  async findFile(reference: ImageReference, descriptor: Descriptor, credentials: AskingCredentials, signal: AbortSignal): Promise<string | undefined> {
+    const { neighbour } = this.#options;
+    if (neighbour?.host !== reference.host) return undefined;
+    const call: Call = { method: 'HEAD', path: blobPath(reference, descriptor.digest), ok: [200, 404] };
+    const { statusCode, body } = await this.#pull(reference, call, credentials, `blob ${descriptor.digest} of ${reference.host}/${reference.repository}`, signal);
+    await body.dump();
+    return statusCode === 200 ? neighbour.fileOf(descriptor.digest) : undefined;
   }
 
   async pushManifest(reference: ImageReference, mediaType: string, bytes: Uint8Array, credentials: AskingCredentials, signal: AbortSignal): Promise<Digest> {
@@ -131,6 +161,12 @@ export class RegistryHttpClient implements AsyncDisposable {
     const { body } = await this.#call(await this.#endpointOf(reference, signal), reference, call, 'pull,push', credentials, `push of ${formatImageReference(reference)}`, signal);
     await body.dump();
     return digest;
+  }
+
+  /** Whether a neighbour can have the bytes without their being sent. Its uploads end with their ids. */
+  async #offer(host: string, digest: Digest, upload: URL): Promise<boolean> {
+    const { neighbour } = this.#options;
+    return neighbour?.host === host && neighbour.offer(digest, upload.pathname.split('/').at(-1) ?? '');
   }
 
   /** Asks mirrors first; the registry itself decides what cannot be had. */
