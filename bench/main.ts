@@ -10,6 +10,7 @@ import { benchClusterPods } from './cluster-pods.ts';
 import { benchContainerStart } from './container-start.ts';
 import { benchEngine } from './engine.ts';
 import { benchEngineMemory } from './engine-memory.ts';
+import { benchHandover } from './handover.ts';
 import { benchIdle } from './idle.ts';
 import { benchImageBuild } from './image-build.ts';
 import { benchImages } from './images.ts';
@@ -28,6 +29,7 @@ const benchmarks: Readonly<Record<string, (instance: Instance, signal: AbortSign
   pod: benchPodStart,
   push: benchPush,
   registry: benchRegistry,
+  handover: benchHandover,
   engine: benchEngine,
 };
 /** Too long to run unasked. */

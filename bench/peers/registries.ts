@@ -9,6 +9,8 @@ import { baseEnv, pollUntil, runCommand } from '../../src/kernel/mod.ts';
 export interface MeasuredRegistry extends AsyncDisposable {
   readonly who: string;
   readonly url: string;
+  readonly folder: string;
+  readonly pid: number;
   /** The most memory that it had since the last call, in MB. */
   peakMb(): Promise<number>;
   cpuSeconds(): Promise<number>;
@@ -42,7 +44,7 @@ async function start(who: string, command: (folder: string, port: number) => Com
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'], env: baseEnv() });
   const url = `http://127.0.0.1:${port}`;
   await pollUntil(who, async () => ((await fetch(`${url}/v2/`).catch(() => undefined))?.ok === true ? true : undefined), { timeoutMs: 30_000, intervalMs: 50 }, signal);
-  return { who, url, peakMb: () => peakMb(child), cpuSeconds: () => cpuSeconds(child), [Symbol.asyncDispose]: () => stop(child, folder) };
+  return { who, url, folder, pid: child.pid ?? 0, peakMb: () => peakMb(child), cpuSeconds: () => cpuSeconds(child), [Symbol.asyncDispose]: () => stop(child, folder) };
 }
 
 async function freePort(): Promise<number> {
