@@ -5,6 +5,7 @@
 export type * from './gantry/types.ts';
 export { gantryApiVersion } from './gantry/types.ts';
 export { gantryDefinitions } from './gantry/crds.ts';
+export * from './build/image-format.ts';
 export type * from './build/reply.ts';
 export { gatewayDefinitions } from './gateway/crds.ts';
 export type * as gatewayApi from './gateway/types.ts';

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import type { Digest, ImageConfig } from '../api/mod.ts';
+import type { Digest, ImageConfig, ImageFormat } from '../api/mod.ts';
 
 /** What the builder needs of an engine: base images, writable file trees, and processes inside them. */
 export interface BuildRuntime {
@@ -21,6 +21,10 @@ export interface BuildRuntime {
   fetchCacheImage(reference: string, signal: AbortSignal): Promise<BuildImage>;
   /** Pushes an image of layers the store has, which gets no name here. */
   pushCacheImage(config: ImageConfig, reference: string, progress: (message: string) => void, signal: AbortSignal): Promise<Digest>;
+  /** Stores the image's layers in the form, which pushes use from then on. */
+  packImage(image: Digest, format: ImageFormat, signal: AbortSignal): Promise<void>;
+  /** Writes the image as an OCI layout in a tar, under the names. */
+  saveLayout(image: Digest, references: readonly string[], format: ImageFormat, output: Writable, signal: AbortSignal): Promise<void>;
   /** Pushes an image of the store. Resolves to the manifest digest. */
   pushImage(reference: string, progress: (message: string) => void, signal: AbortSignal): Promise<Digest>;
 }

@@ -170,7 +170,7 @@ function addReleaseCommands(program: Command): void {
 function addBuildCommand(program: Command): void {
   const repeatable = (value: string, previous: string[] = []): string[] => [...previous, value];
   dataDirOption(program.command('build'))
-    .argument('[context]', 'a folder, or the URL of a git repository', '.')
+    .argument('[context]', 'a folder, the URL of a git repository, or -: an archive or a Dockerfile from standard input', '.')
     .description("Build an image by the node's builder. Prints its id")
     .option('-f, --file <file>', 'Dockerfile (default: Dockerfile of the context; -: standard input)')
     .option('-t, --tag <name>', 'name of the image; may be repeated', repeatable)
@@ -188,7 +188,7 @@ function addBuildCommand(program: Command): void {
     .option('--platform <platform>', "os/architecture; only the machine's own")
     .option('--cache-from <cache>', 'NAME or type=registry,ref=NAME: results of steps of an image', repeatable)
     .option('--cache-to <cache>', 'type=inline, or type=registry,ref=NAME[,mode=max]', repeatable)
-    .option('-o, --output <output>', 'a folder, or type=local|tar|docker,dest=PATH, type=registry')
+    .option('-o, --output <output>', 'a folder, or type=local|tar|docker|oci,dest=PATH, type=image|registry[,compression=gzip|zstd|uncompressed][,compression-level=N][,force-compression=true][,oci-mediatypes=false]')
     .option('--push', 'push the tags to their registries')
     .option('--iidfile <file>', "write the image's id to a file")
     .option('--metadata-file <file>', 'write id, digest and names as JSON to a file')

@@ -1,5 +1,5 @@
 import type { ErrorPlace } from '../../kernel/mod.ts';
-import type { Digest } from '../oci/types.ts';
+import type { Digest, ImageFormat } from '../oci/types.ts';
 
 /** What happens during a build. Steps of different stages interleave; `stage` tells them apart. */
 export type BuildEvent =
@@ -54,6 +54,8 @@ export interface BuildMessage {
   readonly cacheTo?: readonly { readonly reference: string; readonly mode: 'min' | 'max' }[];
   readonly inlineCache?: boolean;
   readonly push?: boolean;
+  /** In which form the layers leave the store, pushed now or later. Default: as they are kept, else gzip. */
+  readonly format?: ImageFormat;
   /** Only the rules of build checks; nothing runs. */
   readonly check?: boolean;
 }

@@ -85,6 +85,16 @@ export interface ImageConfig {
   history?: HistoryEntry[];
 }
 
+/** How an image's layers are stored and described when they leave the store. */
+export interface ImageFormat {
+  readonly compression: 'gzip' | 'zstd' | 'uncompressed';
+  /** gzip: 0 to 9; zstd: 0 to 22. Default: fast. */
+  readonly level?: number;
+  /** Layers that are kept in another compressed form (of base images, of earlier pushes) are compressed anew. */
+  readonly isForced: boolean;
+  readonly mediaTypes: 'oci' | 'docker';
+}
+
 export const mediaTypes = {
   ociManifest: 'application/vnd.oci.image.manifest.v1+json',
   ociIndex: 'application/vnd.oci.image.index.v1+json',

@@ -4,6 +4,14 @@ import type { BuildMessage } from '../../api/mod.ts';
 /** A context that was sent before, or a repository that the builder fetches. */
 const contextSchema = z.union([z.strictObject({ held: z.string() }), z.strictObject({ git: z.string() })]);
 
+/** How layers leave the store. */
+export const imageFormatSchema = z.strictObject({
+  compression: z.enum(['gzip', 'zstd', 'uncompressed']),
+  level: z.number().int().min(0).max(22).optional(),
+  isForced: z.boolean(),
+  mediaTypes: z.enum(['oci', 'docker']),
+});
+
 /** `POST /builder/builds`. Secrets are base64; they are held in memory only. */
 export const buildMessageSchema = z.strictObject({
   context: contextSchema,
@@ -27,6 +35,7 @@ export const buildMessageSchema = z.strictObject({
   cacheTo: z.array(z.strictObject({ reference: z.string(), mode: z.enum(['min', 'max']) })).default([]),
   inlineCache: z.boolean().default(false),
   push: z.boolean().default(false),
+  format: imageFormatSchema.optional(),
   /** Only the rules of build checks; nothing runs. */
   check: z.boolean().default(false),
 });

@@ -128,3 +128,15 @@ test('BuilderApi hands out the tree of an image, and cache mounts in both direct
   assert.equal((await served.call('GET', '/builder/mounts/nothing')).status, 400);
   assert.deepEqual(readdirSync(join(served.build.folder, 'builder/work')), []);
 });
+
+test('BuilderApi stores the image in the form that is asked for, and hands out an OCI layout of it', needsRoot, async () => {
+  await using served = await serve();
+  const format = { compression: 'zstd', level: 5, isForced: false, mediaTypes: 'oci' } as const;
+  const replies = await served.run({ context: await served.send({ a: '1' }), dockerfile: { path: 'Dockerfile', text: 'FROM scratch\nCOPY a /\n' }, tags: ['app'], format });
+  const result = replies.at(-1);
+  assert.ok(result?.kind === 'result');
+  assert.deepEqual(served.build.runtime.packed, format);
+  const path = `/builder/images/${encodeURIComponent(result.imageId ?? '')}/layout?${new URLSearchParams([['format', JSON.stringify(format)], ['tag', 'app:1']]).toString()}`;
+  assert.deepEqual(JSON.parse((await served.call('GET', path)).body.toString()), { image: result.imageId, references: ['app:1'], format });
+  assert.equal((await served.call('GET', path.replace('zstd', 'lzma'))).status, 400);
+});

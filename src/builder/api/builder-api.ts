@@ -7,9 +7,9 @@ import type { Builder } from '../builder.ts';
 import type { ContextStore, HeldContext } from '../contexts/context-store.ts';
 import { manifestSchema } from '../contexts/manifest-schema.ts';
 import type { BuildRuntime } from '../ports.ts';
-import { buildMessageSchema } from './build-message.ts';
+import { buildMessageSchema, imageFormatSchema } from './build-message.ts';
 import { packTree, unpackTree } from './folder-archive.ts';
-import { performBuild } from './perform-request.ts';
+import { performBuild, toFormat } from './perform-request.ts';
 
 export interface BuilderApiParts {
   readonly builder: Builder;
@@ -32,6 +32,7 @@ const maxMessageBytes = 64 << 20;
  *     POST /builder/contexts/ID             an archive of the missing files
  *     POST /builder/builds                  what to build     →  lines: events, then a result or an error
  *     GET  /builder/images/ID/files         an archive of the image's tree
+ *     GET  /builder/images/ID/layout?format=JSON[&tag=…]  the image as an OCI layout in a tar
  *     GET  /builder/cache · POST /builder/cache/prune · GET, PUT /builder/mounts/ID[?scope=]  archives of cache mounts
  */
 export class BuilderApi implements Disposable {
@@ -82,6 +83,13 @@ export class BuilderApi implements Disposable {
       await send(response, packTree(tree.rootPath, signal), signal);
     },
     'GET cache': async ({ response }) => answer(response, { ...this.#parts.builder.cacheUsage, mounts: await this.#parts.builder.cacheMounts.list() }),
+    'GET images/ID/layout': async ({ response, url, id }, signal) => {
+      const parsed = imageFormatSchema.safeParse(JSON.parse(url.searchParams.get('format') ?? '{}'));
+      if (!parsed.success) throw new GantryError('invalid', 'malformed format of an image');
+      const image = await this.#parts.runtime.resolveImage(id, 'missing', signal);
+      response.writeHead(200, { 'content-type': 'application/x-tar' });
+      await this.#parts.runtime.saveLayout(image.id, url.searchParams.getAll('tag'), toFormat(parsed.data), response, signal);
+    },
     'POST cache/ID': async ({ response, id }) => {
       if (id !== 'prune') throw new GantryError('not-found', 'there is nothing here');
       answer(response, await this.#parts.builder.prune());

@@ -1,6 +1,6 @@
 import { lstatSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
-import type { BuildReply, Digest } from '../../api/mod.ts';
+import type { BuildReply, Digest, ImageFormat } from '../../api/mod.ts';
 import { GantryError } from '../../kernel/mod.ts';
 import type { Builder, BuildRequest } from '../builder.ts';
 import type { HeldContext } from '../contexts/context-store.ts';
@@ -26,6 +26,7 @@ export async function performBuild(message: ParsedBuildMessage, { builder, runti
       return {};
     }
     const imageId = await builder.build(request, (plan) => (say(planned(plan)), say), signal);
+    if (message.format !== undefined) await runtime.packImage(imageId, toFormat(message.format), signal);
     let digest: Digest | undefined;
     for (const tag of message.push ? message.tags : []) {
       say({ kind: 'note', text: `pushing ${tag}` });
@@ -33,6 +34,11 @@ export async function performBuild(message: ParsedBuildMessage, { builder, runti
     }
     return { imageId, ...(digest === undefined ? {} : { digest }) };
   });
+}
+
+/** Without keys that are not given. */
+export function toFormat({ level, ...format }: NonNullable<ParsedBuildMessage['format']>): ImageFormat {
+  return { ...format, ...(level === undefined ? {} : { level }) };
 }
 
 function planned({ stages, target }: BuildPlan): BuildReply {

@@ -3,7 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { existsSync, lstatSync, lutimesSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Digest, formatImageReference, type ImageConfig, parseImageReference } from '../../api/mod.ts';
+import { type Digest, formatImageReference, type ImageConfig, type ImageFormat, parseImageReference } from '../../api/mod.ts';
+import type { Writable } from 'node:stream';
 import { GantryError, runCommand } from '../../kernel/mod.ts';
 import type { BuildImage, BuildProcess, BuildRuntime, BuildTree } from '../ports.ts';
 
@@ -124,6 +125,17 @@ export class FolderRuntime implements BuildRuntime {
 
   async pushCacheImage(config: ImageConfig, reference: string, _progress: (message: string) => void, signal: AbortSignal): Promise<Digest> {
     return this.createImage(config, [reference], signal);
+  }
+
+  /** The form that was asked for last. */
+  packed: ImageFormat | undefined;
+
+  async packImage(_image: Digest, format: ImageFormat): Promise<void> {
+    this.packed = format;
+  }
+
+  async saveLayout(image: Digest, references: readonly string[], format: ImageFormat, output: Writable): Promise<void> {
+    output.end(JSON.stringify({ image, references, format }));
   }
 
   async pushImage(reference: string): Promise<Digest> {

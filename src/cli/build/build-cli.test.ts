@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import type { BuildReply, Digest } from '../../api/mod.ts';
 import { isError } from '../../kernel/mod.ts';
 import { parseBuildArgs, parseCacheOption, parseLabels, parseOutput, parseSecrets, parseSsh } from './build-options.ts';
 import { isGitUrl } from './client-context.ts';
+import { readPipedContext } from './standard-input.ts';
 import { explain, reportChecks } from './explanation.ts';
 import { LiveView } from './live-view.ts';
 import { PlainView } from './plain-view.ts';
@@ -85,9 +89,34 @@ test('options of gantry build are read as docker reads them', (t) => {
   assert.deepEqual(decoded([`id=a,src=${folder}/file`, 'id=b,env=B', 'id=C'], { B: 'b', C: 'c' }), { a: 'from a file', b: 'b', C: 'c' });
   assert.throws(() => parseSecrets(['id=a,env=NONE'], {}), (error) => isError(error, 'not-found'));
   assert.throws(() => parseSecrets(['id=a,file=x'], {}), (error) => isError(error, 'invalid'));
-  assert.deepEqual([parseSsh(['default', 'k=/s'], { SSH_AUTH_SOCK: '/agent' }), parseOutput('out'), parseOutput('type=tar,dest=-'), parseOutput('type=image,push=true')], [{ default: '/agent', k: '/s' }, { type: 'local', dest: 'out' }, { type: 'tar', dest: '-' }, { type: 'registry' }]);
-  assert.throws(() => parseOutput('type=oci,dest=x'), (error) => isError(error, 'unsupported'));
+  assert.deepEqual(parseSsh(['default', 'k=/s'], { SSH_AUTH_SOCK: '/agent' }), { default: '/agent', k: '/s' });
   assert.deepEqual(parseCacheOption('type=registry,ref=r/x:1,mode=max', '--cache-to'), { reference: 'r/x:1', mode: 'max', isInline: false });
   assert.throws(() => parseCacheOption('type=gha', '--cache-to'), (error) => isError(error, 'unsupported'));
   assert.deepEqual(['.', 'https://h/x.git#v1', 'https://h/x', 'git@h:x.git', 'git://h/x', 'a@b'].map(isGitUrl), [false, true, false, true, true, false]);
+});
+
+test('parseOutput() says where the result goes and how its layers are stored', async () => {
+  const format = { compression: 'zstd', isForced: false, mediaTypes: 'oci' };
+  assert.deepEqual(await Promise.all(['out', 'type=tar,dest=-', 'type=image,push=true', 'type=oci,dest=x,name=a:1,compression=zstd', 'type=docker'].map((text) => parseOutput(text))), [
+    { type: 'local', dest: 'out' },
+    { type: 'tar', dest: '-' },
+    { type: 'registry', names: [], format: undefined },
+    { type: 'oci', dest: 'x', names: ['a:1'], format },
+    { type: 'image', names: [], format: undefined },
+  ]);
+  for (const text of ['type=oci', 'type=tar,dest=x,compression=gzip', 'type=image,dest=x', 'type=local,dest=x,push=true', 'type=image,push=yes', 'type=image,compressed=zstd']) await assert.rejects(parseOutput(text), (error) => isError(error, 'invalid'), text);
+  await assert.rejects(parseOutput('type=cacheonly'), (error) => isError(error, 'unsupported'));
+});
+
+test('readPipedContext() takes an archive for the context, plain or compressed, and anything else for a Dockerfile', async () => {
+  const archive = execFileSync('tar', ['-C', import.meta.dirname, '-cf', '-', 'plain-view.ts']);
+  for (const bytes of [archive, gzipSync(archive), zstdCompressSync(archive)]) {
+    using piped = await readPipedContext(Readable.from([bytes]), AbortSignal.timeout(60_000));
+    assert.deepEqual([readdirSync(piped.folder), piped.dockerfile], [['plain-view.ts'], undefined]);
+  }
+  const text = await readPipedContext(Readable.from([Buffer.from('FROM scratch\n')]), AbortSignal.timeout(60_000));
+  assert.deepEqual([readdirSync(text.folder), text.dockerfile], [[], 'FROM scratch\n']);
+  text[Symbol.dispose]();
+  assert.equal(existsSync(text.folder), false);
+  for (const bytes of [Buffer.alloc(0), Buffer.alloc(600)]) await assert.rejects(readPipedContext(Readable.from([bytes]), AbortSignal.timeout(60_000)), (error) => isError(error, 'invalid'));
 });

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import type { ImageFormat } from '../../api/mod.ts';
 import { GantryError } from '../../kernel/mod.ts';
 
 /** `name=value`; a name alone takes its value from the environment, and nothing when it is not set there, as docker does. */
@@ -54,16 +55,36 @@ export function parseSsh(texts: readonly string[], environment: Readonly<Record<
   );
 }
 
-export type Output = { readonly type: 'image' } | { readonly type: 'registry' } | { readonly type: 'local' | 'tar' | 'docker'; readonly dest: string };
+/** Where the result goes. `format` is how layers are stored: of images, registries and OCI layouts. */
+export type Output =
+  | { readonly type: 'image' | 'registry'; readonly names: readonly string[]; readonly format: ImageFormat | undefined }
+  | { readonly type: 'oci'; readonly dest: string; readonly names: readonly string[]; readonly format: ImageFormat | undefined }
+  | { readonly type: 'local' | 'tar' | 'docker'; readonly dest: string };
 
-/** `-o`: `type=local,dest=DIR`, `type=tar,dest=FILE`, `type=docker[,dest=FILE]`, `type=image[,push=true]`, `type=registry`; a path alone is a folder. */
-export function parseOutput(text: string): Output {
+const commonFields = ['type', 'dest', 'push', 'name'];
+
+/**
+ * `-o`: `type=local,dest=DIR`, `type=tar|oci,dest=FILE`, `type=docker[,dest=FILE]`, `type=image[,push=true]`, `type=registry`; a path alone is a folder.
+ * `oci`, `image` and `registry` take `name=NAME` and how layers are stored (image-format.ts).
+ */
+export async function parseOutput(text: string): Promise<Output> {
+  // Loaded only here: it is much, and most builds have no use for it.
+  const { imageFormatFields, parseImageFormat } = await import('../../api/mod.ts');
   if (!text.includes('=')) return { type: text === '-' ? 'tar' : 'local', dest: text };
-  const { type = '', dest, push } = parseFields(text, '--output', ['type', 'dest', 'push']);
-  if (type === 'registry' || (type === 'image' && push === 'true')) return { type: 'registry' };
-  if (type === 'image' || (type === 'docker' && dest === undefined)) return { type: 'image' };
-  if (type !== 'local' && type !== 'tar' && type !== 'docker') throw new GantryError('unsupported', `--output type=${type} is not supported; known are local, tar, docker, image and registry`);
+  const where = `--output ${text}`;
+  const fields = parseFields(text, '--output', [...commonFields, ...imageFormatFields]);
+  const { type = '', dest, push = 'false', name } = fields;
+  if (push !== 'true' && push !== 'false') throw new GantryError('invalid', `${where}: push is true or false`);
+  const packed = { names: name === undefined ? [] : [name], format: parseImageFormat(fields, where) };
+  if (type === 'image' || type === 'registry' || (type === 'docker' && dest === undefined)) {
+    if (dest !== undefined) throw new GantryError('invalid', `${where}: an image goes to the store or to a registry; dest is for local, tar, docker and oci`);
+    return { type: type === 'registry' || push === 'true' ? 'registry' : 'image', ...packed };
+  }
+  if (push === 'true') throw new GantryError('invalid', `${where}: only type=image can be pushed`);
+  if (type !== 'local' && type !== 'tar' && type !== 'docker' && type !== 'oci') throw new GantryError('unsupported', `--output type=${type} is not supported; known are local, tar, docker, oci, image and registry`);
   if (dest === undefined) throw new GantryError('invalid', `--output type=${type} needs dest=PATH`);
+  if (type === 'oci') return { type, dest, ...packed };
+  if (packed.format !== undefined || name !== undefined) throw new GantryError('invalid', `${where}: compression, media types and names are of images, registries and OCI layouts`);
   return { type, dest };
 }
 

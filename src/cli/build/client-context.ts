@@ -19,12 +19,12 @@ export function readIgnoreText(folder: string, dockerfile: string | undefined): 
   return path === undefined ? undefined : { text: readFileSync(path, 'utf8'), name: path };
 }
 
-/** Brings the builder's copy of the folder up to date: it is told what the folder has, and sent what it misses. */
-export async function sendFolder(agent: AgentClient, folder: string, ignore: { text: string; name: string } | undefined, signal: AbortSignal): Promise<SentContext> {
+/** Brings the builder's copy of the folder (which it knows by the name `known`) up to date: it is told what the folder has, and sent what it misses. */
+export async function sendFolder(agent: AgentClient, folder: string, ignore: { text: string; name: string } | undefined, signal: AbortSignal, known = resolve(folder)): Promise<SentContext> {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) throw new GantryError('not-found', `${folder} is no folder`);
   const rules = ignore === undefined ? IgnoreRules.none : parseIgnoreFile(ignore.text, ignore.name);
   const manifest = readManifest(folder, rules, new Set(['.dockerignore']));
-  const name = `${hostname()}:${resolve(folder)}`;
+  const name = `${hostname()}:${known}`;
   const { id, missing } = (await agent.json('POST', `/builder/contexts?name=${encodeURIComponent(name)}`, JSON.stringify([...manifest]), signal)) as { id: string; missing: string[] };
   const present = missing.filter((path) => lstatSync(join(folder, path), { throwIfNoEntry: false })?.isSocket() === false);
   if (missing.length > 0) {

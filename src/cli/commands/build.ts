@@ -2,11 +2,12 @@ import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync }
 import { join, relative, resolve } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
-import type { BuildMessage, BuildReply } from '../../api/mod.ts';
+import type { BuildMessage, BuildReply, ImageFormat } from '../../api/mod.ts';
 import { GantryError, runCommand } from '../../kernel/mod.ts';
 import { locateInstance } from '../../server/mod.ts';
 import { AgentClient, errorCodeOf } from '../agent-client.ts';
 import { type CacheOption, type Output, parseBuildArgs, parseCacheOption, parseLabels, parseOutput, parseSecrets, parseSsh, splitOnce } from '../build/build-options.ts';
+import { type PipedContext, readPipedContext } from '../build/standard-input.ts';
 import { isGitUrl, readIgnoreText, sendFolder, type SentContext } from '../build/client-context.ts';
 import { explain, reportChecks } from '../build/explanation.ts';
 import { LiveView } from '../build/live-view.ts';
@@ -48,8 +49,9 @@ export async function build(context: string, options: BuildOptions): Promise<voi
   const { paths } = await locateInstance(options.dataDir ?? readEnvironment().dataDir);
   const agent = new AgentClient(paths.agentSocket);
   const signal = interruptSignal();
-  const output = options.output === undefined ? ({ type: 'image' } as const) : parseOutput(options.output);
-  const message = await toMessage(context, options, output, agent, signal);
+  const output: Output = options.output === undefined ? { type: 'image', names: [], format: undefined } : await parseOutput(options.output);
+  using piped = context === '-' ? await readPipedContext(process.stdin, signal) : undefined;
+  const message = await toMessage({ context, piped }, options, output, agent, signal);
   const view = openView(options);
   const replies: BuildReply[] = [];
   try {
@@ -67,23 +69,36 @@ export async function build(context: string, options: BuildOptions): Promise<voi
   if (options.check === true) return reportChecks(replies, print);
   const result = replies.find((reply) => reply.kind === 'result');
   if (result?.imageId === undefined) throw new GantryError('unavailable', 'the builder went away before the build was done');
-  await deliver(result.imageId, output, message.tags?.[0], { agent, docker: new AgentClient(paths.dockerSocket) }, signal);
+  await deliver(result.imageId, output, message.tags ?? [], { agent, docker: new AgentClient(paths.dockerSocket) }, signal);
   if (options.iidfile !== undefined) writeFileSync(options.iidfile, result.imageId);
   if (options.metadataFile !== undefined) writeFileSync(options.metadataFile, `${JSON.stringify({ 'containerimage.config.digest': result.imageId, ...(result.digest === undefined ? {} : { 'containerimage.digest': result.digest }), 'image.name': (message.tags ?? []).join(',') }, undefined, 2)}\n`);
   if (output.type === 'image' || output.type === 'registry') print(result.imageId);
 }
 
-async function toMessage(context: string, options: BuildOptions, output: Output, agent: AgentClient, signal: AbortSignal): Promise<BuildMessage> {
-  if (context === '-') throw new GantryError('unsupported', 'a context from standard input is not supported; give a folder or a git repository (the Dockerfile can be read from there with -f -)');
+interface GivenContext { readonly context: string; readonly piped: PipedContext | undefined }
+
+/** The Dockerfile and the folder of the main context; undefined folder: a repository, which the builder fetches. */
+async function readContext({ context, piped }: GivenContext, file: string | undefined): Promise<{ dockerfile: BuildMessage['dockerfile']; ignore: { text: string; name: string } | undefined }> {
+  if (isGitUrl(context)) return { dockerfile: { path: file ?? 'Dockerfile' }, ignore: undefined };
+  if (piped === undefined) return readDockerfile(context, file);
+  if (file === '-') throw new GantryError('invalid', 'context and Dockerfile cannot both come from standard input');
+  if (piped.dockerfile === undefined) return readDockerfile(piped.folder, file === undefined ? undefined : join(piped.folder, file));
+  if (file !== undefined) throw new GantryError('invalid', 'standard input is a Dockerfile, and so is what -f names');
+  return { dockerfile: { path: 'Dockerfile', text: piped.dockerfile }, ignore: undefined };
+}
+
+async function toMessage(given: GivenContext, options: BuildOptions, output: Output, agent: AgentClient, signal: AbortSignal): Promise<BuildMessage> {
+  const { context, piped } = given;
   const environment = readVariables();
   const cacheFrom = (options.cacheFrom ?? []).map((text) => parseCacheOption(text, '--cache-from'));
   const cacheTo = (options.cacheTo ?? []).map((text) => parseCacheOption(text, '--cache-to'));
-  const { dockerfile, ignore } = isGitUrl(context) ? { dockerfile: { path: options.file ?? 'Dockerfile' }, ignore: undefined } : await readDockerfile(context, options.file);
+  const { dockerfile, ignore } = await readContext(given, options.file);
+  const format = output.type === 'image' || output.type === 'registry' ? output.format : undefined;
   return {
-    context: isGitUrl(context) ? { git: context } : options.check === true ? await sendNothing(agent, signal) : await sendFolder(agent, context, ignore, signal),
+    context: isGitUrl(context) ? { git: context } : options.check === true ? await sendNothing(agent, signal) : await sendFolder(agent, piped?.folder ?? context, ignore, signal, piped === undefined ? undefined : 'standard input'),
     dockerfile,
     contexts: Object.fromEntries(await Promise.all((options.buildContext ?? []).map(async (text) => namedContext(text, agent, signal)))),
-    tags: options.tag ?? [],
+    tags: [...(options.tag ?? []), ...('names' in output ? output.names : [])],
     ...(options.target === undefined ? {} : { target: options.target }),
     buildArgs: { ...sourceDateEpoch(environment), ...parseBuildArgs(options.buildArg ?? [], environment) },
     labels: parseLabels(options.label ?? []),
@@ -99,6 +114,7 @@ async function toMessage(context: string, options: BuildOptions, output: Output,
     cacheTo: cacheTo.filter(({ isInline }) => !isInline).map(({ reference, mode }: CacheOption) => ({ reference, mode })),
     inlineCache: cacheTo.some(({ isInline }) => isInline),
     push: options.push === true || output.type === 'registry',
+    ...(format === undefined ? {} : { format }),
     check: options.check ?? false,
   };
 }
@@ -143,15 +159,21 @@ function openView({ progress = 'auto', quiet, why = false }: BuildOptions): Buil
   return new LiveView({ get columns() { return stderr.columns ?? 80; }, get rows() { return stderr.rows ?? 24; }, write: (text) => void stderr.write(text) }, { explains: why });
 }
 
-async function deliver(imageId: string, output: Output, tag: string | undefined, { agent, docker }: { agent: AgentClient; docker: AgentClient }, signal: AbortSignal): Promise<void> {
-  if (output.type === 'image' || output.type === 'registry') return;
+async function deliver(imageId: string, output: Output, tags: readonly string[], { agent, docker }: { agent: AgentClient; docker: AgentClient }, signal: AbortSignal): Promise<void> {
+  if (!('dest' in output)) return;
   const tar =
     output.type === 'docker'
-      ? await docker.ask('GET', `/images/get?names=${encodeURIComponent(tag ?? imageId)}`, undefined, signal)
-      : await agent.ask('GET', `/builder/images/${encodeURIComponent(imageId)}/files`, undefined, signal);
+      ? await docker.ask('GET', `/images/get?names=${encodeURIComponent(tags[0] ?? imageId)}`, undefined, signal)
+      : output.type === 'oci'
+        ? await agent.ask('GET', layoutPath(imageId, tags, output.format), undefined, signal)
+        : await agent.ask('GET', `/builder/images/${encodeURIComponent(imageId)}/files`, undefined, signal);
   if (output.type === 'local') {
     mkdirSync(output.dest, { recursive: true });
     await runCommand('tar', ['-xpf', '-', '-C', output.dest], { stdin: tar }, signal);
   } else if (output.dest === '-') await pipeline(tar, process.stdout, { signal });
   else await pipeline(tar, createWriteStream(output.dest), { signal });
+}
+
+function layoutPath(imageId: string, tags: readonly string[], format: ImageFormat = { compression: 'gzip', isForced: false, mediaTypes: 'oci' }): string {
+  return `/builder/images/${encodeURIComponent(imageId)}/layout?${new URLSearchParams([['format', JSON.stringify(format)], ...tags.map((tag): [string, string] => ['tag', tag])]).toString()}`;
 }

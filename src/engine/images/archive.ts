@@ -59,6 +59,24 @@ export async function saveArchive(
   await pipeline(Readable.from(members(), { objectMode: false }), output, { signal });
 }
 
+/** Writes the image of a manifest as an OCI layout, with its blobs as they are kept. */
+export async function saveLayout(manifest: Digest, references: readonly string[], blobs: BlobStore, output: Writable, signal: AbortSignal): Promise<void> {
+  const bytes = await readBlob(blobs, manifest, maxDocumentBytes);
+  const mediaType = (JSON.parse(bytes.toString()) as { mediaType?: string }).mediaType ?? mediaTypes.ociManifest;
+  const parsed = parseManifest(bytes, mediaType, 'packed manifest');
+  if (parsed.kind !== 'manifest') throw new GantryError('internal', 'a packed image has no manifest');
+  const { config, layers } = parsed.manifest;
+  const descriptor = { mediaType, digest: manifest, size: bytes.length };
+  const named = references.map((name) => ({ ...descriptor, annotations: { 'io.containerd.image.name': fullName(name), 'org.opencontainers.image.ref.name': parseImageReference(name).tag ?? '' } }));
+  const members = async function* (): AsyncGenerator<Buffer> {
+    yield* json('oci-layout', { imageLayoutVersion: '1.0.0' });
+    yield* json('index.json', { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: named.length === 0 ? [descriptor] : named });
+    for (const { digest, size } of new Map([descriptor, config, ...layers].map((blob) => [blob.digest, blob])).values()) yield* member(blobPath(digest), size, await blobs.read(digest));
+    yield tarEnd();
+  };
+  await pipeline(Readable.from(members(), { objectMode: false }), output, { signal });
+}
+
 /** Images of an archive whose layers are in the store and held until disposed; their configurations are still to be stored. */
 export interface LoadedArchive extends AsyncDisposable { readonly images: { config: Buffer; references: string[] }[] }
 

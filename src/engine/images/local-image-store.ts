@@ -1,12 +1,13 @@
+import { createHash } from 'node:crypto';
 import type { EngineFinding } from '../engine.ts';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { type Digest, familiarImageReference, formatImageReference, type ImageConfig, type ImageReference, mediaTypes, parseImageConfig, parseImageReference, type Platform } from '../../api/mod.ts';
+import { type Digest, familiarImageReference, formatImageReference, type ImageConfig, type ImageFormat, type ImageReference, mediaTypes, parseImageConfig, parseImageReference, type Platform } from '../../api/mod.ts';
 import { GantryError, isError, type Logger, Mutex } from '../../kernel/mod.ts';
 import { DiskBlobStore, readBlob } from '../../store/mod.ts';
 import type { RegistryClient } from '../ports.ts';
-import { loadArchive, saveArchive } from './archive.ts';
+import { loadArchive, saveArchive, saveLayout } from './archive.ts';
 import { findImage, type FoundImage } from './find-image.ts';
 import { assignNames, ImageNames } from './image-names.ts';
 import { Layers } from './layers.ts';
@@ -171,6 +172,20 @@ class LocalImageStore implements ImageStore {
     const pushed = await this.#pusher.push(target, { id: found.id, config, manifest: this.#names.entries.get(found.id)?.manifest }, options, signal);
     await this.#add(pushed, { digests: [formatImageReference({ host: target.host, repository: target.repository, digest: pushed.digest })] });
     return pushed.digest;
+  }
+
+  async pack(name: string, format: ImageFormat, signal: AbortSignal): Promise<Digest> {
+    const { id, config, layers } = this.get(name);
+    using _ = this.holdLayers(layers);
+    const packed = await this.#pusher.pack({ id, config }, format, signal);
+    await this.#add(packed, {});
+    return `sha256:${createHash('sha256').update(packed.manifest).digest('hex')}` as Digest;
+  }
+
+  async saveLayout(name: string, references: readonly string[], format: ImageFormat, output: Writable, signal: AbortSignal): Promise<void> {
+    const { id, layers } = this.get(name);
+    using _ = this.holdLayers(layers);
+    await saveLayout(await this.pack(id, format, signal), references, this.#blobs, output, signal);
   }
 
   async tag(name: string, reference: string): Promise<void> {

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { type Descriptor, type Digest, type ImageConfig, type ImageManifest, type ImageReference, mediaTypes, parseManifest } from '../../api/mod.ts';
+import { type Descriptor, type Digest, type ImageConfig, type ImageFormat, type ImageManifest, type ImageReference, mediaTypes, parseManifest } from '../../api/mod.ts';
 import { GantryError, isError, retry } from '../../kernel/mod.ts';
 import { type BlobStore, readBlob } from '../../store/mod.ts';
 import type { AskingCredentials, RegistryClient } from '../ports.ts';
-import { gzipped } from './compression.ts';
+import { compressed } from './compression.ts';
+import { compressionOf, defaultFormat, formatImageManifest, layerTypeOf } from './image-format.ts';
 import type { Layers } from './layers.ts';
 import { Limiter } from './limiter.ts';
 import { shortId } from './pull.ts';
@@ -24,7 +25,7 @@ const parallelUploads = 3;
 export class ImagePusher {
   readonly #parts: ImagePusherParts;
   readonly #uploads = new Limiter(parallelUploads);
-  readonly #compressing = new Map<Digest, Promise<Descriptor>>();
+  readonly #compressing = new Map<string, Promise<Descriptor>>();
 
   constructor(parts: ImagePusherParts) {
     this.#parts = parts;
@@ -40,7 +41,7 @@ export class ImagePusher {
     const config = await readBlob(blobs, image.id, maxDocumentBytes);
     const kept = await this.#keptManifest(image.manifest);
     const layers = await Promise.all(diffIds.map((diffId, index) => this.#queued(diffId, request).run(() => this.#pushLayer(target, diffId, kept?.manifest.layers[index], request, signal), signal)));
-    const manifest = kept ?? (await this.#newManifest(image.id, config.length, layers));
+    const manifest = kept ?? formatImageManifest({ digest: image.id, size: config.length }, layers, defaultFormat.mediaTypes);
     await this.#send(target, { ...manifest.manifest.config }, request, signal);
     const digest = await registry.pushManifest(target, manifest.mediaType, manifest.bytes, request.credentials, signal);
     request.progress?.({ status: `${target.tag ?? ''}: digest: ${digest} size: ${manifest.bytes.length}` });
@@ -70,18 +71,8 @@ export class ImagePusher {
     }
   }
 
-  async #newManifest(id: Digest, configBytes: number, layers: readonly Descriptor[]): Promise<{ manifest: ImageManifest; mediaType: string; bytes: Buffer }> {
-    const manifest: ImageManifest = {
-      schemaVersion: 2,
-      mediaType: mediaTypes.ociManifest,
-      config: { mediaType: mediaTypes.ociConfig, digest: id, size: configBytes },
-      layers: layers.map(({ mediaType, digest, size }) => ({ mediaType: mediaType === mediaTypes.dockerLayerGzip ? mediaTypes.ociLayerGzip : mediaType, digest, size })),
-    };
-    return { manifest, mediaType: mediaTypes.ociManifest, bytes: Buffer.from(JSON.stringify(manifest)) };
-  }
-
   async #pushLayer(target: ImageReference, diffId: Digest, kept: Descriptor | undefined, request: PushRequest, signal: AbortSignal): Promise<Descriptor> {
-    const blob = kept ?? (await this.#compressed(diffId, signal));
+    const blob = kept ?? (await this.#compressed(diffId, defaultFormat, signal));
     const sent = await this.#send(target, blob, { ...request, progress: (event) => request.progress?.({ ...event, id: shortId(diffId) }) }, signal);
     const status = { known: 'Layer already exists', sent: 'Pushed', mounted: `Mounted from ${sent.from ?? ''}` }[sent.how];
     request.progress?.({ id: shortId(diffId), status });
@@ -103,28 +94,38 @@ export class ImagePusher {
     return from === undefined ? { how: 'sent' } : { how: 'mounted', from };
   }
 
-  /** A compressed form of the layer: the one it was pulled as, or a gzip made now. Two pushes share the work. */
-  async #compressed(diffId: Digest, signal: AbortSignal): Promise<Descriptor> {
+  /** The image's documents in a form that was asked for, whose blobs are all here then. */
+  async pack(image: { id: Digest; config: ImageConfig }, format: ImageFormat, signal: AbortSignal): Promise<{ config: Buffer; manifest: Buffer }> {
+    const config = await readBlob(this.#parts.blobs, image.id, maxDocumentBytes);
+    const layers = await Promise.all(image.config.rootfs.diff_ids.map((diffId) => this.#uploads.run(() => this.#compressed(diffId, format, signal), signal)));
+    return { config, manifest: formatImageManifest({ digest: image.id, size: config.length }, layers, format.mediaTypes).bytes };
+  }
+
+  /** A compressed form of the layer: one that is kept, or one made now. Two pushes share the work. */
+  async #compressed(diffId: Digest, format: ImageFormat, signal: AbortSignal): Promise<Descriptor> {
     const { blobs, layers } = this.#parts;
     for (const blob of layers.get(diffId)?.blobs ?? []) {
-      if (blob.mediaType !== mediaTypes.ociLayer && (await blobs.stat(blob.digest)) !== undefined) return blob;
+      const compression = compressionOf(blob.mediaType);
+      const isWanted = compression === format.compression || (!format.isForced && compression !== 'uncompressed');
+      if (isWanted && (await blobs.stat(blob.digest)) !== undefined) return blob;
     }
-    const running = this.#compressing.get(diffId);
+    const key = `${diffId} ${format.compression} ${format.level ?? ''}`;
+    const running = this.#compressing.get(key);
     if (running !== undefined) return running;
-    const work = this.#compress(diffId, signal).finally(() => this.#compressing.delete(diffId));
-    this.#compressing.set(diffId, work);
+    const work = this.#compress(diffId, format, signal).finally(() => this.#compressing.delete(key));
+    this.#compressing.set(key, work);
     return work;
   }
 
   /** From the tar it was imported as, which the blob replaces, or from its files. */
-  async #compress(diffId: Digest, signal: AbortSignal): Promise<Descriptor> {
+  async #compress(diffId: Digest, format: ImageFormat, signal: AbortSignal): Promise<Descriptor> {
     const { blobs, layers } = this.#parts;
     const isImported = (await blobs.stat(diffId)) !== undefined;
     const plain = isImported ? await blobs.read(diffId) : layers.archive(diffId, signal);
-    const { digest, sizeBytes } = await blobs.write(gzipped(verified(plain, diffId)), {}, signal);
-    const blob: Descriptor = { mediaType: mediaTypes.ociLayerGzip, digest: digest as Digest, size: sizeBytes };
+    const { digest, sizeBytes } = await blobs.write(compressed(verified(plain, diffId), format), {}, signal);
+    const blob: Descriptor = { mediaType: layerTypeOf(format.compression), digest: digest as Digest, size: sizeBytes };
     await layers.addBlob(diffId, blob);
-    if (isImported) await blobs.delete(diffId);
+    if (isImported && digest !== diffId) await blobs.delete(diffId);
     return blob;
   }
 }

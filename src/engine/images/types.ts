@@ -1,6 +1,6 @@
 import type { EngineFinding } from '../engine.ts';
 import type { Readable, Writable } from 'node:stream';
-import type { Descriptor, Digest, ImageConfig, Platform } from '../../api/mod.ts';
+import type { Descriptor, Digest, ImageConfig, ImageFormat, Platform } from '../../api/mod.ts';
 import type { AskingCredentials } from '../ports.ts';
 
 /**
@@ -42,6 +42,9 @@ export interface ImageStore extends AsyncDisposable {
   /** Resolves to the digest of the manifest pushed. */
   push(reference: string, options: PushOptions, signal: AbortSignal): Promise<Digest>;
 
+  /** Makes the compressed blobs and the manifest of an image in that form; pushes use them from then on. Returns the manifest's digest. */
+  pack(name: string, format: ImageFormat, signal: AbortSignal): Promise<Digest>;
+
   /** Gives the image a further name, taking it from the image that had it. */
   tag(name: string, reference: string): Promise<void>;
   /**
@@ -58,6 +61,8 @@ export interface ImageStore extends AsyncDisposable {
 
   /** Writes a docker-archive (`docker save`) of the images. */
   save(names: readonly string[], output: Writable, signal: AbortSignal): Promise<void>;
+  /** Packs the image and writes it as an OCI layout in a tar, under the names. */
+  saveLayout(name: string, references: readonly string[], format: ImageFormat, output: Writable, signal: AbortSignal): Promise<void>;
   /** Reads a docker-archive or an OCI layout in a tar; returns what it named. */
   load(archive: Readable, signal: AbortSignal): Promise<{ image: Image; references: string[] }[]>;
 }

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import { type Digest, familiarImageReference, formatImageReference, type ImageConfig, parseImageReference } from '../../api/mod.ts';
+import { type Digest, familiarImageReference, formatImageReference, type ImageConfig, type ImageFormat, parseImageReference } from '../../api/mod.ts';
 import { GantryError, isError } from '../../kernel/mod.ts';
 import type { Image, ImageStore, ImageUsers, Layer, PruneOptions, PullOptions, PushOptions, RemoteImage, RemovedImage } from '../images/types.ts';
 import type { ContainerRecord } from '../types.ts';
@@ -112,6 +112,14 @@ export class ScopedImages implements ImageStore {
 
   push(_reference: string, _options: PushOptions, _signal: AbortSignal): Promise<Digest> {
     throw this.#scope.refusal('pushing images');
+  }
+
+  pack(_name: string, _format: ImageFormat, _signal: AbortSignal): Promise<Digest> {
+    throw this.#scope.refusal('compressing images');
+  }
+
+  saveLayout(_name: string, _references: readonly string[], _format: ImageFormat, _output: Writable, _signal: AbortSignal): Promise<void> {
+    throw this.#scope.refusal('writing OCI layouts');
   }
 
   async tag(name: string, reference: string): Promise<void> {

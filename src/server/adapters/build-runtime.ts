@@ -67,6 +67,8 @@ export function buildRuntimeOf({ engine, images, credentialsFor }: BuildRuntimeO
         await images.remove(reference, { isForced: true }, AbortSignal.timeout(60_000));
       }
     },
+    packImage: async (image, format, signal) => void (await images.pack(image, format, signal)),
+    saveLayout: (image, references, format, output, signal) => images.saveLayout(image, references, format, output, signal),
     pushImage: async (reference, progress, signal) => {
       const credentials = credentialsFor(reference);
       const onProgress = ({ id, status }: { id?: string; status: string }): void => progress(id === undefined ? status : `${id}: ${status}`);
