@@ -10,36 +10,64 @@ export interface RulesetOptions {
   podBridge: string;
 }
 
-/** Names of chains and affinity sets, so that the next script can remove what is no longer used. */
-export interface Ruleset { script: string; chains: ReadonlySet<string>; affinitySets: ReadonlySet<string> }
+/** What a table holds, so that the next script can be what is different. */
+export interface Ruleset {
+  /** Empty when nothing is different. */
+  readonly script: string;
+  /** The rules of each chain, in one text. */
+  readonly chains: ReadonlyMap<string, string>;
+  readonly affinitySets: ReadonlySet<string>;
+  /** Elements of the maps and the set, each with what it leads to. */
+  readonly elements: Readonly<Record<Collection, ReadonlyMap<string, string>>>;
+  /** What each plan came to: one that is still the same object is not worked out again. */
+  readonly rendered: ReadonlyMap<ServicePlan, Rendered>;
+}
+
+interface Rendered { readonly targets: readonly Target[]; readonly servicePorts: readonly [string, string][]; readonly nodePorts: readonly [string, string][] }
+
+type Collection = 'service-ports' | 'node-ports' | 'hairpin';
+const collections: readonly Collection[] = ['service-ports', 'node-ports', 'hairpin'];
 
 /**
- * The plan as one nft transaction. With `previous` it changes that table and keeps the memory of which client goes where;
- * without, it replaces whatever has the table's name.
+ * The plan as one nft transaction. With `previous` it changes what is different in that table, and keeps the memory of which client
+ * goes where; without, it replaces whatever has the table's name.
  */
 export function renderRuleset(plans: readonly ServicePlan[], options: RulesetOptions, previous: Ruleset | undefined): Ruleset {
   const { table } = options;
-  const targets = plans.flatMap((plan) => targetsOf(plan));
-  const chains = new Set(targets.flatMap((target) => target.chains.map(({ name }) => name)));
-  const affinitySets = new Set(targets.flatMap((target) => target.chains.flatMap(({ affinitySet }) => affinitySet ?? [])));
+  const rendered = new Map(plans.map((plan) => [plan, previous?.rendered.get(plan) ?? { targets: targetsOf(plan), servicePorts: servicePortElements(plan), nodePorts: nodePortElements(plan) }]));
+  const each = [...rendered.values()];
+  const targets = each.flatMap((one) => one.targets);
+  const all = new Map(targets.flatMap((target) => target.chains.map((chain) => [chain.name, chain] as const)));
+  const chains = new Map([...all].map(([name, { rules }]) => [name, rules.join('\n')]));
+  const affinitySets = new Set([...all.values()].flatMap(({ affinitySet }) => affinitySet ?? []));
+  const elements: Ruleset['elements'] = {
+    'service-ports': new Map(each.flatMap(({ servicePorts }) => servicePorts)),
+    'node-ports': new Map(each.flatMap(({ nodePorts }) => nodePorts)),
+    hairpin: new Map(targets.flatMap(({ endpoints }) => endpoints.map(({ address }) => [`${address} . ${address}`, '']))),
+  };
+  const changed = [...all.values()].filter(({ name }) => previous?.chains.get(name) !== chains.get(name));
+  const before = (name: Collection): ReadonlyMap<string, string> => previous?.elements[name] ?? new Map<string, string>();
   const lines: string[] = [
     ...(previous === undefined ? [`add table ip ${table}`, `delete table ip ${table}`, `add table ip ${table}`, ...base(options)] : []),
-    ...['service-ports', 'node-ports'].map((map) => `flush map ip ${table} ${map}`),
-    `flush set ip ${table} hairpin`,
-    ...targets.flatMap((target) => target.chains.flatMap((chain) => declare(chain, table))),
-    ...targets.flatMap((target) => target.chains.flatMap(({ name, rules }) => rules.map((rule) => `add rule ip ${table} ${name} ${rule}`))),
-    ...elements(table, 'service-ports', plans.flatMap((plan) => servicePortElements(plan))),
-    ...elements(table, 'node-ports', plans.flatMap((plan) => nodePortElements(plan))),
-    ...elements(table, 'hairpin', [...new Set(targets.flatMap(({ endpoints }) => endpoints.map(({ address }) => `${address} . ${address}`)))]),
-    ...gone(previous?.chains, chains).flatMap((name) => [`flush chain ip ${table} ${name}`]),
-    ...gone(previous?.chains, chains).map((name) => `delete chain ip ${table} ${name}`),
+    ...changed.flatMap((chain) => declare(chain, table)),
+    ...changed.flatMap(({ name, rules }) => rules.map((rule) => `add rule ip ${table} ${name} ${rule}`)),
+    // One that leads elsewhere goes and comes again: all of it at once.
+    ...collections.flatMap((name) => elementLines(`delete element ip ${table} ${name}`, different(before(name), elements[name]).map(([key]) => key))),
+    ...collections.flatMap((name) => elementLines(`add element ip ${table} ${name}`, different(elements[name], before(name)).map(([key, verdict]) => `${key}${verdict}`))),
+    ...gone(previous?.chains.keys(), chains).flatMap((name) => [`flush chain ip ${table} ${name}`]),
+    ...gone(previous?.chains.keys(), chains).map((name) => `delete chain ip ${table} ${name}`),
     ...gone(previous?.affinitySets, affinitySets).map((name) => `delete set ip ${table} ${name}`),
   ];
-  return { script: `${lines.join('\n')}\n`, chains, affinitySets };
+  return { script: lines.length === 0 ? '' : `${lines.join('\n')}\n`, chains, affinitySets, elements, rendered };
 }
 
-function gone(before: ReadonlySet<string> | undefined, now: ReadonlySet<string>): string[] {
+function gone(before: Iterable<string> | undefined, now: { has(name: string): boolean }): string[] {
   return [...(before ?? [])].filter((name) => !now.has(name));
+}
+
+/** The entries that the other does not have, or not with this value. */
+function different(these: ReadonlyMap<string, string>, others: ReadonlyMap<string, string>): [string, string][] {
+  return [...these].filter(([key, value]) => others.get(key) !== value);
 }
 
 /** What does not depend on any service. */
@@ -117,19 +145,19 @@ function declare({ name, affinitySet, affinitySeconds }: Chain, table: string): 
   return [...set, `add chain ip ${table} ${name}`, `flush chain ip ${table} ${name}`];
 }
 
-function servicePortElements(plan: ServicePlan): string[] {
+function servicePortElements(plan: ServicePlan): [string, string][] {
   if (plan.endpoints.length === 0) return [];
-  return plan.addresses.map((address) => `${address} . ${plan.protocol} . ${plan.port} : goto ${chainName(plan, 'svc')}`);
+  return plan.addresses.map((address) => [`${address} . ${plan.protocol} . ${plan.port}`, ` : goto ${chainName(plan, 'svc')}`]);
 }
 
-function nodePortElements(plan: ServicePlan): string[] {
+function nodePortElements(plan: ServicePlan): [string, string][] {
   if (plan.nodePortEndpoints.length === 0) return [];
   const ports = [...new Set([plan.nodePort, plan.balancerPort])].filter((port) => port !== 0);
-  return ports.map((port) => `${plan.protocol} . ${port} : goto ${chainName(plan, isSame(plan) ? 'svc' : 'ext')}`);
+  return ports.map((port) => [`${plan.protocol} . ${port}`, ` : goto ${chainName(plan, isSame(plan) ? 'svc' : 'ext')}`]);
 }
 
-function elements(table: string, name: string, values: readonly string[]): string[] {
-  return values.length === 0 ? [] : [`add element ip ${table} ${name} { ${values.join(', ')} }`];
+function elementLines(command: string, values: readonly string[]): string[] {
+  return values.length === 0 ? [] : [`${command} { ${values.join(', ')} }`];
 }
 
 function chainName(plan: ServicePlan, prefix: string): string {

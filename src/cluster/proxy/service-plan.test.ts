@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { k8s, Stored } from '../../api/mod.ts';
-import { planServices } from './service-plan.ts';
+import { type KnownPlans, planServices } from './service-plan.ts';
 
 const meta = (name: string, labels: Record<string, string> = {}) => ({ namespace: 'shop', name, labels, uid: name, resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' });
 const service = (spec: k8s.ServiceSpec): Stored<k8s.Service> => ({ metadata: meta('web'), spec: { clusterIP: '10.2.0.9', clusterIPs: ['10.2.0.9'], ports: [{ name: 'http', port: 80, protocol: 'TCP' }], ...spec } });
@@ -66,4 +66,16 @@ test('planServices() opens host ports that a LoadBalancer was given, and no othe
   assert.deepEqual(balanced({}), [0], 'still pending');
   assert.deepEqual(balanced({ ingress: [{ ip: '10.0.0.1', ports: [{ port: 80, protocol: 'UDP' }] }] }), [0]);
   assert.deepEqual(balanced({ ingress }, { loadBalancerClass: 'somebody.example/else' }), [0]);
+});
+
+test('planServices() keeps the plans of a Service as they are until it or its slices change', () => {
+  const known: KnownPlans = new Map();
+  const [one, slices] = [service({}), [slice(ready('10.1.0.5'))]];
+  const first = planServices([one], slices, 'one', known);
+  assert.equal(planServices([one], [...slices], 'one', known)[0], first[0]);
+  const moved = planServices([one], [slice(ready('10.1.0.6'))], 'one', known);
+  assert.deepEqual(moved, planServices([one], [slice(ready('10.1.0.6'))], 'one'));
+  assert.notEqual(moved[0], first[0]);
+  assert.deepEqual(planServices([], [], 'one', known), []);
+  assert.equal(known.size, 0);
 });

@@ -24,16 +24,30 @@ export interface Endpoint { address: string; port: number }
 const serviceNameLabel = 'kubernetes.io/service-name';
 const defaultAffinitySeconds = 10_800;
 
-/** Pure: which connections go where on the node. Services without an address of their own (headless, ExternalName) are left to DNS. */
-export function planServices(services: readonly Stored<k8s.Service>[], slices: readonly Stored<k8s.EndpointSlice>[], nodeName: string): ServicePlan[] {
+/** What earlier plans were made from, so that a Service that did not change keeps its plans: the same objects. */
+export type KnownPlans = Map<string, { readonly service: Stored<k8s.Service>; readonly slices: readonly Stored<k8s.EndpointSlice>[]; readonly plans: readonly ServicePlan[] }>;
+
+/**
+ * Which connections go where on the node. Services without an address of their own (headless, ExternalName) are left to DNS.
+ * Depends on nothing but its arguments; `known` only spares work and is brought up to date.
+ */
+export function planServices(services: readonly Stored<k8s.Service>[], slices: readonly Stored<k8s.EndpointSlice>[], nodeName: string, known: KnownPlans = new Map()): ServicePlan[] {
   const slicesByService = Map.groupBy(slices, ({ metadata }) => `${metadata.namespace ?? ''}/${metadata.labels?.[serviceNameLabel] ?? ''}`);
-  return services
+  const seen = new Set<string>();
+  const plans = services
     .filter(({ spec }) => spec?.type !== 'ExternalName' && spec?.clusterIP !== undefined && spec.clusterIP !== '' && spec.clusterIP !== 'None')
     .flatMap((service) => {
-      const own = slicesByService.get(`${service.metadata.namespace ?? ''}/${service.metadata.name}`) ?? [];
-      return (service.spec?.ports ?? []).flatMap((port) => planPort(service, port, own, nodeName));
-    })
-    .toSorted((a, b) => (a.key < b.key ? -1 : 1));
+      const key = `${service.metadata.namespace ?? ''}/${service.metadata.name}`;
+      const own = slicesByService.get(key) ?? [];
+      seen.add(key);
+      const before = known.get(key);
+      if (before?.service === service && before.slices.length === own.length && before.slices.every((slice, index) => slice === own[index])) return before.plans;
+      const made = (service.spec?.ports ?? []).flatMap((port) => planPort(service, port, own, nodeName));
+      known.set(key, { service, slices: own, plans: made });
+      return made;
+    });
+  for (const key of known.keys()) if (!seen.has(key)) known.delete(key);
+  return plans.toSorted((a, b) => (a.key < b.key ? -1 : 1));
 }
 
 function planPort(service: Stored<k8s.Service>, port: k8s.ServicePort, slices: readonly k8s.EndpointSlice[], nodeName: string): ServicePlan[] {

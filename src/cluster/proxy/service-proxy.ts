@@ -4,7 +4,7 @@ import type { k8s } from '../../api/mod.ts';
 import { deleteTable, type Nftables, writeSysctl } from '../../host/mod.ts';
 import { aborted, cancelled, type Logger, type Service } from '../../kernel/mod.ts';
 import { renderRuleset, type Ruleset } from './ruleset.ts';
-import { planServices, type ServicePlan } from './service-plan.ts';
+import { type KnownPlans, planServices, type ServicePlan } from './service-plan.ts';
 
 export interface ServiceProxyOptions {
   nodeName: string;
@@ -31,6 +31,7 @@ export class ServiceProxy implements Service {
   readonly #log: Logger;
   readonly #waiting = new Set<() => void>();
   readonly #applied = Promise.withResolvers<void>();
+  readonly #known: KnownPlans = new Map();
   #ruleset: Ruleset | undefined;
   #isScheduled = false;
   #isRunning = false;
@@ -100,11 +101,10 @@ export class ServiceProxy implements Service {
   }
 
   #apply(): void {
-    const plans = planServices(this.#services.list(), this.#slices.list(), this.#options.nodeName);
+    const plans = planServices(this.#services.list(), this.#slices.list(), this.#options.nodeName, this.#known);
     const ruleset = renderRuleset(plans, this.#options, this.#ruleset);
-    if (ruleset.script === this.#ruleset?.script) return this.#tell(plans);
     try {
-      this.#nftables.apply(ruleset.script);
+      if (ruleset.script !== '') this.#nftables.apply(ruleset.script);
       this.#ruleset = ruleset;
       this.#tell(plans);
     } catch (error) {
