@@ -7,6 +7,7 @@ import { Instance } from '../test/story/instance.ts';
 import { benchApi } from './api.ts';
 import { benchClusterApi } from './cluster-api.ts';
 import { benchClusterPods } from './cluster-pods.ts';
+import { benchClusterServices } from './cluster-services.ts';
 import { benchContainerStart } from './container-start.ts';
 import { benchEngine } from './engine.ts';
 import { benchEngineMemory } from './engine-memory.ts';
@@ -23,6 +24,7 @@ const benchmarks: Readonly<Record<string, (instance: Instance, signal: AbortSign
   api: benchApi,
   'cluster-api': benchClusterApi,
   'cluster-pods': benchClusterPods,
+  'cluster-services': benchClusterServices,
   container: benchContainerStart,
   build: benchImageBuild,
   images: benchImages,
