@@ -11,7 +11,8 @@ import { benchExec, benchRun } from './engine/run.ts';
 const sections: Readonly<Record<string, (peers: EnginePeers, signal: AbortSignal) => Promise<void>>> = {
   run: benchRun, exec: benchExec, exits: benchExitEvents, burst: benchBurst, logs: benchLogs, idle: benchIdleContainers, pull: benchPull,
 };
-const limitMs = 12 * 60_000;
+/** Of all sections; on a quiet machine they take half of it. */
+const limitMs = 30 * 60_000;
 
 /**
  * The container engine against dockerd, podman and bare runc, all in one run and turn by turn. A section that fails is reported and the others go on.

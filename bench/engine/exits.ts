@@ -61,17 +61,17 @@ class DieListener implements Disposable {
   }
 }
 
-const loudBytes = 64 << 20;
+const loudBytes = 32 << 20;
 
-/** One container that writes 64 MiB of lines of 100 bytes as fast as it can, until it is done. Nobody reads along. */
+/** One container that writes 32 MiB of lines of 100 bytes as fast as it can, until it is done. Nobody reads along. */
 export async function benchLogs(peers: EnginePeers, signal: AbortSignal): Promise<void> {
   const command = ['/bin/sh', '-c', `yes ${'0123456789'.repeat(10).slice(1)} | head -c ${loudBytes}`];
-  const samples = await interleave({ times: 20, budgetMs: 75_000 }, Object.fromEntries(apiPeers(peers).map(({ who, api }) => [who, async () => {
+  const samples = await interleave({ times: 20, budgetMs: 120_000 }, Object.fromEntries(apiPeers(peers).map(({ who, api }) => [who, async () => {
     const id = await api.create(command, {}, signal);
     await api.start(id, signal);
     await api.wait(id, signal);
     await api.remove(id, signal);
   }])));
-  report('logs: a container that writes 64 MiB to stdout, create to removed', samples);
+  report('logs: a container that writes 32 MiB to stdout, create to removed', samples);
   reportRate('logs: throughput of one loud container', loudBytes, samples);
 }

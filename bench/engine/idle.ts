@@ -42,7 +42,7 @@ async function measure(peer: ApiPeer, signal: AbortSignal): Promise<{ pssBytes: 
     };
   } finally {
     let next = 0;
-    const limit = AbortSignal.timeout(120_000);
+    const limit = AbortSignal.timeout(300_000);
     await Promise.all(Array.from({ length: parallel }, async () => {
       for (let id = ids[next++]; id !== undefined; id = ids[next++]) await api.remove(id, limit);
     }));

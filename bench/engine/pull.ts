@@ -24,7 +24,7 @@ export async function benchPull(peers: EnginePeers, signal: AbortSignal): Promis
   if (registry === undefined) return;
   const name = `${new URL(registry.url).host}/bench/big:1`;
   const compressedBytes = await pushImage(name, signal);
-  const samples = await interleave({ times: 20, budgetMs: 150_000, after: (who) => peerOf(peers, who)?.docker(['rmi', '-f', name], signal) }, Object.fromEntries(apiPeers(peers).map((peer) => [peer.who, () => peer.docker(['pull', '-q', name], signal)])));
+  const samples = await interleave({ times: 20, budgetMs: 300_000, after: (who) => peerOf(peers, who)?.docker(['rmi', '-f', name], signal) }, Object.fromEntries(apiPeers(peers).map((peer) => [peer.who, () => peer.docker(['pull', '-q', name], signal)])));
   report(`pull: ${(imageBytes / 1e6).toFixed(0)} MB image (${(compressedBytes / 1e6).toFixed(0)} MB compressed, four layers, ${layers.reduce((total, { files }) => total + files, 0)} files), pulled and unpacked`, samples);
   reportRate('pull: unpacked bytes', imageBytes, samples);
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { rootNeeds } from '../host/testing/root.ts';
 import { isError, pollUntil } from '../kernel/mod.ts';
@@ -57,24 +57,42 @@ suite('attacks from images and containers', { skip: rootNeeds('runc', 'conmon', 
     await engine.containers.remove(id, { force: true, removeVolumes: false }, signal);
   });
 
-  test('CVE-2019-5736: a container cannot write to the runtime through /proc/self/exe', async () => {
+  test('CVE-2019-5736: a container that gets hold of the runtime by its /proc/self/exe cannot write it', async (t) => {
     const runtime = (await findProgram(engine.info.runtimeName)) ?? '';
+    const bytes = readFileSync(runtime);
     const digest = (): string => createHash('sha256').update(readFileSync(runtime)).digest('hex');
     const before = digest();
-    const attacker = await engine.containers.create(
-      busyboxSpec('while true; do for p in /proc/[0-9]*; do case "$p" in /proc/1|/proc/$$) ;; *) (echo overwritten > $p/exe) 2>/dev/null && echo wrote $p; esac; done; done'),
-      signal,
-    );
-    await engine.containers.start(attacker.id, signal);
-    for (let index = 0; index < 10; index += 1) {
-      const session = await engine.containers.exec(attacker.id, { args: ['/proc/self/exe', 'init'], env: [], workingDir: '', user: '', tty: false, stdin: false, isPrivileged: false }, signal);
-      session.stdout.resume();
-      session.stderr?.resume();
-      await session.exit;
-    }
-    assert.equal(digest(), before);
-    await engine.containers.remove(attacker.id, { force: true, removeVolumes: false }, signal);
-    await runToEnd(engine, busyboxSpec('', { args: ['/proc/self/exe', 'init'] }), signal).catch(() => undefined);
+    const interpreter = /\/lib[\w./-]*\/ld[\w.-]*\.so[\w.]*/.exec(bytes.toString('latin1', 0, 65_536))?.[0];
+    if (interpreter === undefined) return t.skip('the runtime needs no interpreter that an image could bring');
+    // The image's shell in place of the runtime's dynamic linker: the runtime, executed once more in the container, is the attacker's.
+    await using evil = await openEvilEngine((at) => {
+      mkdirSync(dirname(at(interpreter)), { recursive: true });
+      copyFileSync(at('bin/busybox'), at(interpreter));
+      mkdirSync(at('attack'));
+      symlinkSync('/proc/self/exe', at('attack/sh'));
+    });
+    // The mode that it has already: harmless where it succeeds, and to be had only of a file that could be written, too. The last line is the control.
+    const change = (file: string, what: string): string => `chmod $(stat -L -c %a ${file}) ${file} 2>/dev/null && echo ${what}`;
+    const args = ['/attack/sh', '-c', `stat -L -c "%d:%i %s" /proc/$$/exe; ${change('/proc/$$/exe', 'changeable')}; ${change('/control', 'control')}`];
+    const control = join(secret, 'control');
+    writeFileSync(control, '');
+    const mounts = [{ type: 'bind' as const, source: control, target: '/control', isReadOnly: false, propagation: 'rprivate' as const, isRecursive: true, createSource: false }];
+    const own = statSync(runtime);
+    const isDefended = (text: string): void => {
+      const [held, ...changed] = text.trim().split('\n');
+      assert.ok(held?.endsWith(` ${own.size}`) === true && changed.at(-1) === 'control', `the attack was not carried out: ${text}`);
+      // A copy, or the program itself on a mount that cannot be written.
+      assert.ok(!held.startsWith(`${own.dev}:${own.ino} `) || !changed.includes('changeable'), `the container can write the host's ${runtime}`);
+    };
+    isDefended((await runToEnd(evil.engine, busyboxSpec('', { args, mounts }), signal)).stdout);
+    const { id } = await evil.engine.containers.create(busyboxSpec('', { args: ['sleep', '60'], mounts }), signal);
+    await evil.engine.containers.start(id, signal);
+    const session = await evil.engine.containers.exec(id, { args, env: [], workingDir: '', user: '', tty: false, stdin: false, isPrivileged: false }, signal);
+    let held = '';
+    session.stdout.on('data', (chunk: Buffer) => (held += chunk.toString()));
+    session.stderr?.resume();
+    await session.exit;
+    isDefended(held);
     assert.equal(digest(), before);
   });
 
@@ -91,11 +109,11 @@ suite('attacks from images and containers', { skip: rootNeeds('runc', 'conmon', 
     writeFileSync(join(secret, 'passwd'), 'app:x:0:0::/:/bin/sh\n');
     // The user is only in the host's file, which must not be read.
     await assert.rejects(runToEnd(evil.engine, busyboxSpec('true', { user: 'app' }), signal), (error) => isError(error, 'invalid'));
-    const volume = { type: 'volume' as const, volume: 'v', isReadOnly: false, copyUp: true };
+    const volume = { type: 'volume' as const, volume: 'copied', isReadOnly: false, copyUp: true };
     const { stdout } = await runToEnd(evil.engine, busyboxSpec('grep -c "127.0.0.1.*localhost" /etc/hosts; test -d /out/a && test -d /climb/b && echo both', { mounts: [{ ...volume, target: '/out/a' }, { ...volume, target: '/climb/b' }] }), signal);
     assert.equal(stdout, '1\nboth\n');
     assert.deepEqual([target, join(secret, 'resolv'), join(secret, 'a'), join(secret, 'b')].map(existsSync), [false, false, false, false]);
-    assert.equal(existsSync(join(evil.engine.volumes.get('v').mountpoint, 'key')), false);
+    assert.equal(existsSync(join(evil.engine.volumes.get('copied').mountpoint, 'key')), false);
   });
 
   test('CVE-2025-31133 and -52565 class: links in place of /dev, /dev/null, /dev/console, /proc and /sys change nothing on the host', async () => {
