@@ -46,6 +46,27 @@ check('LimitRanges fill in and bound what pods ask for', async (call) => {
   }
 });
 
+check('LimitRanges bound claims, ratios and what starting a pod needs', async (call) => {
+  const ranges = '/api/v1/namespaces/default/limitranges';
+  const made = await call('POST', ranges, { metadata: { name: 'l' }, spec: { limits: [{ type: 'PersistentVolumeClaim', min: { storage: '1Gi' }, max: { storage: '5Gi' } }, { type: 'Container', maxLimitRequestRatio: { cpu: '2' } }, { type: 'Pod', max: { cpu: '1' } }] } });
+  assert.equal(made.code, 201, String(made.body['message']));
+  const claim = (size: string): Promise<{ code: number; body: Record<string, unknown> }> => call('POST', '/api/v1/namespaces/default/persistentvolumeclaims', { metadata: { name: 'c' }, spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: size } } } });
+  assert.equal((await claim('500Mi')).body['message'], 'persistentvolumeclaims "c" is forbidden: minimum storage usage per PersistentVolumeClaim is 1Gi, but request is 500Mi');
+  assert.equal((await claim('6Gi')).body['message'], 'persistentvolumeclaims "c" is forbidden: maximum storage usage per PersistentVolumeClaim is 5Gi, but request is 6Gi');
+  assert.equal((await claim('2Gi')).code, 201);
+  const cpu = (request: string, limit: string): object => ({ resources: { requests: { cpu: request }, limits: { cpu: limit } } });
+  const table: [pod: object, message: string][] = [
+    [pod('a', {}, cpu('200m', '500m')), 'cpu max limit to request ratio per Container is 2, but provided ratio is 2.500000'],
+    [pod('a'), '[cpu max limit to request ratio per Container is 2, but no request is specified or request is 0, maximum cpu usage per Pod is 1.  No limit is specified]'],
+    [pod('a', { initContainers: [{ name: 'i', image: 'x', ...cpu('1', '2') }] }, cpu('500m', '500m')), 'maximum cpu usage per Pod is 1, but limit is 2'],
+  ];
+  for (const [given, message] of table) assert.equal((await call('POST', pods, given)).body['message'], `pods "a" is forbidden: ${message}`);
+  assert.equal((await call('POST', pods, pod('a', {}, cpu('500m', '1')))).code, 201);
+  const wrong = await call('POST', ranges, { metadata: { name: 'w' }, spec: { limits: [{ type: 'PersistentVolumeClaim' }, { type: 'Container', maxLimitRequestRatio: { cpu: '500m' } }, { type: 'Container' }] } });
+  const causes = at(wrong.body, 'details.causes') as { field: string; message: string }[];
+  assert.deepEqual(causes.map(({ field, message }) => `${field}: ${message}`), ['spec.limits[0]: Required value: either minimum or maximum storage value is required, but neither was provided', 'spec.limits[1].maxLimitRequestRatio[cpu]: Invalid value: "500m": ratio 500m is less than 1', 'spec.limits[2].type: Duplicate value: "Container"']);
+});
+
 check('autoscaling/v1 is a view of autoscaling/v2', async (call) => {
   const [v1, v2] = ['v1', 'v2'].map((version) => `/apis/autoscaling/${version}/namespaces/default/horizontalpodautoscalers`) as [string, string];
   const scaleTargetRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'd' };

@@ -4,6 +4,7 @@ import { isError } from '../../../kernel/mod.ts';
 import type { FieldErrors } from '../validation/field-errors.ts';
 import { nameProblem } from '../validation/names.ts';
 import type { PrepareContext, Strategy } from './kind.ts';
+import { checkClaimLimits } from './limit-range.ts';
 import { validateSelector } from './pod-template.ts';
 
 const accessModes = ['ReadWriteOnce', 'ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOncePod'];
@@ -21,6 +22,7 @@ export const volumeClaimStrategy: Strategy<k8s.PersistentVolumeClaim> = {
     const { metadata = {}, spec } = claim;
     if (spec !== undefined) spec.storageClassName ??= defaultClass(context);
     if (spec?.storageClassName === undefined) delete spec?.storageClassName;
+    checkClaimLimits(claim, context);
     metadata.finalizers = [...new Set([...(metadata.finalizers ?? []), claimProtection])];
     claim.status = { phase: 'Pending' };
   },

@@ -3,7 +3,8 @@ import { isFields, type k8s } from '../../../api/mod.ts';
 /** What a pod does that a level forbids: the check's words and the details. */
 export interface Violation { readonly reason: string; readonly detail: string }
 
-type Check = (spec: k8s.PodSpec, metadata: k8s.ObjectMeta) => Violation | undefined;
+/** `minor`: the release of Kubernetes whose standards are asked for, v1.MINOR. */
+type Check = (spec: k8s.PodSpec, minor: number) => Violation | undefined;
 type Container = k8s.Container | k8s.EphemeralContainer;
 
 const containersOf = (spec: k8s.PodSpec): Container[] => [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])];
@@ -56,11 +57,28 @@ const capabilitiesBaseline: Check = (spec) => {
 
 const procMount: Check = (spec) => byContainers('procMount', namesWhere(spec, ({ securityContext }) => (securityContext?.procMount ?? 'Default') !== 'Default'), 'must not set securityContext.procMount to "Unmasked"');
 
-const safeSysctls = new Set(['kernel.shm_rmid_forced', 'net.ipv4.ip_local_port_range', 'net.ipv4.tcp_syncookies', 'net.ipv4.ping_group_range', 'net.ipv4.ip_unprivileged_port_start', 'net.ipv4.ip_local_reserved_ports', 'net.ipv4.tcp_keepalive_time', 'net.ipv4.tcp_fin_timeout', 'net.ipv4.tcp_keepalive_intvl', 'net.ipv4.tcp_keepalive_probes', 'net.ipv4.tcp_rmem', 'net.ipv4.tcp_wmem']);
+/** Safe sysctls with the release since which they count as safe. */
+const safeSysctls: Readonly<Record<string, number>> = {
+  ...{ 'kernel.shm_rmid_forced': 0, 'net.ipv4.ip_local_port_range': 0, 'net.ipv4.tcp_syncookies': 0, 'net.ipv4.ping_group_range': 0, 'net.ipv4.ip_unprivileged_port_start': 0 },
+  ...{ 'net.ipv4.ip_local_reserved_ports': 27, 'net.ipv4.tcp_keepalive_time': 29, 'net.ipv4.tcp_fin_timeout': 29, 'net.ipv4.tcp_keepalive_intvl': 29, 'net.ipv4.tcp_keepalive_probes': 29 },
+  ...{ 'net.ipv4.tcp_rmem': 32, 'net.ipv4.tcp_wmem': 32 },
+};
 
-const sysctls: Check = ({ securityContext }) => {
-  const bad = (securityContext?.sysctls ?? []).map(({ name }) => name).filter((name) => !safeSysctls.has(name));
+const sysctls: Check = ({ securityContext }, minor) => {
+  const bad = (securityContext?.sysctls ?? []).map(({ name }) => name).filter((name) => (safeSysctls[name] ?? Infinity) > minor);
   return bad.length === 0 ? undefined : { reason: 'forbidden sysctls', detail: bad.toSorted().join(', ') };
+};
+
+const handlerHosts = (handler: { httpGet?: k8s.HTTPGetAction; tcpSocket?: k8s.TCPSocketAction } | undefined): string[] => [handler?.httpGet?.host, handler?.tcpSocket?.host].filter((host) => host !== undefined && host !== '') as string[];
+
+const probeHosts: Check = (spec) => {
+  const hosts = new Set<string>();
+  const names = namesWhere(spec, ({ livenessProbe, readinessProbe, startupProbe, lifecycle }) => {
+    const found = [livenessProbe, readinessProbe, startupProbe, lifecycle?.postStart, lifecycle?.preStop].flatMap(handlerHosts);
+    for (const host of found) hosts.add(host);
+    return found.length > 0;
+  });
+  return byContainers('probe or lifecycle host', names.toSorted(), `${plural(names.length, 'uses', 'use')} ${plural(hosts.size, 'probe or lifecycle host')} ${quoted([...hosts].toSorted())}`);
 };
 
 const hostProcess: Check = (spec) => {
@@ -89,7 +107,10 @@ function typeIn(context: Record<string, unknown>, field: string, allowed: readon
 
 const appArmor: Check = (spec) => badProfiles(spec, 'forbidden AppArmor profile', 'AppArmor profile type', (context) => typeIn(context, 'appArmorProfile', ['RuntimeDefault', 'Localhost']));
 const seccompBaseline: Check = (spec) => badProfiles(spec, 'seccompProfile', 'securityContext.seccompProfile.type', (context) => typeIn(context, 'seccompProfile', ['RuntimeDefault', 'Localhost']));
-const seLinux: Check = (spec) => badProfiles(spec, 'seLinuxOptions', 'securityContext.seLinuxOptions.type', (context) => typeIn(context, 'seLinuxOptions', ['container_t', 'container_init_t', 'container_kvm_t', 'container_engine_t']));
+const seLinux: Check = (spec, minor) => {
+  const types = ['container_t', 'container_init_t', 'container_kvm_t', ...(minor < 31 ? [] : ['container_engine_t'])];
+  return badProfiles(spec, 'seLinuxOptions', 'securityContext.seLinuxOptions.type', (context) => typeIn(context, 'seLinuxOptions', types));
+};
 
 const allowPrivilegeEscalation: Check = (spec) => byContainers('allowPrivilegeEscalation != false', namesWhere(spec, ({ securityContext }) => securityContext?.allowPrivilegeEscalation !== false), 'must set securityContext.allowPrivilegeEscalation=false');
 
@@ -136,23 +157,43 @@ const runAsUser: Check = (spec) => {
   return bad.length === 0 ? undefined : { reason: 'runAsUser=0', detail: `${bad.join(' and ')} must not set runAsUser=0` };
 };
 
-const seccompRestricted: Check = (spec, metadata) => {
-  const bad = seccompBaseline(spec, metadata);
+const seccompRestricted: Check = (spec, minor) => {
+  const bad = seccompBaseline(spec, minor);
   if (bad !== undefined) return bad;
   const isPodSet = (spec.securityContext?.seccompProfile?.type ?? '') !== '';
   const unset = isPodSet ? [] : namesWhere(spec, ({ securityContext }) => (securityContext?.seccompProfile?.type ?? '') === '');
   return unset.length === 0 ? undefined : { reason: 'seccompProfile', detail: `pod or ${containerWord(unset)} must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"` };
 };
 
-/** The checks of the two levels, in the order their findings are told. A stricter check of `restricted` stands for its weaker form. */
-const shared: readonly Check[] = [appArmor, hostNamespaces, hostPorts, hostProcess, privileged, procMount, seLinux, sysctls];
-const baseline: readonly Check[] = [appArmor, capabilitiesBaseline, hostNamespaces, hostPathVolumes, hostPorts, hostProcess, privileged, procMount, seLinux, seccompBaseline, sysctls];
-const restricted: readonly Check[] = [...shared, allowPrivilegeEscalation, capabilitiesRestricted, restrictedVolumes, runAsNonRoot, runAsUser, seccompRestricted];
+/** A check holds from a release on; from 1.25 on some do not concern pods for Windows. */
+interface Rule { readonly check: Check; readonly since?: number; readonly isLinuxOnly?: boolean }
+
+/** The rules of the two levels, in the order their findings are told. */
+const shared: readonly Rule[] = [{ check: appArmor }, { check: hostNamespaces }, { check: hostPorts }, { check: probeHosts, since: 34 }, { check: privileged }, { check: procMount }, { check: seLinux }, { check: sysctls }, { check: hostProcess }];
+const baselineOnly: readonly Rule[] = [{ check: capabilitiesBaseline }, { check: hostPathVolumes }, { check: seccompBaseline }];
+const restrictedOnly: readonly Rule[] = [
+  { check: allowPrivilegeEscalation, since: 8, isLinuxOnly: true },
+  { check: capabilitiesRestricted, since: 22, isLinuxOnly: true },
+  { check: restrictedVolumes },
+  { check: runAsNonRoot },
+  { check: runAsUser, since: 23 },
+  { check: seccompRestricted, since: 19, isLinuxOnly: true },
+];
+/** Before there was a stricter form, `restricted` had that of `baseline`. */
+const replaced = new Map<Check, Rule | undefined>([[capabilitiesBaseline, restrictedOnly[1]], [seccompBaseline, restrictedOnly[5]], [hostPathVolumes, restrictedOnly[2]]]);
 
 export type Level = 'privileged' | 'baseline' | 'restricted';
 
-/** What a pod does that the level forbids (Kubernetes documentation, "Pod Security Standards"), as one text; empty when nothing. */
-export function violations(level: Level, spec: k8s.PodSpec, metadata: k8s.ObjectMeta): string {
-  const checks = level === 'privileged' ? [] : level === 'baseline' ? baseline : restricted;
-  return checks.flatMap((check) => check(spec, metadata) ?? []).map(({ reason, detail }) => `${reason} (${detail})`).join(', ');
+/** The newest release whose standards are known; later ones are held to these. */
+export const newestMinor = 34;
+
+/** What a pod does that the level of a release forbids (Kubernetes documentation, "Pod Security Standards"), as one text; empty when nothing. */
+export function violations(level: Level, spec: k8s.PodSpec, minor = newestMinor): string {
+  if (level === 'privileged') return '';
+  const asked = Math.min(minor, newestMinor);
+  const applies = ({ since = 0, isLinuxOnly = false }: Rule): boolean => asked >= since && !(isLinuxOnly && asked >= 25 && spec.os?.name === 'windows');
+  const inherited = level === 'baseline' ? baselineOnly : baselineOnly.filter(({ check }) => (replaced.get(check)?.since ?? 0) > asked);
+  const rules = [...shared, ...inherited, ...(level === 'restricted' ? restrictedOnly : [])].filter(applies);
+  const found = rules.flatMap(({ check }) => check(spec, asked) ?? []);
+  return found.map(({ reason, detail }) => `${reason} (${detail})`).join(', ');
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { isFields, type k8s, resources } from '../../../api/mod.ts';
 import type { Logger } from '../../../kernel/mod.ts';
 import { objectForbidden } from '../errors.ts';
@@ -14,15 +15,15 @@ const maxNamedPods = 20;
 export function podSecurityCheck(machine: () => Machine, log: Logger): AdmissionCheck {
   return (request) => {
     const { kind, object, old, part } = request;
-    if (object === undefined || part !== 'main') return;
+    // What the server's own subresources change of a pod is judged too: containers added to a running one, for example.
+    if (object === undefined || part === 'status') return;
     if (kind.type.group === '' && kind.type.plural === 'namespaces') return checkNamespace(machine(), request, object, old);
     const pod = podOf(object);
     if (pod === undefined || !kind.type.isNamespaced) return;
     const isPod = kind.type.group === '' && kind.type.plural === 'pods';
-    // Of a pod that exists only what its level speaks about counts, and that is fixed but for images.
-    if (isPod && old !== undefined) return;
+    if (isPod && old !== undefined && !isSignificant(object as k8s.Pod, old as k8s.Pod)) return;
     const { enforce, audit, warn } = policiesOf(machine().objects.get(`/core/namespaces/${object.metadata.namespace ?? ''}`)?.object.metadata.labels);
-    const found = (policy: Policy): string => violations(policy.level, pod.spec, pod.metadata);
+    const found = (policy: Policy): string => violations(policy.level, pod.spec, policy.minor);
     const told = isPod ? found(enforce) : '';
     const audited = found(audit);
     if (audited !== '') log.info('pod security: would violate', { kind: kind.type.kind, namespace: object.metadata.namespace, name: object.metadata.name, level: audit.level, why: audited });
@@ -32,7 +33,13 @@ export function podSecurityCheck(machine: () => Machine, log: Logger): Admission
   };
 }
 
-interface PodParts { readonly spec: k8s.PodSpec; readonly metadata: k8s.ObjectMeta }
+/** A pod that exists is judged again when its containers change: their images, or ephemeral ones that come to it. */
+function isSignificant({ spec }: k8s.Pod, { spec: old }: k8s.Pod): boolean {
+  const images = (part: k8s.PodSpec | undefined): unknown => [...(part?.containers ?? []), ...(part?.initContainers ?? [])].map(({ name, image }) => [name, image]);
+  return !isDeepStrictEqual(images(spec), images(old)) || !isDeepStrictEqual(spec?.ephemeralContainers ?? [], old?.ephemeralContainers ?? []);
+}
+
+interface PodParts { readonly spec: k8s.PodSpec }
 
 /** The pod that an object is, or makes: a Pod, or the template of a workload. */
 function podOf(object: ApiObject): PodParts | undefined {
@@ -43,19 +50,19 @@ function podOf(object: ApiObject): PodParts | undefined {
 }
 
 function partsOf(value: Readonly<Record<string, unknown>>): PodParts | undefined {
-  const { spec, metadata } = value;
+  const { spec } = value;
   if (!isFields(spec) || !Array.isArray(spec['containers'])) return undefined;
-  return { spec: spec as unknown as k8s.PodSpec, metadata: metadata ?? {} };
+  return { spec: spec as unknown as k8s.PodSpec };
 }
 
 /** Raising the level of a namespace does not end pods; who does it is told which would not be let in again. */
 function checkNamespace(machine: Machine, { warnings }: AdmissionRequest, namespace: ApiObject, old: ApiObject | undefined): void {
   const { enforce } = policiesOf(namespace.metadata.labels);
   const before = policiesOf(old?.metadata.labels).enforce;
-  if (old === undefined || enforce.level === before.level || enforce.level === 'privileged') return;
+  if (old === undefined || (enforce.level === before.level && enforce.minor === before.minor) || enforce.level === 'privileged') return;
   const bad = [...listObjects(machine, resources.pods, namespace.metadata.name)].flatMap((pod) => {
     const parts = partsOf(pod);
-    const found = parts === undefined ? '' : violations(enforce.level, parts.spec, parts.metadata);
+    const found = parts === undefined ? '' : violations(enforce.level, parts.spec, enforce.minor);
     return found === '' ? [] : [`${pod.metadata.name}: ${found}`];
   });
   if (bad.length === 0) return;

@@ -30,7 +30,29 @@ test('violations() says what each level forbids, in the words of Kubernetes', ()
     ['restricted', { volumes: [{ name: 'v', hostPath: { path: '/' } }, { name: 'ok', emptyDir: {} }], containers: [container({ securityContext: secure })] }, 'restricted volume types (volume "v" uses restricted volume type "hostPath")'],
     ['restricted', { securityContext: { runAsNonRoot: false }, containers: [container({ securityContext: secure })] }, 'runAsNonRoot != true (pod must not set securityContext.runAsNonRoot=false)'],
   ];
-  for (const [level, spec, expected] of table) assert.equal(violations(level, spec as k8s.PodSpec, {}), expected);
+  for (const [level, spec, expected] of table) assert.equal(violations(level, spec as k8s.PodSpec), expected);
+});
+
+test('violations() knows what the standards were in older releases', () => {
+  const sysctl = { securityContext: { sysctls: [{ name: 'net.ipv4.tcp_keepalive_time', value: '1' }] }, containers: [container()] };
+  const probed = { containers: [container({ livenessProbe: { httpGet: { host: 'a', port: 1 } }, lifecycle: { preStop: { tcpSocket: { host: 'b', port: 1 } } } })] };
+  const plain = { containers: [container({ securityContext: { runAsUser: 0, runAsNonRoot: true, capabilities: { add: ['NET_ADMIN'] } } })] };
+  const windows = { os: { name: 'windows' }, containers: [container({ securityContext: { runAsNonRoot: true } })] };
+  const engine = { securityContext: { seLinuxOptions: { type: 'container_engine_t' } }, containers: [container()] };
+  const table: [level: Level, minor: number, spec: object, expected: string][] = [
+    ['baseline', 28, sysctl, 'forbidden sysctls (net.ipv4.tcp_keepalive_time)'],
+    ['baseline', 29, sysctl, ''],
+    ['baseline', 33, probed, ''],
+    ['baseline', 34, probed, 'probe or lifecycle host (container "c" uses probe or lifecycle hosts "a", "b")'],
+    ['baseline', 99, probed, 'probe or lifecycle host (container "c" uses probe or lifecycle hosts "a", "b")'],
+    ['baseline', 30, engine, 'seLinuxOptions (pod must not set securityContext.seLinuxOptions.type to "container_engine_t")'],
+    ['baseline', 31, engine, ''],
+    ['restricted', 7, plain, 'non-default capabilities (container "c" must not include "NET_ADMIN" in securityContext.capabilities.add)'],
+    ['restricted', 18, plain, 'non-default capabilities (container "c" must not include "NET_ADMIN" in securityContext.capabilities.add), allowPrivilegeEscalation != false (container "c" must set securityContext.allowPrivilegeEscalation=false)'],
+    ['restricted', 22, plain, 'allowPrivilegeEscalation != false (container "c" must set securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container "c" must set securityContext.capabilities.drop=["ALL"]; container "c" must not include "NET_ADMIN" in securityContext.capabilities.add), seccompProfile (pod or container "c" must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost")'],
+    ['restricted', 25, windows, ''],
+  ];
+  for (const [level, minor, spec, expected] of table) assert.equal(violations(level, spec as k8s.PodSpec, minor), expected, `${level} v1.${minor}`);
 });
 
 const pod = (name: string, more: object = {}): object => ({ metadata: { name }, spec: { containers: [container(more)] } });
@@ -54,6 +76,12 @@ test('the labels of a namespace decide: pods are refused, warned about, or let t
   const raised = await call('PATCH', '/api/v1/namespaces/default', label({ enforce: 'restricted' }), patchHeaders.merge);
   assert.match(raised.headers.get('warning') ?? '', /existing pods in namespace \\"default\\" violate the new PodSecurity enforce level \\"restricted:latest\\".*early: allowPrivilegeEscalation/);
   assert.equal((await call('PATCH', `${pods}/early`, { metadata: { labels: { x: 'y' } } }, patchHeaders.merge)).code, 200, 'pods that exist stay');
+  const image = await call('PATCH', `${pods}/early`, { spec: { containers: [{ name: 'c', image: 'other' }] } }, patchHeaders.strategic);
+  assert.match(String(image.body['message']), /violates PodSecurity "restricted:latest": allowPrivilegeEscalation/, 'a changed image is judged');
+  const debug = await call('PATCH', `${pods}/good/ephemeralcontainers`, { spec: { ephemeralContainers: [{ ...container(), name: 'debug' }] } }, patchHeaders.strategic);
+  assert.deepEqual([debug.code, /violates PodSecurity "restricted:latest": .*container "debug"/.test(String(debug.body['message']))], [403, true], 'so is a container that comes to a running pod');
+  await call('PATCH', '/api/v1/namespaces/default', label({ 'enforce-version': 'v1.7' }), patchHeaders.merge);
+  assert.equal((await call('POST', pods, pod('older', { securityContext: { runAsNonRoot: true } }))).code, 201, 'standards of an older release are fewer');
   const wrong = await call('PATCH', '/api/v1/namespaces/default', label({ enforce: 'strict' }), patchHeaders.merge);
   assert.match(String(wrong.body['message']), /metadata\.labels\[pod-security\.kubernetes\.io\/enforce\]: Invalid value: "strict": must be one of privileged, baseline, restricted/);
 });

@@ -39,7 +39,7 @@ function addPod(usage: Map<string, bigint>, spec: k8s.PodSpec | undefined): void
 }
 
 /** What a pod asks for: its containers and sidecars together, or its largest init container with the sidecars started before it. */
-function podAmounts(spec: k8s.PodSpec | undefined, field: 'requests' | 'limits'): Map<string, bigint> {
+export function podAmounts(spec: k8s.PodSpec | undefined, field: 'requests' | 'limits'): Map<string, bigint> {
   const total = new Map<string, bigint>();
   const add = (to: Map<string, bigint>, container: k8s.Container): void => {
     for (const [name, amount] of Object.entries(container.resources?.[field] ?? {})) to.set(name, (to.get(name) ?? 0n) + parseQuantity(amount).nano);
