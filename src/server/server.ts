@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gantryDefinitions, gatewayDefinitions, type k8s, quantityValue, resources } from '../api/mod.ts';
 import { Informers, type KubeClient, openKubeClient } from '../client/mod.ts';
 import { Ci } from '../ci/mod.ts';
-import { ApiServer, CertificateAuthenticator, type MetricsSource, type NodeDialer, TokenAuthenticator } from '../cluster/apiserver/mod.ts';
+import { ApiServer, CertificateAuthenticator, type CustomMetricsSource, type MetricsSource, type NodeDialer, TokenAuthenticator } from '../cluster/apiserver/mod.ts';
 import { controllerServices } from '../cluster/controllers/mod.ts';
 import { Scheduler } from '../cluster/scheduler/mod.ts';
 import { openDelivery } from '../delivery/mod.ts';
@@ -18,6 +18,7 @@ import { jobEnvironmentOf } from './adapters/job-environment.ts';
 import { manifestSourceOf } from './adapters/manifest-source.ts';
 import { StatsMetricsSource } from './adapters/metrics-source.ts';
 import { createNodeDialer } from './adapters/node-dialer.ts';
+import { PodScraper } from './adapters/pod-scraper.ts';
 import { pushGateOf } from './adapters/push-gate.ts';
 import { RegistryAccess } from './adapters/registry-access.ts';
 import { registryClientOptions } from './adapters/registry-client.ts';
@@ -47,7 +48,9 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   const client = parts.use(openKubeClient({ server: `https://127.0.0.1:${record.apiPort}`, ca: pki.ca.cert, clientCert: pki.admin.cert, clientKey: pki.admin.key, userAgent: 'gantry-server' }));
   const informers = new Informers(client, log);
   const { dialer, metrics } = openNodeAccess(instance, credentials, informers, log);
-  parts.use(await openApiServer(instance, credentials, { tokens, store, dialer, metrics, log }));
+  const pods = informers.of(resources.pods);
+  const customMetrics = new PodScraper((namespace) => pods.list(namespace), systemClock, log);
+  parts.use(await openApiServer(instance, credentials, { tokens, store, dialer, metrics, customMetrics, log }));
   await applyDefinitions(client, [...gantryDefinitions, ...gatewayDefinitions], signal);
   const root = new RepositoryRoot(settings.gitRoot ?? paths.git, { hooksFolder: paths.hooks });
   const delivery = openDelivery({ client, informers, source: manifestSourceOf(root), log });
@@ -69,7 +72,7 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   const scheduler = new Scheduler(client, informers, {}, log);
   parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), registryRoutes(collector, tokens), backupRoutes({ instance, store }, tokens), git.http], log));
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
-  await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics], [git, ci, delivery.controller, collector], [new IdleCollector(), ready]], log, signal);
+  await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics, customMetrics], [git, ci, delivery.controller, collector], [new IdleCollector(), ready]], log, signal);
 }
 
 /** What Services cannot have: secure shell, the name server, and what this program itself listens on. */
@@ -93,10 +96,11 @@ interface ApiServerParts {
   readonly store: SqliteObjectStore;
   readonly dialer: NodeDialer;
   readonly metrics: MetricsSource;
+  readonly customMetrics: CustomMetricsSource;
   readonly log: Logger;
 }
 
-function openApiServer(instance: Instance, { pki }: Credentials, { tokens, store, dialer, metrics, log }: ApiServerParts): Promise<ApiServer> {
+function openApiServer(instance: Instance, { pki }: Credentials, { tokens, store, dialer, metrics, customMetrics, log }: ApiServerParts): Promise<ApiServer> {
   return ApiServer.open({
     store,
     listen: { host: '127.0.0.1', port: instance.record.apiPort },
@@ -105,6 +109,7 @@ function openApiServer(instance: Instance, { pki }: Credentials, { tokens, store
     dialer,
     connects: [imageBuildLog],
     metrics,
+    customMetrics,
     serviceCidr: instance.record.serviceCidr,
     ...(instance.settings.nodePortRange === undefined ? {} : { nodePortRange: parsePortRange(instance.settings.nodePortRange) }),
     log,

@@ -4,6 +4,7 @@
  */
 export * from './docker-stream.ts';
 export * from './kubernetes-protobuf.ts';
+export * from './metrics-text.ts';
 export * from './openapi-v2.ts';
 export * from './remote-command.ts';
 export * from './spdy-frames.ts';

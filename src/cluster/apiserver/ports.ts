@@ -12,6 +12,25 @@ export interface MetricsSource {
   pods(namespace: string | undefined, signal: AbortSignal): Promise<PodUsage[]>;
 }
 
+/** One sample of a metric that a pod makes itself. Counters come as their growth per second. */
+export interface PodMetric {
+  readonly pod: string;
+  readonly metric: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+  readonly time: string;
+  /** What a rate was taken over; 0 for values of an instant. */
+  readonly windowMs: number;
+}
+
+/** Metrics of pods' own making, served as custom.metrics.k8s.io. */
+export interface CustomMetricsSource {
+  /** What is known of a namespace's pods; asking keeps it up to date. */
+  metrics(namespace: string): PodMetric[];
+  /** The metrics that are known, for discovery. */
+  names(): string[];
+}
+
 export interface NodeUsage { name: string; time: string; windowMs: number; cpuNanocores: bigint; memoryBytes: number }
 
 export interface PodUsage {

@@ -24,6 +24,7 @@ import { emptyResources } from './kinds/empty-resources.ts';
 import { KindRegistry } from './kinds/registry.ts';
 import { parseIpv4Range } from './kinds/service-address.ts';
 import { type PortRange, ServiceAllocator } from './kinds/service-allocator.ts';
+import { customMetricsResources } from './metrics/custom-metrics.ts';
 import { metricsResources } from './metrics/metrics-resources.ts';
 import { ObjectCache } from './objects/object-cache.ts';
 import { type AdvertisedAddress, createInitialObjects } from './initial-objects.ts';
@@ -31,7 +32,7 @@ import { Listener, type ServerTls } from './listener.ts';
 import type { AdmissionCheck } from './operations/admission.ts';
 import type { Machine } from './operations/machine.ts';
 import { podSecurityCheck } from './pod-security/pod-security-check.ts';
-import type { MetricsSource, NodeDialer } from './ports.ts';
+import type { CustomMetricsSource, MetricsSource, NodeDialer } from './ports.ts';
 import { quotaCheck } from './quota/quota-admission.ts';
 import { QuotaStatus } from './quota/quota-status.ts';
 import { type QueueLimits, RequestQueues } from './requests/request-queues.ts';
@@ -54,6 +55,8 @@ export interface ApiServerOptions {
   readonly dialer?: NodeDialer;
   /** Absent: metrics.k8s.io is not served. */
   readonly metrics?: MetricsSource;
+  /** Absent: custom.metrics.k8s.io is not served. */
+  readonly customMetrics?: CustomMetricsSource;
   /** Where pods reach this server, for the Service `kubernetes`. Absent: the Service has no endpoint. */
   readonly advertise?: AdvertisedAddress;
   /** Subresources that nodes' agents answer, beside those of pods. */
@@ -110,7 +113,7 @@ export class ApiServer implements AsyncDisposable {
       tokens,
       queues: new RequestQueues(options.requestLimits),
       authorizer,
-      virtual: [...emptyResources(() => machine.objects.revision), ...reviewResources(authorizer), tokenReviewResource(authenticators), ...(options.metrics === undefined ? [] : metricsResources(machine, options.metrics))],
+      virtual: [...emptyResources(() => machine.objects.revision), ...reviewResources(authorizer), tokenReviewResource(authenticators), ...(options.metrics === undefined ? [] : metricsResources(machine, options.metrics)), ...(options.customMetrics === undefined ? [] : customMetricsResources(machine, options.customMetrics))],
       connects: new ConnectHandler(machine, options.dialer, [...podConnects, ...(options.connects ?? [])]),
       protobuf: KubernetesProtobuf.load(),
       openApi: new OpenApiHandler(kinds, schemas),

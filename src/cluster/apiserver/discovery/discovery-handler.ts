@@ -2,9 +2,9 @@ import { shortHash } from '../../../kernel/mod.ts';
 import type { ConnectHandler } from '../connect/connect-handler.ts';
 import type { Exchange } from '../handlers/exchange.ts';
 import type { KindRegistry } from '../kinds/registry.ts';
-import type { VirtualResource } from '../kinds/virtual.ts';
+import type { DiscoveredResource, VirtualResource } from '../kinds/virtual.ts';
 import { sendJson, sendText } from '../requests/respond.ts';
-import { discoverGroups, type DiscoveredGroup, type DiscoveredResource } from './resource-list.ts';
+import { discoverGroups, type DiscoveredGroup } from './resource-list.ts';
 
 const serverAddresses = [{ clientCIDR: '0.0.0.0/0', serverAddress: '' }];
 

@@ -1,28 +1,14 @@
 import type { ConnectHandler } from '../connect/connect-handler.ts';
 import type { Kind } from '../kinds/kind.ts';
 import type { KindRegistry } from '../kinds/registry.ts';
-import type { VirtualResource } from '../kinds/virtual.ts';
-
-/** One resource as discovery tells it. */
-export interface DiscoveredResource {
-  readonly group: string;
-  readonly version: string;
-  readonly plural: string;
-  readonly singular: string;
-  readonly kind: string;
-  readonly isNamespaced: boolean;
-  readonly verbs: readonly string[];
-  readonly shortNames: readonly string[];
-  readonly categories: readonly string[];
-  readonly subresources: readonly { name: string; group: string; version: string; kind: string; verbs: readonly string[] }[];
-}
+import type { DiscoveredResource, VirtualResource } from '../kinds/virtual.ts';
 
 /** A group with its versions, the preferred one first. */
 export interface DiscoveredGroup { readonly group: string; readonly versions: readonly { readonly version: string; readonly resources: readonly DiscoveredResource[] }[] }
 
 /** Everything that is served, by group and version: the core group first, then in the order of the tables. */
 export function discoverGroups(kinds: KindRegistry, virtual: readonly VirtualResource[], connects: ConnectHandler): DiscoveredGroup[] {
-  const found = [...kinds.all().map((kind) => fromKind(kind, connects)), ...virtual.map((resource) => ({ ...resource, shortNames: [], categories: [], subresources: [] }))];
+  const found = [...kinds.all().map((kind) => fromKind(kind, connects)), ...virtual.flatMap((resource) => resource.discovered?.() ?? [{ ...resource, shortNames: [], categories: [], subresources: [] }])];
   const groups = [...new Set(found.map(({ group }) => group))];
   return groups.map((group) => {
     const own = found.filter((resource) => resource.group === group);

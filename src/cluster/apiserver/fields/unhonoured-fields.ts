@@ -89,7 +89,6 @@ export const unhonouredFields: readonly UnhonouredField[] = [
   ...refused('IngressBackend', ['resource'], 'Ingresses lead to Services only'),
 
   ...refused('JobSpec', ['managedBy'], 'Jobs have one controller', { except: ['kubernetes.io/job-controller'] }),
-  ...warned('MetricSpec', ['pods', 'object'], 'only resource metrics are read'),
   ...refused('MetricSpec', ['external'], 'there is no source of metrics outside the cluster'),
   ...refused('LeaseSpec', ['strategy', 'preferredHolder'], 'elections are the holders’ own business'),
   ...refused('NodeSpec', ['configSource'], 'agents are configured on their machine'),

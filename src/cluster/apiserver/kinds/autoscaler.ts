@@ -1,7 +1,7 @@
-import type { k8s } from '../../../api/mod.ts';
+import { parseQuantity, type k8s } from '../../../api/mod.ts';
 import type { FieldErrors } from '../validation/field-errors.ts';
 import type { Strategy } from './kind.ts';
-import { validateNonNegative } from './pod-template.ts';
+import { validateNonNegative, validateSelector } from './pod-template.ts';
 
 /** How fast an autoscaler moves when only a part of its behaviour is given (HPA v2 documentation, "Default Behavior"). */
 const defaultRules: Readonly<Record<'scaleUp' | 'scaleDown', k8s.HPAScalingRules>> = {
@@ -41,6 +41,23 @@ function validateMetric(metric: k8s.MetricSpec, at: string, errors: FieldErrors)
   if (source === undefined) return errors.required(`${at}.${field}`, `must populate information for the given metric source`);
   for (const other of Object.values(metricFields)) if (other !== field && metric[other] !== undefined) errors.forbidden(`${at}.${other}`, 'must populate the given metric source only');
   validateTarget(source.target, `${at}.${field}.target`, errors);
+  if (metric.pods !== undefined) validatePods(metric.pods, `${at}.pods`, errors);
+  if (metric.object !== undefined) validateObject(metric.object, `${at}.object`, errors);
+}
+
+function validatePods({ metric, target }: k8s.PodsMetricSource, at: string, errors: FieldErrors): void {
+  if (metric.name === '') errors.required(`${at}.metric.name`, 'must specify a metric name');
+  validateSelector(metric.selector, `${at}.metric.selector`, errors);
+  if (target.averageValue === undefined || parseQuantity(target.averageValue).nano <= 0n) errors.required(`${at}.target.averageValue`, 'must specify a positive target averageValue');
+}
+
+function validateObject({ describedObject, metric, target }: k8s.ObjectMetricSource, at: string, errors: FieldErrors): void {
+  if (describedObject.kind === '') errors.required(`${at}.describedObject.kind`);
+  if (describedObject.name === '') errors.required(`${at}.describedObject.name`);
+  if (metric.name === '') errors.required(`${at}.metric.name`, 'must specify a metric name');
+  validateSelector(metric.selector, `${at}.metric.selector`, errors);
+  if (target.value !== undefined && target.averageValue !== undefined) errors.forbidden(`${at}.target.averageValue`, 'may not set both a target value for metric and a per-pod target');
+  else if (target.value === undefined && target.averageValue === undefined) errors.required(`${at}.target.averageValue`, 'must set either a target value for metric or a per-pod target');
 }
 
 function validateTarget({ type, averageUtilization, averageValue, value }: k8s.MetricTarget, at: string, errors: FieldErrors): void {

@@ -53,3 +53,39 @@ test('the autoscaler follows the load of a Deployment up and down', async () => 
     return expected.every((message) => items.some((event) => event.reason === 'SuccessfulRescale' && event.message === message)) ? true : undefined;
   }, { timeoutMs: 30_000 }, cluster.signal);
 });
+
+test('the autoscaler follows a metric that pods make, and one of their Service', async () => {
+  let perPod = 25;
+  const pods = { list: (): k8s.Pod[] => [] };
+  const customMetrics = {
+    names: () => ['requests_per_second'],
+    metrics: () => pods.list().map(({ metadata }) => ({ pod: metadata?.name ?? '', metric: 'requests_per_second', labels: {}, value: perPod, time: new Date().toISOString(), windowMs: 5000 })),
+  };
+  await using cluster = await openTestCluster({
+    apiServer: { customMetrics },
+    controllers: { autoscalerSyncMs: 50 },
+    extra: (client, informers) => [new Scheduler(client, informers, {}, silentLogger()), fakeNodeAgent(client, informers)],
+  });
+  const { client, signal } = cluster;
+  pods.list = () => cluster.informers.of(resources.pods).list('default').filter(({ status }) => status?.phase === 'Running');
+  await addNode(client, 'node-1');
+  const labels = { app: 'web' };
+  const place = { name: 'web', namespace: 'default' };
+  await client.create<k8s.Deployment>(resources.deployments, { metadata: place, spec: { replicas: 1, selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers: [{ name: 'app', image: 'app:1' }] } } } }, signal);
+  await client.create<k8s.Service>(resources.services, { metadata: place, spec: { selector: labels, ports: [{ port: 80 }] } }, signal);
+  const metric = { name: 'requests_per_second' };
+  const metrics: k8s.MetricSpec[] = [
+    { type: 'Pods', pods: { metric, target: { type: 'AverageValue', averageValue: '10' } } },
+    { type: 'Object', object: { describedObject: { apiVersion: 'v1', kind: 'Service', name: 'web' }, metric, target: { type: 'AverageValue', averageValue: '40' } } },
+  ];
+  await client.create<k8s.HorizontalPodAutoscaler>(resources.horizontalPodAutoscalers, { metadata: place, spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' }, maxReplicas: 3, metrics, behavior: { scaleDown: { stabilizationWindowSeconds: 0 } } } }, signal);
+  const reach = (replicas: number): Promise<k8s.HorizontalPodAutoscaler> =>
+    pollUntil(`${replicas} replicas`, async () => {
+      const autoscaler = await client.get(resources.horizontalPodAutoscalers, place, signal);
+      return autoscaler.status?.currentReplicas === replicas && autoscaler.status.desiredReplicas === replicas && autoscaler.status.currentMetrics?.length === 2 ? autoscaler : undefined;
+    }, { timeoutMs: 30_000 }, signal);
+  const grown = await reach(3);
+  assert.deepEqual(grown.status?.currentMetrics?.map(({ pods: ofPods, object }) => ofPods?.current.averageValue ?? object?.metric.name), ['25', 'requests_per_second']);
+  perPod = 1;
+  await reach(1);
+});

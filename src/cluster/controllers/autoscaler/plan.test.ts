@@ -14,9 +14,11 @@ interface Given {
   spec?: Partial<k8s.HorizontalPodAutoscalerSpec>;
   history?: History;
   scale?: ObservedAutoscaler['scale'];
+  /** Readings of custom metrics for the pods' names. */
+  custom?: (pods: string[]) => ObservedAutoscaler['custom'];
 }
 
-function plan({ current, use = [], spec, history = emptyHistory, scale }: Given): { actions: string[]; conditions: string[]; sizes: string; metrics: string } {
+function plan({ current, use = [], spec, history = emptyHistory, scale, custom = () => new Map() }: Given): { actions: string[]; conditions: string[]; sizes: string; metrics: string } {
   const metadata = { name: 'hpa', namespace: 'default', uid: 'u', resourceVersion: '1', creationTimestamp: '' };
   const cpu: k8s.MetricSpec = { type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 50 } } };
   const samples = use instanceof Error ? [] : use;
@@ -26,6 +28,7 @@ function plan({ current, use = [], spec, history = emptyHistory, scale }: Given)
     autoscaler: { metadata, spec: { maxReplicas: 10, minReplicas: 1, scaleTargetRef: { kind: 'Deployment', name: 'web' }, metrics: [cpu], ...spec } },
     scale: scale ?? { replicas: current, pods },
     usage: use instanceof Error ? { error: use } : { of: () => usage },
+    custom: custom(pods.map(({ metadata }) => metadata.name)),
     history,
     syncMs: 5000,
     downscaleStabilizationMs: 300_000,
@@ -93,4 +96,24 @@ test('planAutoscaler() takes the highest of several metrics and never shrinks wh
 
 test('parseDurationMs() reads Go durations', () => {
   for (const [text, expected] of [['15s', 15_000], ['1m0s', 60_000], ['1h2m3.5s', 3_723_500], ['250ms', 250], ['', 0]] as const) assert.equal(parseDurationMs(text), expected, text);
+});
+
+test('planAutoscaler() scales by metrics of pods and of objects', () => {
+  const podsMetric: k8s.MetricSpec = { type: 'Pods', pods: { metric: { name: 'requests_per_second' }, target: { type: 'AverageValue', averageValue: '10' } } };
+  const objectMetric = (target: Partial<k8s.MetricTarget>): k8s.MetricSpec => ({ type: 'Object', object: { describedObject: { apiVersion: 'v1', kind: 'Service', name: 'web' }, metric: { name: 'queue' }, target: { type: 'Value', ...target } } });
+  const eachPod = (milli: number) => (names: string[]): ObservedAutoscaler['custom'] => new Map([[0, { pods: new Map(names.map((name) => [name, { value: milli, atMs: testNowMs, windowMs: 5000 }])) }]]);
+  const value = (milli: number) => (): ObservedAutoscaler['custom'] => new Map([[0, { value: milli }]]);
+  const cases: [string, Given, string[], string][] = [
+    ['double the average', { current: 2, use: [1, 1], spec: { metrics: [podsMetric] }, custom: eachPod(20_000) }, ['2→4: pods metric requests_per_second above target'], '2→4'],
+    ['within tolerance', { current: 2, use: [1, 1], spec: { metrics: [podsMetric] }, custom: eachPod(10_900) }, [], '2→2'],
+    ['a wider tolerance', { current: 2, use: [1, 1], spec: { metrics: [podsMetric], behavior: { scaleUp: { tolerance: '500m' } } }, custom: eachPod(14_000) }, [], '2→2'],
+    ['a value over its target, times the ready pods', { current: 2, use: [1, 1], spec: { metrics: [objectMetric({ value: '100' })] }, custom: value(250_000) }, ['2→5: Service metric queue above target'], '2→5'],
+    ['an average over all pods', { current: 2, use: [1, 1], spec: { metrics: [objectMetric({ type: 'AverageValue', averageValue: '50' })] }, custom: value(220_000) }, ['2→5: Service metric queue above target'], '2→5'],
+    ['what cannot be read changes nothing', { current: 2, use: [1, 1], spec: { metrics: [podsMetric] }, custom: () => new Map([[0, { error: new GantryError('not-found', 'no such metric') }]]) }, ['FailedGetPodsMetric'], '2→2'],
+    ['nor does an object that is not measured', { current: 2, use: [1, 1], spec: { metrics: [objectMetric({ value: '1' })] } }, ['FailedGetObjectMetric'], '2→2'],
+  ];
+  for (const [what, given, actions, sizes] of cases) {
+    const result = plan(given);
+    assert.deepEqual([result.actions, result.sizes], [actions, sizes], what);
+  }
 });

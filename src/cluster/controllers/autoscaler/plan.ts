@@ -4,19 +4,23 @@ import { formatError } from '../../../kernel/mod.ts';
 import { toTimestamp, withCondition } from '../conditions.ts';
 import { type Limited, limitRate, type ScalingLimits, stabilize } from './behavior.ts';
 import { type History, withRecommendation } from './history.ts';
+import { measureCustom } from './custom-count.ts';
+import type { CustomReading } from './custom-metrics.ts';
 import type { PodUsage } from './pod-groups.ts';
 import { type Measured, measure } from './replica-count.ts';
 
 export type Autoscaler = Stored<k8s.HorizontalPodAutoscaler> & { spec: k8s.HorizontalPodAutoscalerSpec };
 
 /** The target's size; or why it could not be read. */
-export type ObservedScale = { replicas: number; pods: readonly Stored<k8s.Pod>[] } | { error: unknown; reason: 'FailedGetScale' | 'InvalidSelector' };
+export type ObservedScale = { replicas: number; pods: readonly Stored<k8s.Pod>[]; selector?: string } | { error: unknown; reason: 'FailedGetScale' | 'InvalidSelector' };
 
 export interface ObservedAutoscaler {
   readonly autoscaler: Autoscaler;
   readonly scale: ObservedScale;
   /** Usage by pod name, or why the metrics could not be read. */
   readonly usage: { readonly of: (resource: string, container?: string) => ReadonlyMap<string, PodUsage> } | { readonly error: unknown };
+  /** Readings of metrics of types Pods and Object, by their place in the list. */
+  readonly custom: ReadonlyMap<number, CustomReading>;
   readonly history: History;
   readonly syncMs: number;
   readonly downscaleStabilizationMs: number;
@@ -87,12 +91,14 @@ function measureAll(observed: ObservedAutoscaler, current: number): { measured: 
   const metrics = autoscaler.spec.metrics ?? [{ type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 80 } } }];
   const measured: Measured[] = [];
   const failures: { reason: string; message: string }[] = [];
-  for (const metric of metrics) {
+  for (const [index, metric] of metrics.entries()) {
     try {
-      if ('error' in usage) throw usage.error;
-      measured.push(measure(metric, { currentReplicas: current, pods: 'pods' in scale ? scale.pods : [], usageOf: usage.of, tolerance, nowMs }));
+      const input = { currentReplicas: current, pods: 'pods' in scale ? scale.pods : [], tolerance, nowMs };
+      const isCustom = metric.type === 'Pods' || metric.type === 'Object';
+      if (!isCustom && 'error' in usage) throw usage.error;
+      measured.push(isCustom ? measureCustom(metric, observed.custom.get(index), { ...input, usageOf: () => new Map() }) : measure(metric, { ...input, usageOf: 'error' in usage ? () => new Map() : usage.of }));
     } catch (error) {
-      const reason = metric.type === 'Resource' || metric.type === 'ContainerResource' ? `FailedGet${metric.type}Metric` : 'InvalidMetricSourceType';
+      const reason = metric.type === 'External' ? 'InvalidMetricSourceType' : `FailedGet${metric.type}Metric`;
       failures.push({ reason, message: formatError(error) });
     }
   }

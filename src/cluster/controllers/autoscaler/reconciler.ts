@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type k8s, keyOf, matchesLabels, parseLabelSelector, resources, type ResourceType } from '../../../api/mod.ts';
+import { apiVersionOf, type k8s, keyOf, matchesLabels, parseLabelSelector, resources, type ResourceType } from '../../../api/mod.ts';
 import { type Change, Controller, type Informer, type Plan, readGroupVersion, type Reconciler } from '../../../client/mod.ts';
 import { GantryError } from '../../../kernel/mod.ts';
 import type { ControllerSettings } from '../config.ts';
@@ -7,6 +7,7 @@ import type { ControllerContext } from '../context.ts';
 import { writeStatus } from '../write-status.ts';
 import { emptyHistory, type History, withScaling } from './history.ts';
 import { type AutoscalerAction, type ObservedAutoscaler, type ObservedScale, planAutoscaler } from './plan.ts';
+import { readCustomMetrics } from './custom-metrics.ts';
 import { readPodUsage } from './pod-metrics.ts';
 
 const kind = resources.horizontalPodAutoscalers;
@@ -50,8 +51,10 @@ class AutoscalerReconciler implements Reconciler<ObservedAutoscaler, AutoscalerA
       this.#readScale(namespace, autoscaler.spec.scaleTargetRef, signal),
       readPodUsage(this.#context.client, namespace, signal).then((of) => ({ of }), (error: unknown) => ({ error })),
     ]);
+    const custom = await readCustomMetrics(this.#context.client, namespace, autoscaler.spec, 'selector' in scale ? (scale.selector ?? '') : '', (reference, stop) => this.#typeOf(reference, stop), signal);
     return {
       autoscaler: { ...autoscaler, spec: autoscaler.spec },
+      custom,
       scale,
       usage,
       history: this.#histories.get(autoscaler.metadata.uid) ?? emptyHistory,
@@ -97,7 +100,7 @@ class AutoscalerReconciler implements Reconciler<ObservedAutoscaler, AutoscalerA
       if (selector === '') return { error: new GantryError('invalid', 'selector is required'), reason: 'InvalidSelector' };
       const requirements = parseLabelSelector(selector);
       const pods = this.#pods.list(namespace).filter(({ metadata }) => matchesLabels(requirements, metadata.labels));
-      return { replicas: scale.spec?.replicas ?? 0, pods };
+      return { replicas: scale.spec?.replicas ?? 0, pods, selector };
     } catch (error) {
       if (signal.aborted) throw error;
       return { error, reason: 'FailedGetScale' };
@@ -106,7 +109,7 @@ class AutoscalerReconciler implements Reconciler<ObservedAutoscaler, AutoscalerA
 
   /** Built-in kinds are known; any other is asked for. */
   async #typeOf({ apiVersion = 'apps/v1', kind: name }: k8s.CrossVersionObjectReference, signal: AbortSignal): Promise<ResourceType> {
-    const known = [resources.deployments, resources.replicaSets].find((type) => type.kind === name && apiVersion === `${type.group}/${type.version}`);
+    const known = [resources.deployments, resources.replicaSets, resources.services, resources.pods].find((type) => type.kind === name && apiVersion === apiVersionOf(type));
     if (known !== undefined) return known;
     const found = (await readGroupVersion(this.#context.client, apiVersion, signal)).find((type) => type.kind === name);
     if (found === undefined) throw new GantryError('not-found', `no matches for kind "${name}" in version "${apiVersion}"`);

@@ -12,6 +12,7 @@ export interface Measured {
   readonly name: string;
 }
 
+/** What is known when replicas are counted. */
 export interface MetricInput {
   readonly currentReplicas: number;
   readonly pods: readonly Pod[];
@@ -43,7 +44,8 @@ export function measure(metric: k8s.MetricSpec, input: MetricInput): Measured {
   return { replicas, name, status: { type: 'Resource', resource: { name: source.name, current } } };
 }
 
-interface Targets {
+/** What each pod should use. */
+export interface Targets {
   /** What a pod should use. */
   of(name: string): number;
   /** What a pod without usage is taken to use when that would shrink the set: cautious, so that it shrinks less. */
@@ -56,7 +58,7 @@ function utilizationTargets(requests: ReadonlyMap<string, number>, percent: numb
 }
 
 /** Usage over target, times the pods that were counted; pods without usage are taken at the value that moves least. */
-function countReplicas(counted: ReadonlyMap<string, number>, groups: { unready: readonly Pod[]; missing: readonly Pod[] }, targets: Targets, { currentReplicas, tolerance }: MetricInput): number {
+export function countReplicas(counted: ReadonlyMap<string, number>, groups: { unready: readonly Pod[]; missing: readonly Pod[] }, targets: Targets, { currentReplicas, tolerance }: MetricInput): number {
   const ratioOf = (usage: ReadonlyMap<string, number>): number => sum(usage.values()) / sum([...usage.keys()].map((name) => targets.of(name)));
   const isTolerable = (ratio: number): boolean => ratio >= 1 - tolerance.down && ratio <= 1 + tolerance.up;
   const ratio = ratioOf(counted);
