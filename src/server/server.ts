@@ -111,6 +111,7 @@ function openApiServer(instance: Instance, { pki }: Credentials, { tokens, store
     metrics,
     customMetrics,
     serviceCidr: instance.record.serviceCidr,
+    ...(instance.settings.apiPriorityLevels === undefined ? {} : { priorityLevels: instance.settings.apiPriorityLevels }),
     ...(instance.settings.nodePortRange === undefined ? {} : { nodePortRange: parsePortRange(instance.settings.nodePortRange) }),
     log,
   });

@@ -65,6 +65,22 @@ export const settingsSchema = z.strictObject({
   publishAddress: z.union([z.ipv4(), z.ipv6()], { error: 'must be an IP address' }).optional(),
   /** Ports of NodePort services. Default 30000-32767. */
   nodePortRange: z.string().regex(/^\d{1,5}-\d{1,5}$/, 'must be FIRST-LAST').optional(),
+  /** Levels of API clients in order: those that a level names share its seats and nobody else's. Default: 32 seats for nodes; `workload` is everybody else, 64. */
+  apiPriorityLevels: z
+    .array(
+      z.strictObject({
+        name: z.string().regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, 'must be a name of small letters, digits and dashes'),
+        users: z.array(z.string().min(1)).optional(),
+        groups: z.array(z.string().min(1)).optional(),
+        /** Requests that are worked on at once; a large list counts as several. */
+        seats: z.int().min(1).max(10_000).optional(),
+        /** Requests that one client may have waiting. */
+        queueLength: z.int().min(0).max(100_000).optional(),
+        waitMs: z.int().min(1).max(600_000).optional(),
+      }),
+    )
+    .refine((levels) => new Set(levels.map(({ name }) => name)).size === levels.length, 'must not name a level twice')
+    .optional(),
   /** Kubernetes' static token file: CSV lines `token,user,uid,"group1,group2"`. */
   tokenFile: z.string().min(1).optional(),
   /** A folder of bare repositories to serve instead of `DIR/git`. */

@@ -29,7 +29,7 @@ test('one client’s requests do not keep another’s waiting, and too many are 
   assert.equal(await modest, 201);
   assert.ok(codes.every((code) => code === 201 || code === 429), codes.join(' '));
   const { text } = await call('GET', '/metrics');
-  assert.match(text, /apiserver_flowcontrol_current_inqueue_requests 0\n/);
+  assert.match(text, /apiserver_flowcontrol_current_inqueue_requests\{priority_level="workload"\} 0\n/);
 });
 
 test('a bootstrap token is its user until it expires or its Secret goes', async () => {

@@ -20,7 +20,7 @@ import type { VirtualResource } from './kinds/virtual.ts';
 import type { RequestSink } from './listener.ts';
 import type { Machine } from './operations/machine.ts';
 import { parseRequestInfo, type RequestInfo } from './requests/request-info.ts';
-import type { RequestQueues } from './requests/request-queues.ts';
+import type { PriorityLevels } from './requests/priority-levels.ts';
 import { addWarnings, sendError, sendText } from './requests/respond.ts';
 import { statusOf } from './status.ts';
 
@@ -33,7 +33,7 @@ export interface RouterOptions {
   readonly connects: ConnectHandler;
   readonly protobuf: KubernetesProtobuf;
   readonly tokens: ServiceAccountTokens;
-  readonly queues: RequestQueues;
+  readonly levels: PriorityLevels;
   readonly log: Logger;
   isReady(): boolean;
 }
@@ -84,7 +84,7 @@ export class Router implements RequestSink {
   async #inTurn(exchange: Exchange): Promise<void> {
     const { user, info } = exchange;
     if (user === anonymous || user.groups.includes(systemMasters)) return this.#dispatch(exchange);
-    const { queues } = this.#options;
+    const queues = this.#options.levels.of(user);
     const width = info.verb === 'list' && info.isResource ? this.#listWidth(info) : 1;
     const release = queues.tryEnter(user.name, width) ?? (await queues.enter(user.name, width, exchange.signal));
     const isLong = info.verb === 'watch' || this.#options.connects.find(info) !== undefined;
@@ -136,7 +136,7 @@ export class Router implements RequestSink {
     const { info } = exchange;
     const { machine } = this.#options;
     if (!info.isResource) {
-      if (info.path === '/metrics') return sendText(exchange.request, exchange.response, 200, this.#metrics.text(machine.objects, this.#options.queues.counts), 'text/plain; version=0.0.4; charset=utf-8');
+      if (info.path === '/metrics') return sendText(exchange.request, exchange.response, 200, this.#metrics.text(machine.objects, this.#options.levels.counts), 'text/plain; version=0.0.4; charset=utf-8');
       if (await serveHealth(exchange, this.#options.isReady())) return;
       if (await serveDiscovery(machine.kinds, this.#options.virtual, this.#options.connects, exchange)) return;
       if (await this.#options.openApi.serve(exchange)) return;

@@ -3,8 +3,8 @@ import { type Clock, type Logger, systemClock } from '../../kernel/mod.ts';
 import type { ObjectStore } from '../../store/mod.ts';
 import { KubernetesProtobuf } from '../../wire/mod.ts';
 import { type Authorizer, GroupAuthorizer } from './access/authorizer.ts';
-import { nodeRestriction } from './access/node-restriction.ts';
 import { NodeAuthorizer } from './access/node-authorizer.ts';
+import { nodeRestriction } from './access/node-restriction.ts';
 import { RoleAggregation } from './access/rbac/aggregation.ts';
 import { escalationCheck } from './access/rbac/escalation.ts';
 import { RbacAuthorizer } from './access/rbac/rbac-authorizer.ts';
@@ -35,7 +35,8 @@ import { podSecurityCheck } from './pod-security/pod-security-check.ts';
 import type { CustomMetricsSource, MetricsSource, NodeDialer } from './ports.ts';
 import { quotaCheck } from './quota/quota-admission.ts';
 import { QuotaStatus } from './quota/quota-status.ts';
-import { type QueueLimits, RequestQueues } from './requests/request-queues.ts';
+import { type PriorityLevel, PriorityLevels } from './requests/priority-levels.ts';
+import type { QueueLimits } from './requests/request-queues.ts';
 import { reviewResources } from './reviews/review-resources.ts';
 import { Router } from './router.ts';
 import { boundPatterns } from './validation/bounded-patterns.ts';
@@ -65,7 +66,9 @@ export interface ApiServerOptions {
   readonly serviceCidr?: string;
   /** Default 30000 to 32767. */
   readonly nodePortRange?: PortRange;
-  /** How clients share the server. */
+  /** Seats of their own for some clients. Default: some for nodes. */
+  readonly priorityLevels?: readonly PriorityLevel[];
+  /** How all other clients share the server. */
   readonly requestLimits?: QueueLimits;
   readonly log: Logger;
   readonly clock?: Clock;
@@ -111,7 +114,7 @@ export class ApiServer implements AsyncDisposable {
       machine,
       authenticators,
       tokens,
-      queues: new RequestQueues(options.requestLimits),
+      levels: new PriorityLevels(options.priorityLevels, options.requestLimits),
       authorizer,
       virtual: [...emptyResources(() => machine.objects.revision), ...reviewResources(authorizer), tokenReviewResource(authenticators), ...(options.metrics === undefined ? [] : metricsResources(machine, options.metrics)), ...(options.customMetrics === undefined ? [] : customMetricsResources(machine, options.customMetrics))],
       connects: new ConnectHandler(machine, options.dialer, [...podConnects, ...(options.connects ?? [])]),

@@ -1,37 +1,44 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { k8s } from '../../../api/mod.ts';
 import { objectForbidden } from '../errors.ts';
-import { mirrorAnnotation } from '../kinds/pod.ts';
+import type { ApiObject } from '../kinds/kind.ts';
 import type { AdmissionCheck } from '../operations/admission.ts';
-import { nodeNameOf } from './node-authorizer.ts';
+import { mirrorProblem } from './mirror-pods.ts';
+import { isVolumeOn } from './node-authorizer.ts';
+import { nodeOf } from './node-user.ts';
 
-/**
- * What the authorizer cannot see: of pods a node makes only those that stand for its own static pods, and they may lay hands on nothing
- * of the cluster's (Kubernetes, "Using Node Authorization", NodeRestriction).
- */
+/** Labels that say where pods may not go; a node must not choose them for itself (Kubernetes, "Node isolation/restriction"). */
+const isolationPrefix = 'node-restriction.kubernetes.io/';
+const leaseNamespace = 'kube-node-lease';
+
+/** What an agent may put into the objects that it may write: the authorizer has seen only their names. */
 export const nodeRestriction: AdmissionCheck = ({ kind, object, old, user, part }) => {
-  const node = nodeNameOf(user);
-  if (node === undefined || object === undefined || old !== undefined || part !== 'main' || kind.type.group !== '' || kind.type.plural !== 'pods') return;
-  const refuse = (why: string) => objectForbidden(kind.type, object.metadata.name, why);
-  const { spec } = object as k8s.Pod;
-  if (object.metadata.annotations?.[mirrorAnnotation] === undefined) throw refuse(`a node can only create mirror pods`);
-  if (spec?.nodeName !== node) throw refuse(`node "${node}" can only create pods with spec.nodeName set to itself`);
-  const reference = apiReference(spec);
-  if (reference !== undefined) throw refuse(`a mirror pod may not reference ${reference}`);
+  const node = user === undefined ? undefined : nodeOf(user);
+  if (node === undefined || object === undefined) return;
+  const problem = restrictions[`${kind.type.group}/${kind.type.plural}`]?.(object, old, node, part);
+  if (problem !== undefined) throw objectForbidden(kind.type, object.metadata.name, problem);
 };
 
-/** What of the cluster's a pod asks for, if anything: a node must not reach secrets by making pods that name them. */
-function apiReference(spec: k8s.PodSpec): string | undefined {
-  if ((spec.serviceAccountName ?? '') !== '') return 'service accounts';
-  if ((spec.imagePullSecrets?.length ?? 0) > 0) return 'secrets';
-  for (const { secret, configMap, persistentVolumeClaim, projected } of spec.volumes ?? []) {
-    if (secret !== undefined || projected?.sources?.some((source) => source.secret !== undefined) === true) return 'secrets';
-    if (configMap !== undefined || projected?.sources?.some((source) => source.configMap !== undefined) === true) return 'configmaps';
-    if (projected?.sources?.some((source) => source.serviceAccountToken !== undefined) === true) return 'service accounts';
-    if (persistentVolumeClaim !== undefined) return 'persistentvolumeclaims';
-  }
-  for (const { env, envFrom } of [...(spec.initContainers ?? []), ...spec.containers]) {
-    if (env?.some(({ valueFrom }) => valueFrom?.secretKeyRef !== undefined) === true || envFrom?.some(({ secretRef }) => secretRef !== undefined) === true) return 'secrets';
-    if (env?.some(({ valueFrom }) => valueFrom?.configMapKeyRef !== undefined) === true || envFrom?.some(({ configMapRef }) => configMapRef !== undefined) === true) return 'configmaps';
-  }
-  return undefined;
+type Restriction = (object: ApiObject, old: ApiObject | undefined, node: string, part: string) => string | undefined;
+
+const restrictions: Readonly<Record<string, Restriction>> = {
+  '/nodes': (object, old, node) => {
+    if (object.metadata.name !== node) return `node ${JSON.stringify(node)} is not allowed to modify node ${JSON.stringify(object.metadata.name)}`;
+    if (old !== undefined && !isDeepStrictEqual((object as k8s.Node).spec?.taints ?? [], (old as k8s.Node).spec?.taints ?? [])) return `node ${JSON.stringify(node)} is not allowed to modify taints`;
+    const changed = changedKeys(object.metadata.labels, old?.metadata.labels).filter((key) => key.startsWith(isolationPrefix));
+    return changed.length === 0 ? undefined : `is not allowed to modify labels: ${changed.toSorted().join(', ')}`;
+  },
+  '/pods': (object, old, node, part) => {
+    if (old === undefined) return part === 'main' ? mirrorProblem(object as k8s.Pod, node) : undefined;
+    if (part !== 'status') return undefined;
+    if (!isDeepStrictEqual(object.metadata.labels ?? {}, old.metadata.labels ?? {})) return `node ${JSON.stringify(node)} cannot update labels through pod status`;
+    return isDeepStrictEqual(object.metadata.annotations ?? {}, old.metadata.annotations ?? {}) ? undefined : `node ${JSON.stringify(node)} cannot update annotations through pod status`;
+  },
+  '/namespaces': ({ metadata }, _, node) => (metadata.name === leaseNamespace ? undefined : `node ${JSON.stringify(node)} may create no namespace but ${leaseNamespace}`),
+  'coordination.k8s.io/leases': ({ metadata }, _, node) => (metadata.name === node && metadata.namespace === leaseNamespace ? undefined : `can only access node lease with the same name as the requesting node`),
+  '/persistentvolumes': (object, _, node) => (isVolumeOn(object as k8s.PersistentVolume, node) ? undefined : `node ${JSON.stringify(node)} may create volumes only on itself`),
+};
+
+function changedKeys(labels: Readonly<Record<string, string>> = {}, old: Readonly<Record<string, string>> = {}): string[] {
+  return [...new Set([...Object.keys(labels), ...Object.keys(old)])].filter((key) => labels[key] !== old[key]);
 }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { ObjectCache } from '../objects/object-cache.ts';
 import type { RequestInfo } from '../requests/request-info.ts';
-import type { RequestQueues } from '../requests/request-queues.ts';
+import type { PriorityLevels } from '../requests/priority-levels.ts';
 
 /** Upper bounds of the duration histogram, in seconds. */
 const bucketsSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10];
@@ -29,16 +29,17 @@ export class RequestMetrics {
   }
 
   /** The Prometheus text format, version 0.0.4. */
-  text(objects: ObjectCache, queues: RequestQueues['counts']): string {
+  text(objects: ObjectCache, levels: PriorityLevels['counts']): string {
+    const byLevel = (value: (counts: PriorityLevels['counts'][number][1]) => number): [string, number][] => levels.map(([name, counts]) => [`priority_level="${name}"`, value(counts)]);
     const memory = process.memoryUsage();
     const cpu = process.cpuUsage();
     return [
       ...metric('apiserver_request_total', 'counter', 'Requests by verb, resource and code.', [...this.#totals]),
       ...metric('apiserver_current_inflight_requests', 'gauge', 'Requests under way, without watches.', [['', this.#underWay]]),
       ...metric('apiserver_longrunning_requests', 'gauge', 'Open watches.', [['verb="watch"', this.#watches]]),
-      ...metric('apiserver_flowcontrol_current_executing_seats', 'gauge', 'Seats taken by requests under way.', [['', queues.executing]]),
-      ...metric('apiserver_flowcontrol_current_inqueue_requests', 'gauge', 'Requests that wait for their turn.', [['', queues.waiting]]),
-      ...metric('apiserver_flowcontrol_rejected_requests_total', 'counter', 'Requests refused since their client has too many.', [['', queues.refused]]),
+      ...metric('apiserver_flowcontrol_current_executing_seats', 'gauge', 'Seats taken by requests under way.', byLevel(({ executing }) => executing)),
+      ...metric('apiserver_flowcontrol_current_inqueue_requests', 'gauge', 'Requests that wait for their turn.', byLevel(({ waiting }) => waiting)),
+      ...metric('apiserver_flowcontrol_rejected_requests_total', 'counter', 'Requests refused since their client has too many.', byLevel(({ refused }) => refused)),
       ...this.#durationLines(),
       ...metric('apiserver_storage_objects', 'gauge', 'Stored objects by resource.', objects.counts().map(([prefix, count]) => [`resource="${resourceOf(prefix)}"`, count])),
       ...metric('gantry_store_revision', 'gauge', 'Revision of the object store.', [['', objects.revision]]),

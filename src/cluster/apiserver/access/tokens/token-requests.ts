@@ -1,10 +1,11 @@
 import { isFields, type k8s, resources } from '../../../../api/mod.ts';
-import { badRequest, methodNotAllowed, objectInvalid, objectNotFound, updateConflict } from '../../errors.ts';
+import { badRequest, methodNotAllowed, objectForbidden, objectInvalid, objectNotFound, updateConflict } from '../../errors.ts';
 import type { Exchange } from '../../handlers/exchange.ts';
 import { readRequiredValue } from '../../handlers/read-body.ts';
 import { sendValue } from '../../handlers/representation.ts';
 import type { VirtualResource } from '../../kinds/virtual.ts';
 import { type Machine, timeText } from '../../operations/machine.ts';
+import { nodeOf } from '../node-user.ts';
 import { FieldErrors } from '../../validation/field-errors.ts';
 import type { Authenticator } from '../user.ts';
 import { type ServiceAccountTokens, type TokenBinding, tokenIssuer } from './service-account-tokens.ts';
@@ -29,6 +30,7 @@ export async function serveTokenRequest(machine: Machine, tokens: ServiceAccount
   if (expirationSeconds < minSeconds) errors.invalid('spec.expirationSeconds', expirationSeconds, 'may not specify a duration less than 10 minutes');
   if (expirationSeconds > maxSeconds) errors.invalid('spec.expirationSeconds', expirationSeconds, 'may not specify a duration larger than 2^32 seconds');
   if (errors.places.length > 0) throw objectInvalid({ group: 'authentication.k8s.io', plural: 'tokenrequests', kind: 'TokenRequest' }, '', errors.places);
+  demandPodOf(machine, exchange, spec['boundObjectRef']);
   const binding = parseBinding(machine, info.namespace, info.name, spec['boundObjectRef']);
   const { token, expiresAtMs } = tokens.issue({ namespace: info.namespace, account, audiences, expirationSeconds, binding });
   await sendValue(exchange, 201, {
@@ -38,6 +40,16 @@ export async function serveTokenRequest(machine: Machine, tokens: ServiceAccount
     spec: { ...spec, audiences: audiences.length === 0 ? [tokenIssuer] : audiences, expirationSeconds },
     status: { token, expirationTimestamp: timeText(expiresAtMs) },
   });
+}
+
+/** A node's agent gets tokens only for pods that are on its node, and only ones that end with the pod. */
+function demandPodOf(machine: Machine, { user, info }: Exchange, bound: unknown): void {
+  const node = nodeOf(user);
+  if (node === undefined) return;
+  const refuse = (why: string): Error => objectForbidden(resources.serviceAccounts, info.name, why);
+  if (!isFields(bound) || bound['kind'] !== 'Pod' || typeof bound['name'] !== 'string') throw refuse(`node requested token not bound to a pod`);
+  const pod = machine.objects.get(`/core/pods/${info.namespace}/${bound['name']}`)?.object as k8s.Pod | undefined;
+  if (pod !== undefined && pod.spec?.nodeName !== node) throw refuse('node requested token bound to a pod scheduled on a different node');
 }
 
 const bindable = { Pod: (namespace: string) => `/core/pods/${namespace}/`, Secret: (namespace: string) => `/core/secrets/${namespace}/`, Node: () => '/core/nodes/' } as const;
