@@ -22,6 +22,9 @@ export const standingClock: Clock = { ...systemClock, now: () => Date.UTC(2026, 
 /** The token of the test administrator. */
 export const testToken = 'test-admin-token';
 
+/** The token of the agent of node `node-1`, who may what an agent may. */
+export const testNodeToken = 'test-node-token';
+
 /** Opens it in some milliseconds. Close it with `await using`. */
 export async function openTestApiServer(options: TestApiServerOptions = {}): Promise<TestApiServer> {
   await using cleanup = new AsyncDisposableStack();
@@ -30,7 +33,7 @@ export async function openTestApiServer(options: TestApiServerOptions = {}): Pro
   const server = cleanup.use(
     await ApiServer.open({
       listen: { host: '127.0.0.1', port: 0 },
-      authenticators: [new TokenAuthenticator([{ token: testToken, user: admin }])],
+      authenticators: [new TokenAuthenticator([{ token: testToken, user: admin }, { token: testNodeToken, user: authenticated('system:node:node-1', '', ['system:nodes']) }])],
       log: silentLogger(),
       ...options,
       store,

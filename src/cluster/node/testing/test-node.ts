@@ -5,7 +5,7 @@ import { type k8s, resources, type Stored } from '../../../api/mod.ts';
 import { Informers, type KubeClient, openKubeClient } from '../../../client/mod.ts';
 import { unmountBelow } from '../../../host/mod.ts';
 import { pollUntil, silentLogger } from '../../../kernel/mod.ts';
-import { openTestApiServer, type TestApiServer, type TestApiServerOptions } from '../../apiserver/testing/test-api-server.ts';
+import { openTestApiServer, testNodeToken, type TestApiServer, type TestApiServerOptions } from '../../apiserver/testing/test-api-server.ts';
 import { NodeAgent, type NodeAgentOptions, type NodeAgentParts } from '../agent.ts';
 import type { ContainerRuntime } from '../ports.ts';
 import { makeTestTls } from './test-tls.ts';
@@ -44,7 +44,9 @@ export async function openTestNode(runtime: ContainerRuntime, options: Partial<N
   const client = cleanup.use(openKubeClient({ ...api.connection, ca: tls.ca.cert }));
   const signal = AbortSignal.timeout(120_000);
   await client.create<k8s.Namespace>(resources.namespaces, { metadata: { name: 'default' } }, signal).catch(() => undefined);
-  const open = () => startAgent(runtime, client, folder, tls, agentOptions, drain);
+  // The agent has no more rights than in production.
+  const agentClient = cleanup.use(openKubeClient({ ...api.connection, token: testNodeToken, ca: tls.ca.cert }));
+  const open = () => startAgent(runtime, agentClient, folder, tls, agentOptions, drain);
   let running = await open();
   cleanup.defer(() => running.stop());
   const pod = (name: string) => client.get(resources.pods, { namespace: 'default', name }, signal).catch(() => undefined);
