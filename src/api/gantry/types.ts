@@ -139,6 +139,23 @@ export interface ImageBuildSpec {
   labels?: Record<string, string>;
   /** References the result gets. */
   tags: string[];
+  /** Every step runs, or every step of these stages. */
+  noCache?: boolean;
+  noCacheStages?: string[];
+  /** Base images are asked for at their registry even when they are local. */
+  pull?: boolean;
+  /** `os/architecture[/variant]`; only the node's own. */
+  platform?: string;
+  /** Images of registries that carry results of steps. */
+  cacheFrom?: string[];
+  /** Where results are pushed. Builds that nobody vouches for push none: builds of protected branches might read them. */
+  cacheTo?: { reference: string; mode: 'min' | 'max' }[];
+  /** The image itself carries the results of its stage's steps. */
+  inlineCache?: boolean;
+  /** Further contexts by name: `docker-image://NAME`, or the URL of a git repository. */
+  contexts?: Record<string, string>;
+  /** How layers are stored and described. Default: gzip, OCI. */
+  format?: { compression: 'gzip' | 'zstd' | 'uncompressed'; level?: number; force?: boolean; mediaTypes?: 'oci' | 'docker' };
   /** Whether the tags are pushed to their registry. Without it the image is only in the node's store. */
   push: boolean;
   /**

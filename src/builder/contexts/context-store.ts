@@ -3,6 +3,7 @@ import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import { compareManifests, isFolderStamp, type Manifest, type ManifestChanges } from '../../context/mod.ts';
+import { spreadFolders } from '../../host/mod.ts';
 import { baseEnv, GantryError, randomHex, readTextIfExists, runCommand, shortHash, writeFileAtomic } from '../../kernel/mod.ts';
 import { folderBytes } from '../files/folder-bytes.ts';
 import { resolveInRoot } from '../files/resolve-in-root.ts';
@@ -41,6 +42,8 @@ export class ContextStore {
   /** Removes copies that a crash left half-done. */
   static async open(folder: string): Promise<ContextStore> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
+    // Each copy is written as a whole.
+    spreadFolders(folder);
     for (const name of await readdir(folder)) {
       const isWhole = /^[0-9a-f]{40}$/.test(name) && existsSync(join(folder, name, 'manifest.json'));
       if (!isWhole) await rm(join(folder, name), { recursive: true, force: true });

@@ -180,3 +180,21 @@ test('ImageBuilds of two nodes share the work', needsRoot, async () => {
   for (const name of names) await world.create(name, { tags: [`app:${name}`] });
   for (const name of names) assert.match((await world.waitFor(name, 'Succeeded')).spec?.nodeName ?? '', /^(?:one|two)$/);
 });
+
+test('ImageBuilds takes caches, contexts and the form of layers from the resource; what nobody vouches for leaves no cache in a registry', needsRoot, async () => {
+  await using world = await openWorld({ Dockerfile: 'FROM other\nRUN echo made > /made\n' });
+  await using node = await world.start();
+  const rest: Partial<ImageBuildSpec> = { contexts: { other: 'docker-image://base' }, format: { compression: 'zstd', level: 9 } };
+  await world.create('trusted', { ...rest, tags: ['app:1'], inlineCache: true, cacheTo: [{ reference: 'cache:trusted', mode: 'max' }] });
+  await world.waitFor('trusted', 'Succeeded');
+  assert.deepEqual(world.build.runtime.packed, { compression: 'zstd', level: 9, isForced: false, mediaTypes: 'oci' });
+  await world.create('cached', { ...rest, tags: ['app:2'], cacheFrom: ['cache:trusted'] });
+  await world.waitFor('cached', 'Succeeded');
+  assert.equal(world.build.runtime.runs.length, 1);
+  await world.create('anew', { ...rest, tags: ['app:3'], noCache: true, untrustedScope: 'someone', cacheTo: [{ reference: 'cache:untrusted', mode: 'max' }] });
+  await world.waitFor('anew', 'Succeeded');
+  assert.equal(world.build.runtime.runs.length, 2);
+  assert.match(await (await fetch(`${node.url}/imageBuildLogs/default/anew`)).text(), /The cache is not pushed/);
+  const names = [...world.build.runtime.images.keys()].join(' ');
+  assert.deepEqual([names.includes('cache:trusted'), names.includes('cache:untrusted')], [true, false]);
+});

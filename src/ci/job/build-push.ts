@@ -1,4 +1,4 @@
-import { type BuiltImage, familiarImageReference, formatImageReference, type ImageBuildSpec, parseImageReference } from '../../api/mod.ts';
+import { type BuiltImage, familiarImageReference, formatImageReference, type ImageBuildSpec, imageFormatFields, parseImageFormat, parseImageReference } from '../../api/mod.ts';
 import { formatPlace, GantryError } from '../../kernel/mod.ts';
 import type { Evaluation } from '../expressions/evaluate.ts';
 import type { BuildPushInput, BuildPushStep, Template } from '../workflow/model.ts';
@@ -20,7 +20,74 @@ export function toImageBuildSpec({ inputs }: BuildPushStep, evaluation: Evaluati
   if (Object.keys(buildArgs).length > 0) spec.buildArgs = buildArgs;
   const labels = pairs(text('labels'), 'labels', inputs.labels);
   if (Object.keys(labels).length > 0) spec.labels = labels;
+  if (evaluation.boolean(inputs['no-cache'], false)) spec.noCache = true;
+  const stages = list(text('no-cache-filters'));
+  if (stages.length > 0) spec.noCacheStages = stages;
+  if (evaluation.boolean(inputs.pull, false)) spec.pull = true;
+  const platforms = list(text('platforms'));
+  if (platforms.length > 1) throw failure(inputs.platforms, "images are built for one platform: the node's own");
+  if (platforms[0] !== undefined) spec.platform = platforms[0];
+  addCaches(spec, inputs, text, registryHost);
+  const contexts = pairs(text('build-contexts'), 'build-contexts', inputs['build-contexts']);
+  for (const [name, value] of Object.entries(contexts)) {
+    if (!/^docker-image:\/\/./.test(value) && !/^(?:https?|git|ssh):\/\//.test(value)) throw failure(inputs['build-contexts'], `the context ${name} is neither docker-image://NAME nor the URL of a git repository`);
+  }
+  if (Object.keys(contexts).length > 0) spec.contexts = contexts;
+  const format = formatOf(text('outputs'), inputs.outputs);
+  if (format !== undefined) spec.format = format;
   return spec;
+}
+
+/** `type=registry,ref=NAME[,mode=max]`, `type=inline`, or a name; one a line. Names without a registry are of ours. */
+function addCaches(spec: ImageBuildSpec, inputs: BuildPushStep['inputs'], text: (name: BuildPushInput) => string | undefined, registryHost: string): void {
+  const entries = (name: 'cache-from' | 'cache-to'): { reference: string; mode: 'min' | 'max' }[] =>
+    lines(text(name)).flatMap((line) => {
+      const fields: Record<string, string> = line.includes('=') ? fieldsOf(line, ['type', 'ref', 'mode'], inputs[name]) : { type: 'registry', ref: line };
+      if (fields['type'] === 'inline' && name === 'cache-to') {
+        spec.inlineCache = true;
+        return [];
+      }
+      if (fields['type'] !== 'registry' || fields['ref'] === undefined) throw failure(inputs[name], `${name}: ${JSON.stringify(line)} is neither type=registry,ref=NAME nor, for cache-to, type=inline`);
+      const { mode = 'min' } = fields;
+      if (mode !== 'min' && mode !== 'max') throw failure(inputs[name], `${name}: the mode is min or max, not ${JSON.stringify(mode)}`);
+      return [{ reference: qualify(fields['ref'], inputs[name], registryHost), mode }];
+    });
+  const from = entries('cache-from').map(({ reference }) => reference);
+  if (from.length > 0) spec.cacheFrom = from;
+  const to = entries('cache-to');
+  if (to.length > 0) spec.cacheTo = to;
+}
+
+function formatOf(text: string | undefined, template: Template | undefined): ImageBuildSpec['format'] {
+  const [line, ...more] = lines(text);
+  if (line === undefined) return undefined;
+  if (more.length > 0) throw failure(template, 'one output is supported');
+  const fields = fieldsOf(line, ['type', ...imageFormatFields], template);
+  if (fields['type'] !== 'image' && fields['type'] !== 'registry') throw failure(template, `outputs: ${JSON.stringify(fields['type'])} is not supported: the result is an image (type=image, with push or load)`);
+  const format = withPlace(template, () => parseImageFormat(fields, 'outputs'));
+  if (format === undefined) return undefined;
+  const { isForced, ...rest } = format;
+  return { ...rest, force: isForced };
+}
+
+function fieldsOf(line: string, known: readonly string[], template: Template | undefined): Record<string, string> {
+  return Object.fromEntries(line.split(',').map((field) => {
+    const equals = field.indexOf('=');
+    if (equals < 0 || !known.includes(field.slice(0, equals))) throw failure(template, `${JSON.stringify(field)} is none of ${known.map((name) => `${name}=…`).join(', ')}`);
+    return [field.slice(0, equals), field.slice(equals + 1)];
+  }));
+}
+
+function withPlace<T>(template: Template | undefined, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw failure(template, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function lines(text: string | undefined): string[] {
+  return (text ?? '').split('\n').map((line) => line.trim()).filter((line) => line !== '');
 }
 
 /** The images of a build that was pushed: one for each repository among its tags. */

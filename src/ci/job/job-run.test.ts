@@ -197,6 +197,21 @@ test('JobRun builds images and passes their digest on', async () => {
   assert.deepEqual(specs, [['shop-1-job-1', { source: { repository: 'shop', commit }, contextPath: 'app', dockerfile: 'docker/Dockerfile', target: 'final', buildArgs: { A: '1' }, tags: [`127.0.0.1:5000/shop:${commit}`, 'localhost:5001/x/shop:1'], push: true }]]);
   await runJob('- uses: docker/build-push-action@v6\n  with: { tags: "shop:x" }\n', { builder, isProtected: false });
   assert.partialDeepStrictEqual(specs[1], ['shop-1-job-1', { untrustedScope: 'default/shop' }]);
+  const rest = { 'no-cache': true, 'no-cache-filters': 'a,b', pull: true, platforms: 'linux/amd64', 'cache-from': 'type=registry,ref=cache:1\nghcr.io/x/y', 'cache-to': 'type=inline\ntype=registry,ref=cache:1,mode=max', 'build-contexts': 'base=docker-image://debian\nlib=https://host/lib.git', outputs: 'type=image,compression=zstd,compression-level=9,force-compression=true' };
+  const withInputs = (inputs: object): string => `- uses: docker/build-push-action@v6\n  with: ${JSON.stringify({ tags: 'shop:x', ...inputs })}\n`;
+  await runJob(withInputs(rest), { builder });
+  assert.partialDeepStrictEqual(specs[2], ['shop-1-job-1', {
+    noCache: true, noCacheStages: ['a', 'b'], pull: true, platform: 'linux/amd64', cacheFrom: ['127.0.0.1:5000/cache:1', 'ghcr.io/x/y:latest'], inlineCache: true, cacheTo: [{ reference: '127.0.0.1:5000/cache:1', mode: 'max' }],
+    contexts: { base: 'docker-image://debian', lib: 'https://host/lib.git' }, format: { compression: 'zstd', level: 9, force: true, mediaTypes: 'oci' },
+  }]);
+  for (const [inputs, message] of [
+    [{ platforms: 'linux/amd64,linux/arm64' }, /one platform/],
+    [{ 'cache-to': 'type=gha' }, /cache-to: "type=gha"/],
+    [{ 'cache-from': 'type=registry,ref=x,mode=full' }, /the mode is min or max/],
+    [{ 'build-contexts': 'x=./folder' }, /the context x is neither/],
+    [{ outputs: 'type=local' }, /"local" is not supported/],
+    [{ outputs: 'type=image,compression=estargz' }, /compression=estargz is not supported/],
+  ] as const) assert.match((await runJob(withInputs(inputs), { builder })).status.message ?? '', message);
   assert.deepEqual(outcome.status.images, [{ name: 'shop', digest, reference: `127.0.0.1:5000/shop@${digest}` }, { name: 'x/shop', digest, reference: `localhost:5001/x/shop@${digest}` }]);
   assert.match(outcome.log, new RegExp(`STEP 1: FROM scratch\n[^]*${digest}\n`));
 });

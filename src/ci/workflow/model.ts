@@ -108,5 +108,8 @@ export interface BuildPushStep {
   readonly inputs: Readonly<Partial<Record<BuildPushInput, Template>>>;
 }
 
-export const buildPushInputs = ['context', 'file', 'target', 'build-args', 'labels', 'tags', 'push', 'load'] as const;
+export const buildPushInputs = [
+  ...(['context', 'file', 'target', 'build-args', 'labels', 'tags', 'push', 'load'] as const),
+  ...(['no-cache', 'no-cache-filters', 'pull', 'platforms', 'cache-from', 'cache-to', 'build-contexts', 'outputs'] as const),
+] as const;
 export type BuildPushInput = (typeof buildPushInputs)[number];
