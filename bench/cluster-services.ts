@@ -11,7 +11,7 @@ import { report } from './report.ts';
 
 const namespace = 'default';
 const proxyPort = 18_080;
-const rounds = 5;
+const rounds = 15;
 const services = 1_000;
 const patience = { timeoutMs: 120_000, intervalMs: 20 };
 
@@ -71,7 +71,7 @@ async function benchPaths(paths: Record<string, string>, signal: AbortSignal): P
 }
 
 async function runWrk(url: string, connections: number, headers: readonly string[], signal: AbortSignal): Promise<Measured> {
-  const { stdout } = await runCommand('wrk', ['-t1', `-c${connections}`, '-d3', '--latency', ...headers, url], {}, signal);
+  const { stdout } = await runCommand('wrk', ['-t1', `-c${connections}`, '-d1', '--latency', ...headers, url], {}, signal);
   const [, perSecond] = /Requests\/sec:\s+([\d.]+)/.exec(stdout) ?? [];
   const [, p99, unit] = /99%\s+([\d.]+)(us|ms|s)/.exec(stdout) ?? [];
   const factor = { us: 0.001, ms: 1, s: 1_000 }[unit ?? ''];

@@ -26,6 +26,7 @@ export * from './schema/node.ts';
 export * from './selectors.ts';
 export * from './cron-schedule.ts';
 export * from './indexes.ts';
+export * from './ingress-annotations.ts';
 export * from './json-path.ts';
 export * from './schema/defaults.ts';
 export * from './schema/structural.ts';

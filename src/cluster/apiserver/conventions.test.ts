@@ -174,6 +174,13 @@ check('names what it does not select by, and warns of finalizers without a domai
   assert.match(made.headers.get('warning') ?? '', /metadata\.finalizers: \\"hold\\": prefer a domain-qualified finalizer name/);
 });
 
+check('warns of annotations of Ingress controllers that are not here', async (call) => {
+  const ingress = (ingressClassName: string): object => ({ metadata: { name: ingressClassName, annotations: { 'nginx.ingress.kubernetes.io/rewrite-target': '/' } }, spec: { ingressClassName, defaultBackend: { service: { name: 'web', port: { number: 80 } } } } });
+  const path = '/apis/networking.k8s.io/v1/namespaces/default/ingresses';
+  assert.match((await call('POST', path, ingress('haproxy'))).headers.get('warning') ?? '', /nginx\.ingress\.kubernetes\.io\/rewrite-target\]: has no effect in class haproxy/);
+  assert.equal((await call('POST', path, ingress('nginx'))).headers.get('warning'), null);
+});
+
 test('the API impersonates with extra fields, each allowed by name', async () => {
   const admin = authenticated('admin', '', [systemMasters]);
   const deputy = authenticated('deputy', '', []);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, createServer, request } from 'node:http';
-import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectHttp2, createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -209,4 +209,48 @@ test('HAProxy ends TLS by server name, and speaks HTTP/2', { skip: skip === fals
   session.close();
   const { url, headers } = JSON.parse(body) as { url: string; headers: Record<string, string> };
   assert.deepEqual([url, headers['x-forwarded-proto'], headers['host']], ['/h2', 'https', 'b.example']);
+});
+
+test('HAProxy carries HTTP/2 to applications that speak it, trailers included, and a stream through changes', { skip }, async () => {
+  const streams: ServerHttp2Stream[] = [];
+  const server = createHttp2Server();
+  server.on('stream', (stream) => {
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    stream.pipe(stream);
+    streams.push(stream);
+  });
+  const sessions = new Set<{ destroy(): void }>();
+  server.on('session', (session) => sessions.add(session));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(async () => {
+    for (const session of sessions) session.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  await using one = await openApplication('one');
+  const port = nextPort();
+  const grpc: Target = { service: 'grpc', weight: 1, endpoints: [{ address: '127.0.0.1', port: (server.address() as AddressInfo).port }], isHttp2: true };
+  const model = (...more: HttpRoute[]): RoutingModel => ({ listeners: [{ port, routes: [route('grpc', [grpc], { host: 'grpc.example' }), ...more] }] });
+  await haproxy.apply(model(), signal);
+  const session = connectHttp2(`http://${address}:${port}`);
+  cleanup.defer(() => session.destroy());
+  const stream = session.request({ ':method': 'POST', ':path': '/shop.Cart/Watch', ':authority': 'grpc.example', te: 'trailers' });
+  let received = '';
+  let trailers: Record<string, unknown> | undefined;
+  stream.on('data', (chunk: Buffer) => (received += chunk.toString()));
+  stream.on('trailers', (headers: Record<string, unknown>) => (trailers = headers));
+  const echo = async (text: string): Promise<void> => {
+    stream.write(text);
+    await pollUntil(`the echo of ${text}`, () => (received.endsWith(text) ? true : undefined), { timeoutMs: 30_000, intervalMs: 5 }, signal);
+  };
+  await echo('before');
+  for (let round = 0; round < 3; round += 1) {
+    await haproxy.apply(model(route(`more-${round}`, [one.target()], { host: 'more.example' })), signal);
+    await echo(`after ${round}`);
+  }
+  assert.equal(nameIn(await ask(port, '/', { host: 'more.example' })), 'one');
+  stream.end();
+  await pollUntil('the trailers', () => trailers, { timeoutMs: 30_000 }, signal);
+  assert.deepEqual([trailers?.['grpc-status'], streams.length], ['0', 1]);
 });

@@ -28,6 +28,7 @@ test('planIngresses() turns rules into routes and says what is wrong with the re
     ingressOf('young', { rules: [rule('a.example', '/')] }, { creationTimestamp: '2031-01-01T00:00:00Z' }),
     ingressOf('old', { rules: [rule('a.example', '/'), rule('A.example', '/api/'), rule('*.example', '/x', 'Exact')], tls: [{ hosts: ['a.example'], secretName: 'cert' }] }),
     ingressOf('broken', { rules: [rule('b.example', '/', 'Prefix', { service: { name: 'none', port: { number: 80 } } })] }),
+    ingressOf('noted', { rules: [rule('n.example', '/')] }, { creationTimestamp: '2032-01-01T00:00:00Z', annotations: { 'nginx.ingress.kubernetes.io/rewrite-target': '/', 'kubernetes.io/ingress.class': 'haproxy', 'example.com/ingress': 'x' } }),
     ingressOf('foreign', { ingressClassName: 'other', rules: [rule('c.example', '/')] }),
     ingressOf('rest', { defaultBackend: { service: { name: 'web', port: { name: 'http' } } } }),
   );
@@ -36,10 +37,11 @@ test('planIngresses() turns rules into routes and says what is wrong with the re
     'a.example Prefix /api → 10.1.0.5:8080,10.1.0.6:8080',
     'b.example Prefix / → nobody',
     'a.example Prefix / → 10.1.0.5:8080,10.1.0.6:8080',
+    'n.example Prefix / → 10.1.0.5:8080,10.1.0.6:8080',
     '*.example Exact /x → 10.1.0.5:8080,10.1.0.6:8080',
     '* Prefix / → 10.1.0.5:8080,10.1.0.6:8080',
   ]);
-  assert.deepEqual(problems.map(({ ingress, message }) => `${ingress.metadata.name}: ${message}`), ['broken: service none or its port 80 does not exist', 'old: secret shop/cert does not exist', 'young: a.example Prefix / belongs to an older Ingress']);
+  assert.deepEqual(problems.map(({ ingress, message }) => `${ingress.metadata.name}: ${message}`), ['broken: service none or its port 80 does not exist', 'old: secret shop/cert does not exist', 'young: a.example Prefix / belongs to an older Ingress', "noted: annotation nginx.ingress.kubernetes.io/rewrite-target has no effect: it is another controller's"]);
 });
 
 test('inMatchOrder() tries the more exact first', () => {

@@ -1,4 +1,4 @@
-import { type k8s, keyOf, type Stored } from '../../api/mod.ts';
+import { controllerAnnotations, type k8s, keyOf, type Stored } from '../../api/mod.ts';
 import { certificateOf } from './certificates.ts';
 import type { EndpointView } from './endpoints.ts';
 import { type Certificate, type HttpListener, type HttpRoute, inMatchOrder, isPlainText } from './model.ts';
@@ -34,6 +34,7 @@ export function planIngresses({ ingresses, classes, endpoints, secret, ports, po
   const certificates = new Map<string, Certificate>();
   for (const ingress of served) {
     const tell = (message: string): number => problems.push({ ingress, message });
+    for (const annotation of controllerAnnotations(ingress.metadata)) tell(`annotation ${annotation} has no effect: it is another controller's`);
     for (const route of routesOf(ingress, endpoints, tell)) {
       const place = `${route.host ?? '*'} ${route.path.type} ${route.path.value}`;
       if (routes.has(place)) tell(`${place} belongs to an older Ingress`);

@@ -1,10 +1,12 @@
-import { resources, type k8s } from '../../../api/mod.ts';
+import { controllerAnnotations, resources, type k8s } from '../../../api/mod.ts';
 import type { FieldErrors } from '../validation/field-errors.ts';
 import { nameProblem } from '../validation/names.ts';
 import type { PrepareContext, Strategy } from './kind.ts';
 
 /** The controller of the class that is there from the start. */
 export const haproxyController = 'gantry.dev/haproxy';
+/** The name of that class. */
+const haproxyClass = 'haproxy';
 const defaultClassAnnotation = 'ingressclass.kubernetes.io/is-default-class';
 const pathTypes = ['Exact', 'ImplementationSpecific', 'Prefix'];
 
@@ -23,6 +25,7 @@ export const ingressStrategy: Strategy<k8s.Ingress> = {
     for (const [index, rule] of (spec.rules ?? []).entries()) validateRule(rule, `spec.rules[${index}]`, errors);
     for (const [index, { hosts }] of (spec.tls ?? []).entries()) for (const [place, host] of (hosts ?? []).entries()) validateHost(host, `spec.tls[${index}].hosts[${place}]`, errors);
   },
+  warnings: ({ metadata, spec }) => (spec?.ingressClassName === haproxyClass ? controllerAnnotations(metadata).map((key) => `metadata.annotations[${key}]: has no effect in class ${haproxyClass}`) : []),
 };
 
 /** IngressClasses. */
