@@ -40,7 +40,10 @@ export interface ContainerSpec {
   /** A stdin that `attach` can write to; without it the container reads end-of-file. */
   stdin: boolean;
   /** Stdin closes when the first attached writer leaves. */
+  /** The input ends with the first client's. A terminal's stays open: others may come to it. */
   stdinOnce: boolean;
+  /** Of the terminal, before the program begins. Absent: 0 by 0, until it is resized. */
+  terminalSize?: { width: number; height: number };
   /** Name (`SIGTERM`) or number. */
   stopSignal: string;
   stopTimeoutSeconds: number;

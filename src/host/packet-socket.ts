@@ -1,6 +1,7 @@
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { GantryError } from '../kernel/mod.ts';
+import { adoptDescriptor } from './adopted-descriptor.ts';
 import { descriptors } from './syscalls.ts';
 
 /** The kernel's limit of a socket path, with its terminating zero (unix(7)). */
@@ -12,7 +13,7 @@ const maxPathBytes = 107;
  * closes, also after `destroy`: conmon uses freed memory when it finds a socket closed for both directions at once.
  */
 export function connectPacketWriter(path: string, maxPacketBytes: number): Writable {
-  const [familyUnix, stream, sequencedPackets, nonBlocking, closeOnExec] = [1, 1, 5, 0o4000, 0o2000000];
+  const [familyUnix, sequencedPackets, nonBlocking, closeOnExec] = [1, 5, 0o4000, 0o2000000];
   if (Buffer.byteLength(path) > maxPathBytes) throw new GantryError('invalid', `socket path ${path} is longer than ${maxPathBytes} bytes`);
   const packets = descriptors.socket(familyUnix, sequencedPackets | nonBlocking | closeOnExec, 0);
   try {
@@ -20,12 +21,7 @@ export function connectPacketWriter(path: string, maxPacketBytes: number): Writa
     address.writeUInt16LE(familyUnix, 0);
     address.write(path, 2);
     descriptors.connect(packets, address, path);
-    // node:net looks at a descriptor's type when it adopts it and refuses this one. So it adopts a stream socket, whose number is made
-    // ours before the event loop polls it for the first time.
-    const adopted = descriptors.socket(familyUnix, stream | nonBlocking | closeOnExec, 0);
-    const socket = new Socket({ fd: adopted, readable: true, writable: true, allowHalfOpen: true });
-    descriptors.duplicateTo(packets, adopted);
-    return packetWriter(socket, maxPacketBytes);
+    return packetWriter(adoptDescriptor(packets).socket, maxPacketBytes);
   } finally {
     descriptors.close(packets);
   }

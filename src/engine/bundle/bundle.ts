@@ -80,6 +80,7 @@ function planProcess(spec: ContainerSpec, facts: BundleFacts): OciProcess {
   const { user } = facts;
   return {
     terminal: spec.tty,
+    ...(spec.tty && spec.terminalSize !== undefined ? { consoleSize: spec.terminalSize } : {}),
     user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
     args: spec.init ? [initTarget, '--', ...spec.args] : spec.args,
     env: planEnvironment(spec.env, { home: user.home, hostname: facts.hostname, tty: spec.tty }),

@@ -1,4 +1,4 @@
-import type { Attachment } from '../engine.ts';
+import type { Attachment, LogRecord } from '../engine.ts';
 import { bytesOf } from '../logs/log-record.ts';
 import { endOfLog, type LogWriterState, readRecords } from '../logs/log-reader.ts';
 import { openAttachInput } from '../runtime/attach-input.ts';
@@ -39,7 +39,17 @@ export async function openAttachment(entry: ContainerEntry, signal: AbortSignal)
 
 async function* readOutput(entry: ContainerEntry, from: Awaited<ReturnType<typeof endOfLog>>, state: LogWriterState, signal: AbortSignal): AsyncGenerator<{ stream: 'stdout' | 'stderr'; data: Buffer }> {
   for await (const records of readRecords(entry.paths.logs, from, state, signal)) {
-    for (const record of records) yield { stream: record.stream, data: bytesOf(record) };
+    yield* joined(records);
+  }
+}
+
+/** Lines of one stream that were read together, as one piece: a loud program would otherwise cost a packet for each. */
+function* joined(records: readonly LogRecord[]): Generator<{ stream: 'stdout' | 'stderr'; data: Buffer }> {
+  for (let at = 0; at < records.length; ) {
+    const { stream } = records[at] as LogRecord;
+    const parts: Buffer[] = [];
+    for (let record = records[at]; record?.stream === stream; record = records[(at += 1)]) parts.push(bytesOf(record));
+    yield { stream, data: Buffer.concat(parts) };
   }
 }
 

@@ -93,7 +93,7 @@ export class Launcher {
       const pid = await createMonitoredContainer(
         this.#parts.host.programs,
         this.#parts.paths,
-        { id: entry.id, paths, logFile: join(paths.logs, currentLogName), tty: spec.tty, stdin: spec.stdin, keepStdinOpen: !spec.stdinOnce },
+        { id: entry.id, paths, logFile: join(paths.logs, currentLogName), tty: spec.tty, stdin: spec.stdin, keepStdinOpen: !spec.stdinOnce || spec.tty },
         signal,
       );
       return { pid, endpoints, ports, warnings };

@@ -3,10 +3,11 @@ import { GantryError } from '../../kernel/mod.ts';
 /** What leaves a terminal attached by `docker attach` without stopping it. */
 export const defaultDetachKeys = 'ctrl-p,ctrl-q';
 
-/** Parses `ctrl-p,ctrl-q` or single characters into the bytes a terminal sends. */
+/** Parses `ctrl-p,ctrl-q`, `DEL` or single characters into the bytes a terminal sends. */
 export function parseDetachKeys(text: string): Buffer {
   return Buffer.concat(text.split(',').map((key) => {
     if (/^[\x20-\x7e]$/.test(key)) return Buffer.from(key);
+    if (key === 'DEL') return Buffer.from([0x7f]);
     const control = /^ctrl-([a-z@[\\\]^_])$/i.exec(key)?.[1];
     if (control === undefined) throw new GantryError('invalid', `Invalid escape keys (${text}) provided`);
     return Buffer.from([control.toUpperCase().charCodeAt(0) & 0x1f]);

@@ -13,6 +13,8 @@ export interface ExecEntry {
   readonly detachKeys: string;
   state: ExecState;
   session: ExecSession | undefined;
+  /** Settles when there is a session, or never will be. */
+  readonly started: PromiseWithResolvers<void>;
   exitCode: number | undefined;
 }
 
@@ -24,7 +26,7 @@ export class ExecTable {
   readonly #entries = new Map<string, ExecEntry>();
 
   add(containerId: ContainerId, spec: ExecSpec, attach: ExecEntry['attach'], detachKeys: string): ExecEntry {
-    const entry: ExecEntry = { id: randomHex(32), containerId, spec, attach, detachKeys, state: 'created', session: undefined, exitCode: undefined };
+    const entry: ExecEntry = { id: randomHex(32), containerId, spec, attach, detachKeys, state: 'created', session: undefined, started: Promise.withResolvers(), exitCode: undefined };
     this.#entries.set(entry.id, entry);
     this.#forgetOldest();
     return entry;

@@ -9,6 +9,8 @@ export interface RawStream {
   /** False when the client has gone. Waits for slow readers. */
   write(stream: 'stdout' | 'stderr', content: Uint8Array): Promise<boolean>;
   end(): void;
+  /** An empty frame, which no client shows: the write of it tells whether one that says no more is still there. Nothing at a terminal, which has no frames. */
+  probe(): void;
 }
 
 const newLine = '\r\n';
@@ -25,6 +27,7 @@ export function openRawStream(call: Call, hasTerminal: boolean): RawStream {
     input: call.body,
     write: (stream, content) => writeTo(output, hasTerminal ? content : encodeDockerFrame(stream, content)),
     end: () => void output.end(),
+    probe: () => void (hasTerminal || !output.writable || output.write(encodeDockerFrame('stdout', new Uint8Array()))),
   };
 }
 
@@ -41,21 +44,29 @@ function upgradedOutput(upgraded: UpgradedConnection, type: string): Writable {
   return socket;
 }
 
-/** Feeds what the client types into a process until it ends, detaches (resolves to true) or the process takes no more. */
+/** Drops the rest, and resolves (to false) when the client has no more to say. */
+export async function drain(input: Readable): Promise<false> {
+  if (input.readableEnded || input.destroyed) return false;
+  await new Promise<void>((resolve) => void input.once('end', resolve).once('close', resolve).resume());
+  return false;
+}
+
+/** Feeds what the client types into a process until it ends or the client detaches (resolves to true). */
 export async function feedInput(input: Readable, stdin: Writable, detachKeys: Buffer | undefined): Promise<boolean> {
   const scanner = detachKeys === undefined ? undefined : new DetachScanner(detachKeys);
   // A process that ends or closes its input takes no more: writeTo tells, and there is nothing to do.
   stdin.on('error', () => undefined);
   try {
-    for await (const chunk of input as AsyncIterable<Buffer>) {
+    // Its end is not the connection's: output follows.
+    for await (const chunk of input.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       const { passed, isDetached } = scanner?.push(chunk) ?? { passed: chunk, isDetached: false };
-      if (passed.length > 0 && !(await writeTo(stdin, passed))) return false;
+      if (passed.length > 0 && !(await writeTo(stdin, passed))) return await drain(input);
       if (isDetached) return true;
     }
   } catch {
     // The client went away: the same as the end of what it typed.
-    return false;
   }
-  stdin.end();
+  // A terminal has no end of input: it goes on for others, or for the process that reads it.
+  if (scanner === undefined) stdin.end();
   return false;
 }

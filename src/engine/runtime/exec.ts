@@ -4,8 +4,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { ReadStream } from 'node:tty';
-import { openPseudoTerminal, parentOf, sessionOf, setTerminalSize } from '../../host/mod.ts';
+import { openPseudoTerminal, parentOf, sessionOf } from '../../host/mod.ts';
 import { baseEnv, cancelled, errnoOf, GantryError, randomHex } from '../../kernel/mod.ts';
 import type { OciProcess } from '../bundle/oci-spec.ts';
 import { serializeSpec } from '../bundle/bundle.ts';
@@ -76,12 +75,11 @@ function spawnWithPipes(path: string, args: readonly string[], hasStdin: boolean
 }
 
 function spawnInTerminal(path: string, args: readonly string[], size: TerminalSize | undefined): StartedExec {
-  const { masterFd, slaveFd } = openPseudoTerminal();
-  if (size !== undefined) setTerminalSize(masterFd, size);
+  const { master: terminal, slaveFd, resize: setSize } = openPseudoTerminal();
+  if (size !== undefined) setSize(size);
   // Detached: its own session, so that a hang-up of our terminal is not its.
   const child = spawn(path, args, { env: { ...baseEnv(), TERM: 'xterm' }, stdio: [slaveFd, slaveFd, slaveFd], detached: true });
   closeSync(slaveFd);
-  const terminal = new ReadStream(masterFd);
   const stdout = new PassThrough();
   // The kernel reports EIO when the last holder of the slave has gone: the end of the output.
   terminal.on('error', (error) => (errnoOf(error) === 'EIO' ? stdout.end() : stdout.destroy(error)));
@@ -91,7 +89,7 @@ function spawnInTerminal(path: string, args: readonly string[], size: TerminalSi
   stdout.on('close', () => terminal.destroy());
   const resize = (next: TerminalSize): void => {
     if (terminal.destroyed) return;
-    setTerminalSize(masterFd, next);
+    setSize(next);
     child.kill('SIGWINCH');
   };
   return { child, stdin: terminal, stdout, stderr: undefined, resize };

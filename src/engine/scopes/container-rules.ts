@@ -42,6 +42,7 @@ const specRules: Rules<ContainerSpec> = {
   tty: 'harmless',
   stdin: 'harmless',
   stdinOnce: 'harmless',
+  terminalSize: 'harmless',
   stopSignal: 'harmless',
   stopTimeoutSeconds: 'harmless',
   labels: (labels, { scope }) => ({ ...labels, ...scope.labels }),

@@ -30,13 +30,18 @@ export interface PlannedContainer { readonly spec: Omit<ContainerSpec, 'mounts'>
 export interface ApiRecord {
   readonly Config: Record<string, unknown>;
   readonly HostConfig: Record<string, unknown>;
-  /** Height and width, applied when the container starts. */
-  readonly consoleSize?: readonly [number, number];
 }
 
 const defaultShmBytes = 64 * 2 ** 20;
 const defaultStopSeconds = 10;
 const defaultLog: LogOptions = { maxSizeBytes: 20 * 2 ** 20, maxFiles: 5 };
+
+/** Height and width, as clients send them: without a terminal, or with none of their own, they mean nothing. */
+function planTerminal(tty: boolean, size: readonly [number, number] | null | undefined): Pick<ContainerSpec, 'terminalSize'> {
+  const [height = 0, width = 0] = size ?? [];
+  if (height < 0 || width < 0 || height > 65_535 || width > 65_535) throw invalid('the height and width of the terminal are whole numbers up to 65535');
+  return tty && height > 0 && width > 0 ? { terminalSize: { width, height } } : {};
+}
 
 /** Turns a create request into what the engine runs. `invalid` or `unsupported` name the field. */
 export function planContainer(request: CreateContainerRequest, context: CreateContext): PlannedContainer {
@@ -69,7 +74,6 @@ export function planContainer(request: CreateContainerRequest, context: CreateCo
       ...(request.Shell.length === 0 ? {} : { Shell: request.Shell }),
     },
     HostConfig: Object.fromEntries(Object.entries(context.hostConfig).filter(([name, value]) => name in hostConfigSchema.shape && value !== undefined)),
-    ...(host.ConsoleSize == null || host.ConsoleSize.includes(0) ? {} : { consoleSize: host.ConsoleSize }),
   };
   const spec: Omit<ContainerSpec, 'mounts'> = {
     name: context.name,
@@ -85,6 +89,7 @@ export function planContainer(request: CreateContainerRequest, context: CreateCo
     tty,
     stdin: request.OpenStdin ?? false,
     stdinOnce: request.StdinOnce ?? false,
+    ...planTerminal(tty, host.ConsoleSize),
     stopSignal,
     stopTimeoutSeconds: request.StopTimeout ?? defaultStopSeconds,
     labels,

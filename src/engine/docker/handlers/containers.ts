@@ -7,7 +7,7 @@ import { formatPlatform, parsePlatform } from '../../images/platform.ts';
 import type { Image } from '../../images/types.ts';
 import type { ContainerRecord, MountSpec } from '../../types.ts';
 import { type Call, type DockerServices, readJson, sendEmpty, sendJson } from '../call.ts';
-import { type ApiRecord, planContainer } from '../create/container-spec.ts';
+import { planContainer } from '../create/container-spec.ts';
 import { planResources, planRestart } from '../create/security.ts';
 import type { PlannedMount } from '../create/mounts.ts';
 import { lacksLabels, matchesLabels, parseFilters, parseTime } from '../filters.ts';
@@ -122,13 +122,6 @@ async function startContainer(call: Call, { engine }: DockerServices): Promise<v
     // Clients of `--rm` wait for it to be gone, also when it could not be started.
     if (spec.autoRemove) await engine.containers.remove(id, { force: true, removeVolumes: true }, lasting());
     throw error;
-  }
-  const [height = 0, width = 0] = (spec.apiRecord as ApiRecord | undefined)?.consoleSize ?? [];
-  if (spec.tty && height > 0 && width > 0) {
-    await engine.containers.resize(id, { width, height }).catch((error: unknown) => {
-      // It may have ended already.
-      if (!isError(error)) throw error;
-    });
   }
   sendEmpty(call, 204);
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { GantryError } from '../../../kernel/mod.ts';
+import { aborted, GantryError, withTimeout } from '../../../kernel/mod.ts';
 import type { ExecSession } from '../../engine.ts';
 import { type Call, type DockerServices, readJson, sendEmpty, sendJson } from '../call.ts';
 import { defaultDetachKeys, parseDetachKeys } from '../detach-keys.ts';
@@ -55,9 +55,11 @@ async function startExec(call: Call, services: DockerServices): Promise<void> {
   const session = await engine.containers.exec(entry.containerId, { ...spec, stdin: spec.stdin && !isDetached }, stop.signal).catch((error: unknown) => {
     entry.state = 'exited';
     entry.exitCode = 126;
+    entry.started.resolve();
     throw error;
   });
   entry.session = session;
+  entry.started.resolve();
   publish(services, entry, 'exec_start: ');
   const ended = session.exit.then(({ exitCode }) => {
     entry.exitCode = exitCode;
@@ -65,29 +67,36 @@ async function startExec(call: Call, services: DockerServices): Promise<void> {
     entry.session = undefined;
     publish(services, entry, 'exec_die', { exitCode: String(exitCode) });
   });
-  if (!isDetached) return carry(call, entry, session, ended);
+  if (!isDetached) {
+    if (await carry(call, entry, session, ended)) publish(services, entry, 'exec_detach');
+    return;
+  }
   session.stdout.resume();
   session.stderr?.resume();
   ended.catch((error: unknown) => services.log.warn('a detached exec failed', { container: entry.containerId, err: error }));
   sendEmpty(call, 200);
 }
 
-/** Stdio over the connection until the process ends or the client detaches. The process goes on when the client leaves, as under Docker. */
-async function carry(call: Call, entry: ExecEntry, session: ExecSession, ended: Promise<void>): Promise<void> {
+/**
+ * Stdio over the connection until the process ends or the client detaches (resolves to true). The process goes on when the client leaves, as under
+ * Docker, and is read on; a client that stays and does not read holds up this one process, as a pipe does: there is no log that it could write to.
+ */
+async function carry(call: Call, entry: ExecEntry, session: ExecSession, ended: Promise<void>): Promise<boolean> {
   const { attach, spec } = entry;
   const stream = openRawStream(call, spec.tty);
-  const left = Promise.withResolvers<void>();
+  const left = Promise.withResolvers<true>();
   if (attach.stdin && session.stdin !== undefined) {
     const keys = spec.tty ? parseDetachKeys(entry.detachKeys) : undefined;
-    void feedInput(stream.input, session.stdin, keys).then((isDetached) => isDetached && left.resolve());
+    void feedInput(stream.input, session.stdin, keys).then((isDetached) => isDetached && left.resolve(true));
   } else stream.input.resume();
   const copy = async (name: 'stdout' | 'stderr', isWanted: boolean): Promise<void> => {
     let isOpen = isWanted;
     for await (const chunk of (session[name] ?? []) as AsyncIterable<Buffer>) if (isOpen) isOpen = await stream.write(name, chunk);
   };
-  const output = Promise.all([copy('stdout', attach.stdout || spec.tty), copy('stderr', attach.stderr), ended]);
-  await Promise.race([output, left.promise]);
+  const output = Promise.all([copy('stdout', attach.stdout || spec.tty), copy('stderr', attach.stderr), ended]).then(() => false);
+  const isDetached = await Promise.race([output, left.promise]);
   stream.end();
+  return isDetached;
 }
 
 /** As Docker writes it: the program, a space, and the arguments. */
@@ -101,10 +110,15 @@ function publish({ engine }: DockerServices, { containerId, id, spec }: ExecEntr
   engine.events.publish({ type: 'container', action: action.endsWith(' ') ? `${action}${commandText(spec.args)}` : action, id: containerId, attributes });
 }
 
-function resizeExec(call: Call, { execs }: DockerServices, { h, w }: { h: number | undefined; w: number | undefined }): void {
-  const { session } = execs.get(call.params['id'] ?? '');
-  if (session === undefined) throw new GantryError('conflict', 'the exec is not running');
-  session.resize(terminalSize(h, w));
+const maxStartWaitMs = 10_000;
+
+/** Of one that has not begun it waits for the start: clients send both at once. */
+async function resizeExec(call: Call, { execs }: DockerServices, { h, w }: { h: number | undefined; w: number | undefined }): Promise<void> {
+  const size = terminalSize(h, w);
+  const entry = execs.get(call.params['id'] ?? '');
+  await Promise.race([entry.started.promise, aborted(withTimeout(call.signal, maxStartWaitMs))]);
+  if (entry.session === undefined) throw new GantryError('conflict', 'the exec is not running');
+  entry.session.resize(size);
   sendEmpty(call, 200);
 }
 

@@ -1,9 +1,10 @@
 import { GantryError, isError, systemClock } from '../../../kernel/mod.ts';
-import type { LogQuery, LogRecord } from '../../engine.ts';
+import type { Engine, LogQuery, LogRecord } from '../../engine.ts';
+import type { ContainerRecord } from '../../types.ts';
 import { type Call, type DockerServices, openJsonStream, sendEmpty, sendJson, skipBody } from '../call.ts';
 import { defaultDetachKeys, parseDetachKeys } from '../detach-keys.ts';
 import { exactTime } from '../filters.ts';
-import { feedInput, openRawStream, type RawStream } from '../raw-stream.ts';
+import { drain, feedInput, openRawStream, type RawStream } from '../raw-stream.ts';
 import { flag, integer, optionalFlag, refusedRoute, type Route, route, text } from '../route.ts';
 import { noBlockCounters, type StatsReading, statsView, systemCpuNanoseconds } from '../views/stats.ts';
 
@@ -48,21 +49,43 @@ async function attach(call: Call, { engine }: DockerServices, query: AttachQuery
   await skipBody(call);
   if (status.state === 'paused') throw new GantryError('conflict', `Container ${spec.name} is paused, unpause the container before attach.`);
   const keys = spec.tty && query.stdin ? parseDetachKeys(query.detachKeys ?? defaultDetachKeys) : undefined;
+  publishAttach(engine, { id, spec }, 'attach');
   await using attachment = query.stream ? await engine.containers.attach(id, call.signal) : undefined;
   const stream = openRawStream(call, spec.tty);
   if (query.logs) await writeLog(engine.containers.logs(id, { follow: false, stdout: query.stdout, stderr: query.stderr }, call.signal), stream, { hasTimestamps: false, details: '' });
   if (attachment === undefined) return stream.end();
-  const left = new AbortController();
-  const input = query.stdin && attachment.stdin !== undefined ? feedInput(stream.input, attachment.stdin, keys) : Promise.resolve(false);
-  if (!query.stdin) stream.input.resume();
-  void input.then((isDetached) => isDetached && left.abort());
+  const left = Promise.withResolvers<boolean>();
+  const input = query.stdin && attachment.stdin !== undefined ? feedInput(stream.input, attachment.stdin, keys) : drain(stream.input);
+  using probing = new DisposableStack();
+  void input.then((isDetached) => {
+    if (isDetached) left.resolve(true);
+    else if (keys !== undefined) left.resolve(false);
+    else if (!probing.disposed) probing.adopt(probe(stream), clearInterval);
+  });
   const output = (async () => {
     for await (const { stream: name, data } of attachment.output) {
-      if ((name === 'stdout' ? query.stdout : query.stderr) && !(await stream.write(name, data))) return;
+      if ((name === 'stdout' ? query.stdout : query.stderr) && !(await stream.write(name, data))) break;
     }
+    return false;
   })();
-  await Promise.race([output, new Promise((resolve) => left.signal.addEventListener('abort', resolve, { once: true }))]);
+  // As under Docker only keys that come here are told: its own client acts on them itself and closes the connection.
+  if (await Promise.race([output, left.promise])) publishAttach(engine, { id, spec }, 'detach');
   stream.end();
+}
+
+const probeIntervalMs = 5000;
+
+/**
+ * A client that has closed its side may be one that waits for output, or may be gone: only a write can tell. (At a terminal the end of what is
+ * typed is the end of the session, as under Docker.)
+ */
+function probe(stream: RawStream): NodeJS.Timeout {
+  stream.probe();
+  return setInterval(() => stream.probe(), probeIntervalMs).unref();
+}
+
+function publishAttach({ events }: Engine, { id, spec }: Pick<ContainerRecord, 'id' | 'spec'>, action: 'attach' | 'detach'): void {
+  events.publish({ type: 'container', action, id, attributes: { ...spec.labels, name: spec.name, image: spec.image.reference } });
 }
 
 async function resize(call: Call, { engine }: DockerServices, { h, w }: { h: number | undefined; w: number | undefined }): Promise<void> {

@@ -9,6 +9,7 @@ import { openImageStore } from '../../images/local-image-store.ts';
 import { testConfig } from '../../images/testing/test-images.ts';
 import { archiveTree } from '../../images/tree-archive.ts';
 import type { ImageStore } from '../../images/types.ts';
+import type { Engine } from '../../engine.ts';
 import type { EngineOptions } from '../../open-engine.ts';
 import type { ImageBuilder } from '../../ports.ts';
 import { BusyboxImages } from '../../testing/busybox-images.ts';
@@ -30,6 +31,8 @@ export interface TestDockerOptions {
   readonly builder?: ImageBuilder;
   readonly imageConfig?: ImageConfig['config'];
   readonly engine?: Partial<EngineOptions>;
+  /** What the API is given instead of the engine: the real one with something counted or broken. */
+  readonly wrap?: (engine: Engine) => Engine;
 }
 
 export async function openTestDocker(options: TestDockerOptions = {}): Promise<TestDocker> {
@@ -42,7 +45,7 @@ export async function openTestDocker(options: TestDockerOptions = {}): Promise<T
   const layer = await importBusybox(images, signal);
   await images.createImage(testConfig([layer], { Env: ['PATH=/bin'], Cmd: ['sh'], ...options.imageConfig }), ['busybox'], signal);
   const engine = stack.use(await openTestEngine(images, options.engine));
-  const api = await openDockerApi({ engine: engine.engine, images, version: '0.0.0', log: silentLogger(), temporaryFolder: join(folder, 'contexts'), ...(options.builder === undefined ? {} : { builder: options.builder }) });
+  const api = await openDockerApi({ engine: options.wrap?.(engine.engine) ?? engine.engine, images, version: '0.0.0', log: silentLogger(), temporaryFolder: join(folder, 'contexts'), ...(options.builder === undefined ? {} : { builder: options.builder }) });
   const socketPath = join(folder, 'docker.sock');
   const listening = stack.use(await api.listen({ socketPath }));
   return { engine, images, host: listening.url, socketPath, folder, [Symbol.asyncDispose]: () => stack.disposeAsync() };
