@@ -12,7 +12,7 @@ export interface PseudoTerminal {
   /** For a child's stdio; the caller closes its own once the child has been spawned. */
   readonly slaveFd: number;
   /** TIOCSWINSZ; nothing once the master is destroyed. The foreground processes of the terminal get SIGWINCH from the kernel. */
-  resize(size: { width: number; height: number }): void;
+  readonly resize: (size: { width: number; height: number }) => void;
 }
 
 /** The caller closes the slave and destroys the master. */
