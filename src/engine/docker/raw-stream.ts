@@ -56,16 +56,19 @@ export async function feedInput(input: Readable, stdin: Writable, detachKeys: Bu
   const scanner = detachKeys === undefined ? undefined : new DetachScanner(detachKeys);
   // A process that ends or closes its input takes no more: writeTo tells, and there is nothing to do.
   stdin.on('error', () => undefined);
+  let isTaken = true;
   try {
     // Its end is not the connection's: output follows.
     for await (const chunk of input.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       const { passed, isDetached } = scanner?.push(chunk) ?? { passed: chunk, isDetached: false };
-      if (passed.length > 0 && !(await writeTo(stdin, passed))) return await drain(input);
+      isTaken = passed.length === 0 || (await writeTo(stdin, passed));
       if (isDetached) return true;
+      if (!isTaken) break;
     }
   } catch {
     // The client went away: the same as the end of what it typed.
   }
+  if (!isTaken) return drain(input);
   // A terminal has no end of input: it goes on for others, or for the process that reads it.
   if (scanner === undefined) stdin.end();
   return false;
