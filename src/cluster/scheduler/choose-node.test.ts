@@ -4,6 +4,7 @@ import type { k8s, Stored } from '../../api/mod.ts';
 import { chooseNode, pendingSentence } from './choose-node.ts';
 import { ClusterState, type Pod } from './cluster-state.ts';
 import { planPreemption } from './preemption.ts';
+import { defaultScores, packingScores, type Score } from './scores.ts';
 
 function pod(name: string, spec: Partial<k8s.PodSpec> = {}, over: { labels?: Record<string, string>; owner?: string } = {}): Pod {
   const ownerReferences = over.owner === undefined ? {} : { ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: over.owner, uid: over.owner, controller: true }] };
@@ -85,6 +86,22 @@ const near = (app: string, over: Partial<k8s.PodAffinityTerm> = {}): k8s.PodAffi
 const required = (term: k8s.PodAffinityTerm): k8s.PodAffinity => ({ requiredDuringSchedulingIgnoredDuringExecution: [term] });
 const labelled = (name: string, app: string, spec: Partial<k8s.PodSpec> = {}): Pod => pod(name, spec, { labels: { app } });
 
+test('chooseNode() spreads over nodes, or fills them one after the other, as it is told', () => {
+  const place = (scores: readonly Score[]): string => {
+    const state = new ClusterState();
+    for (const name of ['a', 'b', 'c']) state.setNode(node(name));
+    return Array.from({ length: 4 }, (_, index) => {
+      const wanted = pod(`p${index}`, cpu('500m'));
+      const choice = chooseNode(wanted, state.nodes, surroundings, { from: index, scores });
+      if (!('nodeName' in choice)) return 'none';
+      state.place(wanted, choice.nodeName);
+      return choice.nodeName;
+    }).toSorted().join('');
+  };
+  assert.equal(new Set(place(defaultScores)).size, 3);
+  assert.match(place(packingScores), /^(aaaa|bbbb|cccc)$/);
+});
+
 test('chooseNode() honours pod affinity and anti-affinity', () => {
   const nodes = [zone('a', 'x'), zone('b', 'y')];
   const elsewhere = labelled('db', 'db');
@@ -139,6 +156,30 @@ test('planPreemption() takes as little as possible, only from less important pod
     ['not where it could not run anyway', preempt(important('p', 10, '2'), [node('a', { spec: { taints: [taint] } })], { a: [important('1', 0, '2')] }), 'none'],
     ['not when it may not', preempt(important('p', 10, '2', { preemptionPolicy: 'Never' }), [node('a')], { a: [important('1', 0, '2')] }), 'none'],
     ['not when it would not help', preempt(important('p', 10, '3'), [node('a')], { a: [important('1', 0, '2')] }), 'none'],
+  ];
+  for (const [what, actual, expected] of cases) assert.equal(actual, expected, what);
+});
+
+test('planPreemption() breaks a budget only where nothing else helps', () => {
+  const labelled = (name: string, priority: number, app: string): Pod => {
+    const made = pod(name, { ...cpu('1'), priority });
+    return { ...made, metadata: { ...made.metadata, labels: { app } } };
+  };
+  const budget = (disruptionsAllowed: number): k8s.PodDisruptionBudget => ({ metadata: { name: 'b', namespace: 'default' }, spec: { selector: { matchLabels: { app: 'kept' } } }, status: { disruptionsAllowed, currentHealthy: 1, desiredHealthy: 1, expectedPods: 1 } });
+  const preempt = (amount: string, placed: Record<string, Pod[]>, allowed: number): string => {
+    const state = new ClusterState();
+    for (const [name, pods] of Object.entries(placed)) {
+      state.setNode(node(name));
+      for (const one of pods) state.place(one, name);
+    }
+    const plan = planPreemption(pod('p', { ...cpu(amount), priority: 10 }), state.nodes, surroundings, [budget(allowed)]);
+    return plan === undefined ? 'none' : `${plan.nodeName}: ${plan.victims.map(({ metadata }) => metadata.name).toSorted().join(',')}, ${plan.violations} broken`;
+  };
+  const cases: [string, string, string][] = [
+    ['the more important one goes when a budget protects the other', preempt('1', { a: [labelled('kept', 0, 'kept'), labelled('free', 5, 'free')] }, 0), 'a: free, 0 broken'],
+    ['the less important one when its budget lets it go', preempt('1', { a: [labelled('kept', 0, 'kept'), labelled('free', 5, 'free')] }, 1), 'a: kept, 0 broken'],
+    ['another node rather than a broken budget', preempt('2', { a: [labelled('kept', 0, 'kept'), labelled('x', 0, 'free')], b: [labelled('y', 5, 'free'), labelled('z', 5, 'free')] }, 0), 'b: y,z, 0 broken'],
+    ['where nothing else helps it is broken', preempt('2', { a: [labelled('k1', 0, 'kept'), labelled('k2', 0, 'kept')] }, 1), 'a: k1,k2, 1 broken'],
   ];
   for (const [what, actual, expected] of cases) assert.equal(actual, expected, what);
 });

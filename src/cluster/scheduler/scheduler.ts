@@ -27,6 +27,7 @@ export class Scheduler implements Service {
   readonly #pods: Informer<k8s.Pod>;
   readonly #nodes: Informer<k8s.Node>;
   readonly #namespaces: Informer<k8s.Namespace>;
+  readonly #budgets: Informer<k8s.PodDisruptionBudget>;
   readonly #surroundings: Surroundings;
   readonly #volumes: VolumeView;
   readonly #volumeCaches: readonly { ready(signal: AbortSignal): Promise<void> }[];
@@ -49,6 +50,7 @@ export class Scheduler implements Service {
     this.#nodes = informers.of(resources.nodes);
     this.#pods = informers.of(resources.pods);
     this.#namespaces = informers.of(resources.namespaces);
+    this.#budgets = informers.of(resources.podDisruptionBudgets);
     const [claims, volumes, classes] = [informers.of(resources.persistentVolumeClaims), informers.of(resources.persistentVolumes), informers.of(resources.storageClasses)];
     this.#volumes = {
       claim: (namespace, name) => claims.get(keyOf({ namespace, name })),
@@ -68,7 +70,7 @@ export class Scheduler implements Service {
 
   async run(signal: AbortSignal): Promise<void> {
     try {
-      await Promise.all([this.#nodes, this.#pods, this.#namespaces, ...this.#volumeCaches].map((informer) => informer.ready(signal)));
+      await Promise.all([this.#nodes, this.#pods, this.#namespaces, this.#budgets, ...this.#volumeCaches].map((informer) => informer.ready(signal)));
     } catch (error) {
       if (signal.aborted) return;
       throw error;
@@ -131,7 +133,7 @@ export class Scheduler implements Service {
     this.#queue.park(pod);
     this.#track(this.#report(pod, 'Unschedulable', pendingSentence(nodes.length, choice.reasons), signal));
     if (this.#state.isMakingRoom(pod)) return;
-    const preemption = planPreemption(pod, nodes, this.#surroundings);
+    const preemption = planPreemption(pod, nodes, this.#surroundings, this.#budgets.list());
     if (preemption === undefined) return;
     this.#state.nominate(pod, preemption.nodeName);
     this.#track(this.#preempt(pod, preemption, signal));
