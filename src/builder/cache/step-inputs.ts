@@ -5,7 +5,7 @@ import type { Digest } from '../../api/mod.ts';
 export type StepInputs = readonly (readonly [name: string, value: string])[];
 
 /** Changed when the same inputs would give another result than before. */
-const formatVersion = '2';
+const formatVersion = '3';
 
 /** The cache key of a step over the layers below it. */
 export function stepKey(layers: readonly Digest[], inputs: StepInputs): string {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, createReadStream, lstatSync, openSync, readSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, createReadStream, lstatSync, openSync, readSync, utimesSync } from 'node:fs';
 import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { baseEnv, GantryError, isError, runCommand, throwIfAborted } from '../../kernel/mod.ts';
@@ -81,8 +81,16 @@ function parseListing(line: string): { type: string; sizeBytes: number; name: st
   return { type, sizeBytes: type === '-' ? Number(size) : 0, name };
 }
 
-/** Unpacks an archive into a folder that the program sees as its root, so that no name or link in it leads out. Numeric owners, modes and times stay. */
+/**
+ * Unpacks an archive into a folder that the program sees as its root, so that no name or link in it leads out. Numeric owners, modes and times stay;
+ * what the archive says of its own root does not count: the folder stays as it is.
+ */
 export async function unpackArchive(path: string, folder: string, signal: AbortSignal): Promise<void> {
   await checkArchive(path, defaultLimits, signal);
+  const { mode, uid, gid } = lstatSync(folder);
   await runCommand('bsdtar', ['--chroot', '-P', '--numeric-owner', '-C', folder, '-xpf', '-'], { stdin: createReadStream(path) }, signal);
+  chownSync(folder, uid, gid);
+  chmodSync(folder, mode & 0o7777);
+  const now = new Date();
+  utimesSync(folder, now, now);
 }
