@@ -27,6 +27,12 @@ export interface Credentials {
 /** Who asks: given credentials, `none` for nobody, or undefined for what the engine itself is configured with. */
 export type AskingCredentials = Credentials | 'none' | undefined;
 
+/** What the Docker API needs to check a login. */
+export interface RegistryLogin {
+  /** Asks the registry whether it takes the credentials. Resolves to the identity token that it gives for the password, if it does. `unauthenticated` when it refuses. */
+  login(host: string, credentials: Credentials, signal: AbortSignal): Promise<{ identityToken?: string }>;
+}
+
 export interface FetchedManifest { mediaType: string; digest: Digest; bytes: Uint8Array }
 
 /** What the Docker API needs of a builder for `POST /build`. */

@@ -50,7 +50,7 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   const { imageBuilder, imageBuilds, builderApi } = await openBuildServices(instance, credentials, { client, informers, engine, images, environment, parts, log });
   parts.use(await AgentSocket.open(paths.agentSocket, commands, builderApi, log));
   // Whoever reaches this socket is root: images go to the own registry without a login, as they do from this node.
-  const docker = await openDockerApi({ engine, images, builder: imageBuilder, temporaryFolder: join(paths.builder, 'contexts'), version, credentialsFor: ownRegistryCredentials(record.registryPort, nodeRobot), log });
+  const docker = await openDockerApi({ engine, images, builder: imageBuilder, registry, temporaryFolder: join(paths.builder, 'contexts'), version, credentialsFor: ownRegistryCredentials(record.registryPort, nodeRobot), log });
   const groupId = dockerGroupOf(settings.dockerGroup, await readFile('/etc/group', 'utf8'));
   parts.use(await docker.listen({ socketPath: paths.dockerSocket, ...(groupId === undefined ? {} : { groupId }) }));
   for (const listener of await tcpListeners(settings)) parts.use(await docker.listen(listener));

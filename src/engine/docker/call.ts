@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { GantryError, type Logger, parseWith } from '../../kernel/mod.ts';
 import type { Engine } from '../engine.ts';
 import type { ImageStore } from '../images/types.ts';
-import type { Credentials, ImageBuilder } from '../ports.ts';
+import type { Credentials, ImageBuilder, RegistryLogin } from '../ports.ts';
 import type { ApiVersion } from './api-version.ts';
 import type { ExecTable } from './exec-table.ts';
 
@@ -13,6 +13,8 @@ export interface DockerServices {
   readonly engine: Engine;
   readonly images: ImageStore;
   readonly builder: ImageBuilder | undefined;
+  /** Asked about logins; undefined: they are taken as they are. */
+  readonly registry: RegistryLogin | undefined;
   readonly execs: ExecTable;
   readonly log: Logger;
   /** For unpacked build contexts. */

@@ -8,7 +8,7 @@ import { spreadFolders } from '../../host/mod.ts';
 import { GantryError, isError, isLoopbackHost, type Logger, requestUrl, toGantryError } from '../../kernel/mod.ts';
 import type { Engine } from '../engine.ts';
 import type { ImageStore } from '../images/types.ts';
-import type { Credentials, ImageBuilder } from '../ports.ts';
+import type { Credentials, ImageBuilder, RegistryLogin } from '../ports.ts';
 import { formatApiVersion, maxApiVersion, splitVersion } from './api-version.ts';
 import type { Call, DockerServices } from './call.ts';
 import { errorAnswer } from './docker-error.ts';
@@ -22,6 +22,8 @@ export interface DockerApiOptions {
   readonly images: ImageStore;
   /** Absent: `POST /build` is refused. */
   readonly builder?: ImageBuilder;
+  /** For `POST /auth`. Absent: a login is taken as it is, and the registry decides at the first pull or push. */
+  readonly registry?: RegistryLogin;
   /** For build contexts while they are built. Its own: what is in it when the API opens is debris and removed. */
   readonly temporaryFolder: string;
   /** Of this program. */
@@ -68,8 +70,8 @@ class DockerApiServer implements DockerApi {
   readonly #admit: DockerApiOptions['admit'];
 
   constructor(options: DockerApiOptions) {
-    const { engine, images, builder, version, log } = options;
-    this.#services = { engine, images, builder, execs: new ExecTable(), log, temporaryFolder: options.temporaryFolder, version, ...(options.credentialsFor === undefined ? {} : { credentialsFor: options.credentialsFor }) };
+    const { engine, images, builder, registry, version, log } = options;
+    this.#services = { engine, images, builder, registry, execs: new ExecTable(), log, temporaryFolder: options.temporaryFolder, version, ...(options.credentialsFor === undefined ? {} : { credentialsFor: options.credentialsFor }) };
     this.#log = log;
     this.#admit = options.admit;
   }

@@ -237,7 +237,7 @@ suite('the docker command line', { skip, concurrency: false }, () => {
     assert.match((await run('push', name)).stderr, /does not exist locally/);
     assert.match(await ok('pull', name), /Status: Downloaded newer image/);
     assert.equal(await inspect(name, '.Id'), id);
-    assert.match((await run('pull', `${registry.host}/none:1`)).stderr, /MANIFEST_UNKNOWN/);
+    assert.match((await run('pull', `${registry.host}/none:1`)).stderr, /manifest unknown/);
     assert.equal((await run('run', '--rm', `${registry.host}/none:1`)).code, 125);
     assert.match(await ok('images', '--digests', '--format', '{{.Repository}}:{{.Tag}} {{.Digest}}', '--filter', `reference=${registry.host}/team/*`), /^127\.0\.0\.1:\d+\/team\/app:v1 sha256:/m);
     const archive = join(docker.folder, 'saved.tar');

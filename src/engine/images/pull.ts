@@ -62,8 +62,9 @@ export class ImagePuller {
   async pull(reference: ImageReference, request: PullRequest, signal: AbortSignal): Promise<PulledImage> {
     const { registry } = this.#parts;
     const what = formatImageReference(reference);
-    request.progress?.({ id: reference.digest ?? reference.tag ?? '', status: `Pulling from ${reference.repository}` });
+    // Before the first line of progress: what is not there, or not for the client, is then a status of its own.
     const fetched = await registry.fetchManifest(reference, request.credentials, signal);
+    request.progress?.({ id: reference.digest ?? reference.tag ?? '', status: `Pulling from ${reference.repository}` });
     const { manifest, bytes } = await this.#resolve(reference, fetched, request, what, signal);
     const config = await this.#config(reference, manifest, request, signal);
     const parsed = parseImageConfig(config, `configuration of ${what}`);

@@ -28,10 +28,15 @@ export function connectionError(what: string, error: unknown): GantryError {
   return new GantryError('unavailable', `${what}: ${reason}`, { cause: error });
 }
 
+/** `MANIFEST_UNKNOWN` as people read it. */
+function words(code: string): string {
+  return code.toLowerCase().replaceAll('_', ' ');
+}
+
 function explain(body: string): string | undefined {
   try {
     const parsed = JSON.parse(body) as { errors?: { code?: unknown; message?: unknown }[] };
-    const parts = (parsed.errors ?? []).map(({ code, message }) => [code, message].filter((part) => typeof part === 'string' && part !== '').join(': '));
+    const parts = (parsed.errors ?? []).map(({ code, message }) => [typeof code === 'string' ? words(code) : '', message].filter((part) => typeof part === 'string' && part !== '').join(': '));
     const text = parts.filter((part) => part !== '').join('; ');
     return text === '' ? undefined : text.slice(0, 500);
   } catch {

@@ -50,7 +50,7 @@ test('RegistryHttpClient pushes to and pulls from our registry', async () => {
   for (const offset of [0, 1, 1_400_000]) {
     assert.deepEqual(await buffer(await client.fetchBlob(reference, blobOf(layer), offset, undefined, signal)), layer.subarray(offset));
   }
-  await assert.rejects(client.fetchManifest(parseImageReference(`${registry.host}/team/app:none`), undefined, signal), (error) => isError(error, 'not-found') && error.message.includes('MANIFEST_UNKNOWN'));
+  await assert.rejects(client.fetchManifest(parseImageReference(`${registry.host}/team/app:none`), undefined, signal), (error) => isError(error, 'not-found') && error.message.includes('manifest unknown'));
   await assert.rejects(client.pushBlob(reference, blobOf(Buffer.from('x')), () => Readable.from([Buffer.from('y')]), undefined, signal), code('invalid'));
 });
 
@@ -182,4 +182,35 @@ test('parseChallenges() reads the schemes and their parameters', () => {
   for (const [header, expected] of cases) {
     assert.deepEqual(parseChallenges(header).map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)]), expected, header);
   }
+});
+
+test('login() asks the registry, or its token server, whether it takes the credentials', async () => {
+  const somebody = { username: 'somebody', password: 'secret' };
+  await using client = openRegistryClient();
+  for (const scheme of ['basic', 'token'] as const) {
+    await using registry = await openTestRegistry({ authorizer: { scheme, authenticate: async ({ username, password }) => (password === 'secret' ? username : undefined), isAllowed: async () => true } });
+    assert.deepEqual(await client.login(registry.host, somebody, signal), {});
+    await assert.rejects(client.login(registry.host, { ...somebody, password: 'other' }, signal), (error) => isError(error, 'unauthenticated') && error.message.includes(`http://${registry.host}/v2/`));
+  }
+  await assert.rejects(client.login('127.0.0.1:1', somebody, signal), (error) => isError(error, 'unavailable'));
+});
+
+test('login() brings back the refresh token of a token server, and takes it instead of the password', async () => {
+  const asked: string[] = [];
+  await using server = await serve((request, response) => {
+    const url = new URL(request.url ?? '', 'http://x');
+    const answer = (status: number, headers: Record<string, string>, body = ''): void => void response.writeHead(status, headers).end(body);
+    if (url.pathname === '/v2/') return request.headers.authorization === 'Bearer right' ? answer(200, {}) : answer(401, { 'www-authenticate': `Bearer realm="http://${request.headers.host ?? ''}/token",service="here"` });
+    let form = '';
+    request.on('data', (chunk: Buffer) => (form += chunk.toString()));
+    request.on('end', () => {
+      asked.push(`${request.method} ${url.search}${form}`);
+      answer(200, {}, JSON.stringify(form.includes('refresh_token=kept') ? { access_token: 'right' } : { token: 'right', refresh_token: 'kept' }));
+    });
+  });
+  await using client = openRegistryClient();
+  const { host } = server;
+  assert.deepEqual(await client.login(host, { username: 'a', password: 'b' }, signal), { identityToken: 'kept' });
+  assert.deepEqual(await client.login(host, { username: 'a', password: '', identityToken: 'kept' }, signal), {});
+  assert.deepEqual(asked, ['GET ?service=here&client_id=gantry&offline_token=true&account=a', 'POST grant_type=refresh_token&client_id=gantry&refresh_token=kept&service=here']);
 });

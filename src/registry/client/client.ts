@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
 import { lookup } from 'node:dns/promises';
 import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
@@ -167,6 +168,32 @@ export class RegistryHttpClient implements AsyncDisposable {
   async #offer(host: string, digest: Digest, upload: URL): Promise<boolean> {
     const { neighbour } = this.#options;
     return neighbour?.host === host && neighbour.offer(digest, upload.pathname.split('/').at(-1) ?? '');
+  }
+
+  /**
+   * Whether the registry takes the credentials: asks its base end point, never a mirror. Resolves to the identity token that its token server gives
+   * for the password, if it gives one. `unauthenticated` when it refuses.
+   */
+  async login(host: string, credentials: RegistryCredentials, signal: AbortSignal): Promise<{ identityToken?: string }> {
+    const endpoint = await this.#endpointOf({ host, repository: '' }, signal);
+    const what = `Get "${endpoint.origin}/v2/"`;
+    const ask = async (authorization: string | undefined): Promise<Dispatcher.ResponseData> => {
+      const response = await this.#request(endpoint, { method: 'GET', path: '/v2/', ok: [200] }, authorization, what, signal);
+      await response.body.dump();
+      return response;
+    };
+    let response = await ask(undefined);
+    let identityToken: string | undefined;
+    const challenge = headerOf(response.headers, 'www-authenticate');
+    if (response.statusCode === 401 && challenge !== undefined) {
+      const answer = await this.#authentication.logIn(challenge, endpoint, credentials, signal);
+      if (answer === undefined) throw new GantryError('unauthenticated', `${what}: the registry asks for other credentials than these`);
+      identityToken = answer.identityToken;
+      response = await ask(answer.authorization);
+    }
+    if (response.statusCode === 200) return identityToken === undefined ? {} : { identityToken };
+    const code = response.statusCode === 401 ? 'unauthenticated' : response.statusCode === 403 ? 'forbidden' : 'unavailable';
+    throw new GantryError(code, `login attempt to ${endpoint.origin}/v2/ failed with status: ${response.statusCode} ${STATUS_CODES[response.statusCode] ?? ''}`);
   }
 
   /** Asks mirrors first; the registry itself decides what cannot be had. */

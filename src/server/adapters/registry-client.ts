@@ -1,4 +1,4 @@
-import type { Credentials, RegistryClient } from '../../engine/mod.ts';
+import type { Credentials, RegistryClient, RegistryLogin } from '../../engine/mod.ts';
 import { DockerConfigCredentials, type NeighbourRegistry, openRegistryClient, type RegistryClientOptions } from '../../registry/mod.ts';
 import { blobFile, handOver } from '../../store/mod.ts';
 import type { Settings } from '../settings.ts';
@@ -7,7 +7,7 @@ import type { Settings } from '../settings.ts';
 const certificatesFolder = '/etc/docker/certs.d';
 
 /** The engine's registry client: the registry layer's, whose methods have the port's shapes. Disposing closes its connections. */
-export function openEngineRegistryClient(options: RegistryClientOptions): RegistryClient & AsyncDisposable {
+export function openEngineRegistryClient(options: RegistryClientOptions): RegistryClient & RegistryLogin & AsyncDisposable {
   return openRegistryClient(options);
 }
 

@@ -47,7 +47,13 @@ export const explanations: readonly Explanation[] = [
   { where: ['system/info/Runtimes'], what: 'runtimes', why: 'those that there are' },
   { where: ['system/df/BuildCache', 'system/df/Volumes/*/UsageData', 'system/df/Volumes/*/usage'], what: 'disk usage', why: 'measured when asked; what the build cache holds is not told' },
   { where: ['system/events/container/*/Actor/Attributes/execDuration', 'system/events/volumesCreated', 'system/events/bad'], what: 'events', why: 'die tells how long it ran, as newer versions; a volume that exists is not created again; a bad filter is 400' },
-  { where: ['system/auth'], what: 'login', why: 'the registry decides at the first pull or push' },
+  {
+    where: ['system/auth', 'registry/login to */wrong/statusCode', 'registry/login to */nobody', 'registry/login to one that does not answer', 'registry/push, look up, pull/wrong/statusCode', 'registry/push, look up, pull/lookUpWrong', 'registry/push, look up, pull/lookUpNone/message', 'registry/push, look up, pull/refused/2', 'cli/login, push, pull, logout/8/stderr'],
+    what: 'registries that refuse or do not answer', why: '401 (login), 403 and 503 where 20.10 answers 500; the error names the reference and who refused it',
+  },
+  { where: ['registry/push, look up, pull/lookedUp/Descriptor/mediaType'], what: 'manifests that are pushed', why: 'in OCI\'s format' },
+  { where: ['registry/push, look up, pull/pulled', 'registry/push, look up, pull/upToDate'], what: 'pulling an image that is there', why: 'each of its layers is told to exist' },
+  { where: ['registry/push, look up, pull/pushNone'], what: 'pushing an image that is not there', why: '404, where dockerd tells it in the progress' },
 ];
 
 /** What depends on the machine rather than on the daemon: not compared. */

@@ -28,7 +28,7 @@ function plainText(text: string, key: string, daemon: Daemon): string {
   let result = text;
   for (const folder of daemon.ownFolders) result = result.replaceAll(folder, '<daemon>');
   result = result.replaceAll(daemon.folder, '<files>');
-  if (key === 'Architecture') return '<architecture>';
+  if (key === 'Architecture' || key === 'architecture') return '<architecture>';
   if (key === 'DockerVersion' && text !== '') return '<version>';
   if (key === 'HostPort' && Number(text) > 30_000) return '<port>';
   return result

@@ -1,5 +1,5 @@
 import { type Digest, familiarImageReference, formatImageReference, parseImageReference } from '../../../api/mod.ts';
-import { GantryError, toGantryError } from '../../../kernel/mod.ts';
+import { GantryError, isError, toGantryError } from '../../../kernel/mod.ts';
 import { parsePlatform } from '../../images/platform.ts';
 import type { Image, RemovedImage, TransferProgress } from '../../images/types.ts';
 import type { Credentials } from '../../ports.ts';
@@ -86,6 +86,11 @@ function credentialsOf(call: Call, services: DockerServices, reference: string):
   return parseRegistryAuth(call.request.headers['x-registry-auth']) ?? services.credentialsFor?.(reference) ?? 'none';
 }
 
+/** A registry that does not take the credentials: 401 is for this API's own, and clients would ask the user at the terminal for a name and password. */
+function refusalOf(error: unknown): unknown {
+  return isError(error, 'unauthenticated') ? new GantryError('forbidden', error.message, { cause: error }) : error;
+}
+
 /** Streams progress. What fails after the first line is told in the stream: the status is out by then. */
 async function transfer(call: Call, work: (progress: (event: TransferProgress) => void, write: (value: unknown) => void) => Promise<void>): Promise<void> {
   let output: ReturnType<typeof openJsonStream> | undefined;
@@ -93,7 +98,7 @@ async function transfer(call: Call, work: (progress: (event: TransferProgress) =
   try {
     await work((event) => write(progressView(event)), write);
   } catch (error) {
-    if (output === undefined) throw error;
+    if (output === undefined) throw refusalOf(error);
     const message = errorMessage(toGantryError(error));
     write({ errorDetail: { message }, error: message });
   }
@@ -175,9 +180,11 @@ async function loadImages(call: Call, services: DockerServices, _query: { quiet:
 }
 
 /** What the registry has, with every platform of it. */
-async function distribution(call: Call, { images }: DockerServices): Promise<void> {
-  const credentials = parseRegistryAuth(call.request.headers['x-registry-auth']);
-  const { descriptor, platforms } = await images.lookUp(call.params['name'] ?? '', credentials === undefined ? {} : { credentials }, call.signal);
+async function distribution(call: Call, services: DockerServices): Promise<void> {
+  const name = call.params['name'] ?? '';
+  const { descriptor, platforms } = await services.images.lookUp(name, { credentials: credentialsOf(call, services, name) }, call.signal).catch((error: unknown) => {
+    throw refusalOf(error);
+  });
   sendJson(call, 200, { Descriptor: descriptor, Platforms: platforms });
 }
 

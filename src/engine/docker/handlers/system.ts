@@ -99,10 +99,14 @@ function eventView({ type, action, id, attributes, timeNanos }: EngineEvent): Re
 
 const authSchema = z.looseObject({ username: z.string().optional(), password: z.string().optional(), serveraddress: z.string().optional(), identitytoken: z.string().optional() });
 
-/** `docker login` stores what it was given: whether it is right shows with the first pull or push. */
-async function auth(call: Call): Promise<void> {
-  await readJson(call, authSchema);
-  sendJson(call, 200, { Status: 'Login Succeeded', IdentityToken: '' });
+/** `docker login`: asks the registry. */
+async function auth(call: Call, { registry }: DockerServices): Promise<void> {
+  const { username = '', password = '', identitytoken = '', serveraddress = '' } = await readJson(call, authSchema);
+  const credentials = { username, password, ...(identitytoken === '' ? {} : { identityToken: identitytoken }) };
+  // The hub's address has been that of its index for longer than there has been a second version.
+  const host = serveraddress.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
+  const { identityToken = identitytoken } = registry === undefined ? {} : await registry.login(host === '' || host === 'index.docker.io' ? 'docker.io' : host, credentials, call.signal);
+  sendJson(call, 200, { Status: 'Login Succeeded', IdentityToken: identityToken });
 }
 
 /** `docker system df`: everything is measured when it is asked for. */
@@ -141,7 +145,7 @@ export const systemRoutes: readonly Route[] = [
   route({ method: 'GET', path: '/version', summary: 'Version', handle: version }),
   route({ method: 'GET', path: '/info', summary: 'System information', handle: info }),
   route({ method: 'GET', path: '/events', summary: 'Monitor events', note: 'keeps the last 1000 events, until the agent restarts', query: { since: text, until: text, filters: text }, handle: events }),
-  route({ method: 'POST', path: '/auth', summary: 'Check auth configuration', note: 'accepts what it is given; the registry decides at the first pull or push', handle: auth }),
+  route({ method: 'POST', path: '/auth', summary: 'Check auth configuration', handle: auth }),
   route({ method: 'GET', path: '/system/df', summary: 'Data usage', note: 'what the build cache holds is not told', query: { type: list }, handle: diskUsage }),
   refusedRoute('POST', '/session', 'Interactive session', "BuildKit's session protocol is not spoken here; docker build uses the classic end point"),
   refusedRoute('POST', '/grpc', 'BuildKit connection', "BuildKit's protocol is not spoken here"),

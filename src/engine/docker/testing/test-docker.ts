@@ -45,7 +45,7 @@ export async function openTestDocker(options: TestDockerOptions = {}): Promise<T
   const layer = await importBusybox(images, signal);
   await images.createImage(testConfig([layer], { Env: ['PATH=/bin'], Cmd: ['sh'], ...options.imageConfig }), ['busybox'], signal);
   const engine = stack.use(await openTestEngine(images, options.engine));
-  const api = await openDockerApi({ engine: options.wrap?.(engine.engine) ?? engine.engine, images, version: '0.0.0', log: silentLogger(), temporaryFolder: join(folder, 'contexts'), ...(options.builder === undefined ? {} : { builder: options.builder }) });
+  const api = await openDockerApi({ engine: options.wrap?.(engine.engine) ?? engine.engine, images, registry, version: '0.0.0', log: silentLogger(), temporaryFolder: join(folder, 'contexts'), ...(options.builder === undefined ? {} : { builder: options.builder }) });
   const socketPath = join(folder, 'docker.sock');
   const listening = stack.use(await api.listen({ socketPath }));
   return { engine, images, host: listening.url, socketPath, folder, [Symbol.asyncDispose]: () => stack.disposeAsync() };

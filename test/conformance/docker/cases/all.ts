@@ -10,6 +10,7 @@ import { cliCases } from './cli.ts';
 import { composeCases, composeFiles } from './compose.ts';
 import { containerCases } from './containers.ts';
 import { objectCases } from './objects.ts';
+import { registryCases } from './registry.ts';
 
 const anyCode = Array.from({ length: 256 }, (_, code) => code);
 
@@ -25,7 +26,7 @@ const testcontainers: Case = {
 };
 
 /** Every case. The client that a case needs is the first part of its name, where it is a program: `cli`, `compose`, `testcontainers`; all others go through dockerode. */
-export const cases: readonly Case[] = [...containerCases, ...objectCases, ...cliCases, ...composeCases, testcontainers];
+export const cases: readonly Case[] = [...containerCases, ...objectCases, ...registryCases, ...cliCases, ...composeCases, testcontainers];
 
 /** Runs one case against a daemon, and removes what it made. What fails otherwise than by an answer is thrown. */
 export async function observe(one: Case, daemon: Daemon, signal: AbortSignal): Promise<Plain> {
