@@ -89,7 +89,9 @@ export function possible(model: Model, step: Step | undefined): Model[] {
   const stopped: Model = { ...model, state: 'exited', isStopRequested: true };
   const thawed: Model[] = model.state === 'paused' ? [{ ...model, state: 'running' }, { ...model, state: 'running', isStopRequested: true }] : [];
   const half: Model[] = { restart: [stopped, { ...model, isStopRequested: true }, ...thawed], stop: [{ ...model, isStopRequested: true }, ...thawed], kill: [{ ...model, isStopRequested: true }, ...thawed], remove: [stopped, { ...model, isStopRequested: true }, ...thawed] }[step.op as string] ?? [];
-  return [model, after(model, step), ...(model.state === 'running' || model.state === 'paused' ? half : [])];
+  // A start that had made its process and not let it go is undone; that it was asked for stands, and whatever policy there is goes by that.
+  const begun: Model[] = step.op === 'restart' ? [{ ...model, state: 'exited', isStopRequested: false }] : step.op === 'start' ? [{ ...model, isStopRequested: false }] : [];
+  return [model, after(model, step), ...begun, ...(model.state === 'running' || model.state === 'paused' ? half : [])];
 }
 
 /** What an engine that opens makes of it, once everything has come to rest. */
