@@ -58,6 +58,8 @@ test('planCollection() keeps what is referred to', () => {
   const plan = planCollection(view, { roots: new Set(['rooted']), nowMs: 1000, graceMs: 100, rules: { immutableTags: [], retention: [{ keepTags: 2, keep: [] }] } });
   assert.deepEqual(plan.tags.map(({ tag }) => tag), ['v0']);
   assert.deepEqual(planCollection(view, { roots: new Set(), nowMs: 1000, graceMs: 100, rules: { immutableTags: [], retention: [] } }).tags, []);
+  const pushing = planCollection(view, { roots: new Set(['rooted']), nowMs: 5000, graceMs: 100, pushingSinceMs: 990, rules: { immutableTags: [], retention: [{ keepTags: 2, keep: [] }] } });
+  assert.deepEqual([pushing.manifests.map(({ digest }) => digest), pushing.blobs.map(({ digest }) => digest)], [['lost', 'orphan'], ['l5', 'l8']]);
   assert.deepEqual([plan.manifests.map(({ digest }) => digest), plan.blobs.map(({ digest }) => digest)], [['lost', 'orphan'], ['l5', 'l8', 'stray']]);
 });
 
@@ -112,6 +114,30 @@ test('collect() removes abandoned uploads and keeps those that go on', async () 
   assert.deepEqual(items.map(({ kind, sizeBytes }) => [kind, sizeBytes]), [['upload', 4]]);
   assert.deepEqual([(await fetch(registry.url + abandoned)).status, (await fetch(registry.url + going)).status], [404, 204]);
   assert.equal(readdirSync(join(registry.folder, 'repositories/app/_uploads')).length, 1);
+});
+
+test('a push of which one upload takes hours finds all that it sent before', async () => {
+  await using registry = await openTestRegistry();
+  await using client = openRegistryClient();
+  const reference = parseImageReference(`${registry.host}/app:v1`);
+  const [config, layer] = [randomBytes(100), randomBytes(200)];
+  const before = randomBytes(50);
+  await client.pushBlob(reference, descriptorOf(before), () => Readable.from([before]), undefined, signal);
+  age(registry);
+  await client.pushBlob(reference, descriptorOf(config), () => Readable.from([config]), undefined, signal);
+  const upload = registry.url + ((await fetch(`${registry.url}/v2/app/blobs/uploads/`, { method: 'POST' })).headers.get('location') ?? '');
+  await fetch(upload, { method: 'PATCH', body: layer.subarray(0, 120) });
+  age(registry);
+  const collector = registry.registry.collector({ roots: noRoots });
+  const links = async (): Promise<string[]> => readdirSync(join(registry.folder, 'repositories/app/_blobs')).map((name) => `sha256:${name}`);
+  const { items } = await collector.collect({ isDryRun: false }, signal);
+  assert.deepEqual([items.map(({ kind }) => kind), await links()], [[], [digestOf(config), digestOf(before)].toSorted()], 'nothing of the repository goes while it is pushed to');
+  const rest = await fetch(`${upload}?digest=${digestOf(layer)}`, { method: 'PUT', body: layer.subarray(120) });
+  assert.equal(rest.status, 201);
+  await collector.collect({ isDryRun: false }, signal);
+  const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociManifest, config: descriptorOf(config, mediaTypes.ociConfig), layers: [descriptorOf(layer)] }));
+  await client.pushManifest(reference, mediaTypes.ociManifest, manifest, undefined, signal);
+  assert.equal(await isWhole(client, reference), true);
 });
 
 test('nothing is collected when the references outside cannot be told', async () => {

@@ -6,6 +6,7 @@ export * from './config.ts';
 export { globMatches, matchesAny } from './globs.ts';
 export type * from './ports.ts';
 export { type CollectedItem, type CollectionReport, type CollectorOptions, RegistryCollector } from './server/collector.ts';
+export type { RegistryUsage } from './server/disk-budget.ts';
 export { openRegistry, type ListeningRegistry, type Registry, type RegistryAddress, type RegistryOptions } from './server/registry.ts';
 export { openRegistryClient, type FetchedDocument, type NeighbourRegistry, type RegistryClientOptions, type RegistryHttpClient } from './client/client.ts';
 export { DockerConfigCredentials } from './client/docker-config.ts';

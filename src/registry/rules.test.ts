@@ -78,7 +78,10 @@ test('a disk budget warns before it is used up and then refuses uploads, not pul
   };
   const pushed = await upload(950);
   assert.equal(pushed.status, 201);
-  assert.equal((await upload(100)).status, 201);
+  assert.equal(pushed.headers.get('warning'), null);
+  assert.deepEqual(registry.registry.usage(), { usedBytes: 950, budgetBytes: 1000, warning: 'the registry uses 95 % of its disk budget of 1000 bytes; when it is full, pushes are refused' });
+  const warned = await upload(100);
+  assert.deepEqual([warned.status, warned.headers.get('warning')], [201, '299 - "the registry uses 95 % of its disk budget of 1000 bytes; when it is full, pushes are refused"']);
   assert.deepEqual(codeOf(await upload(1)), [403, 'DENIED']);
   assert.deepEqual(codeOf(await send(`${registry.url}/v2/app/blobs/uploads/`, 'POST')), [403, 'DENIED']);
   assert.equal((await send(`${registry.url}${pushed.headers.get('location') ?? ''}`)).status, 200);

@@ -13,6 +13,7 @@ import type { Settings } from './settings.ts';
 import type { UpOptions } from './up.ts';
 
 export type { OpenScope } from '../engine/mod.ts';
+export type { RegistryUsage } from '../registry/mod.ts';
 export type { ChildCommand } from './child-process.ts';
 export * from './endpoints.ts';
 export type { EngineFinding } from '../engine/mod.ts';

@@ -70,7 +70,7 @@ export async function runServer(instance: Instance, credentials: Credentials, lo
   for (const address of await registryAddresses(settings, record.registryPort)) parts.use(await registry.listen(address));
   const controllers = controllerServices(client, informers, { reservedPorts: reservedPortsOf(record), hasGateways: true }, log);
   const scheduler = new Scheduler(client, informers, {}, log);
-  parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), registryRoutes(collector, tokens), backupRoutes({ instance, store }, tokens), git.http], log));
+  parts.use(await WebServer.open(record.httpPort, [healthRoutes, runLogRoutes(ci, tokens), registryRoutes(registry, collector, tokens), backupRoutes({ instance, store }, tokens), git.http], log));
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
   await runServices([[new HistoryTrimmer(store, {}, log), informers], [...controllers, scheduler, metrics, customMetrics], [git, ci, delivery.controller, collector], [new IdleCollector(), ready]], log, signal);
 }

@@ -1,8 +1,8 @@
 import { type k8s, type Release, resources, type Stored } from '../../api/mod.ts';
-import { formatError } from '../../kernel/mod.ts';
-import { type Endpoints, endpointsOf, type Instance, type Role, roleHolder, roles } from '../../server/mod.ts';
+import { formatError, GantryError } from '../../kernel/mod.ts';
+import { type Endpoints, endpointsOf, type Instance, type RegistryUsage, type Role, roleHolder, roles } from '../../server/mod.ts';
 import { formatTable, print, printJson } from '../output.ts';
-import { type InstanceOptions, interruptSignal, openInstanceOf, openSession } from '../session.ts';
+import { type InstanceOptions, interruptSignal, openInstanceOf, openSession, type Session } from '../session.ts';
 
 interface Status {
   instanceId: string;
@@ -13,6 +13,8 @@ interface Status {
   networks: { pods: string; services: string; containers: string };
   nodes: { name: string; isReady: boolean }[];
   applications: { namespace: string; repository: string; release: number; phase: string; commit: string; urls: string[] }[];
+  /** What the registry's blobs use; with a warning when its disk budget is nearly used up. */
+  registry?: RegistryUsage;
   /** Why nodes and applications are not known. */
   problem?: string;
 }
@@ -26,6 +28,7 @@ export async function status(options: InstanceOptions & { json?: boolean }): Pro
   print(`processes    ${found.processes.map(({ name, pid }) => `${name} (pid ${pid})`).join(', ') || 'none running'}`);
   print(`API          ${endpoints.api}\ngit, logs    ${endpoints.web}\nregistry     ${endpoints.registry}\nDocker       ${endpoints.docker}`);
   print(`networks     pods ${found.networks.pods}, services ${found.networks.services}, containers ${found.networks.containers}`);
+  if (found.registry?.warning !== undefined) print(`warning      ${found.registry.warning}`);
   if (found.problem !== undefined) return print(`problem      ${found.problem}`);
   print(`nodes        ${found.nodes.map(({ name, isReady }) => `${name} (${isReady ? 'ready' : 'not ready'})`).join(', ') || 'none'}`);
   if (found.applications.length === 0) return print('applications none');
@@ -53,10 +56,16 @@ async function readStatus(instance: Instance, options: InstanceOptions): Promise
   try {
     await using session = await openSession({ dataDir: options.dataDir ?? instance.paths.dataDir });
     const [nodes, releases] = await Promise.all([session.client.list(resources.nodes, {}, signal), session.client.list(resources.releases, {}, signal)]);
-    return { ...base, nodes: nodes.items.map((node) => ({ name: node.metadata.name, isReady: isNodeReady(node) })), applications: currentReleases(releases.items) };
+    return { ...base, registry: await registryUsage(session, signal), nodes: nodes.items.map((node) => ({ name: node.metadata.name, isReady: isNodeReady(node) })), applications: currentReleases(releases.items) };
   } catch (error) {
     return { ...base, problem: `the server does not answer: ${formatError(error)}` };
   }
+}
+
+async function registryUsage({ web }: Session, signal: AbortSignal): Promise<RegistryUsage> {
+  const response = await fetch(new URL('/api/v1/registry/usage', web.url), { headers: { authorization: `Bearer ${web.token}` }, signal });
+  if (!response.ok) throw new GantryError('unavailable', `the registry's usage: ${response.status}`);
+  return (await response.json()) as RegistryUsage;
 }
 
 function isNodeReady({ status }: k8s.Node): boolean {

@@ -8,7 +8,7 @@ import { refuseForCopies, refuseWhenNamed } from './manifests.ts';
 import type { PullThrough } from './pull-through.ts';
 import { parseContentRange, parseRange } from './ranges.ts';
 import { registryError } from './registry-error.ts';
-import type { Repositories } from './repositories.ts';
+import { leaseMs, type Repositories } from './repositories.ts';
 import { checkedDigest, checkedRepository } from './routes.ts';
 import type { Sweeping } from './sweeping.ts';
 
@@ -94,6 +94,7 @@ export async function beginUpload(handlers: BlobHandlers, exchange: Exchange, re
     return created(exchange, repository, mount);
   }
   handlers.budget.check();
+  warnOfBudget(handlers.budget, exchange);
   const digest = query.get('digest');
   const id = await blobs.createUpload(digest === null ? askedAlgorithm(query) : parseBlobDigest(checkedDigest(digest)).algorithm);
   await repositories.addUpload(repository, id);
@@ -135,6 +136,12 @@ export async function cancelUpload(handlers: BlobHandlers, exchange: Exchange, r
   await sizeOf(handlers, repository, id);
   await drop(handlers, repository, id);
   answer(exchange, 204, {});
+}
+
+/** Clients show it to who pushes (OCI distribution spec, "Warnings"). */
+export function warnOfBudget(budget: DiskBudget, { response }: Exchange): void {
+  const { warning } = budget.usage();
+  if (warning !== undefined) response.setHeader('warning', `299 - "${warning}"`);
 }
 
 /** Without `from`, any repository that the client may pull from will do ("Mounting a blob from another repository"). */
@@ -179,9 +186,15 @@ async function* released(body: AsyncIterable<Buffer>): AsyncIterable<Uint8Array>
   }
 }
 
+/** Shorter uploads end well before the leases that were taken before them. */
+const longUploadMs = 60_000;
+
 async function finish({ blobs, repositories, sweeping, budget }: BlobHandlers, exchange: Exchange, repository: string, id: string, digest: string): Promise<void> {
+  const beganMs = await repositories.uploadBegan(repository, id);
   try {
     await sweeping.hold(async () => {
+      // While it went on, the leases of its push did not run out; they must not do so now.
+      if (beganMs !== undefined && Date.now() - beganMs > longUploadMs) await repositories.renewLeasesSince(repository, beganMs - leaseMs);
       const { sizeBytes } = await blobs.commitUpload(id, { digest }, exchange.signal);
       budget.added(sizeBytes);
       await repositories.addBlob(repository, digest);

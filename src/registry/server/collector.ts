@@ -1,9 +1,9 @@
-import { type Logger, type Service, systemClock, throwIfAborted } from '../../kernel/mod.ts';
+import { isError, type Logger, type Service, systemClock, throwIfAborted } from '../../kernel/mod.ts';
 import type { BlobStore } from '../../store/mod.ts';
 import type { RulesOf } from '../ports.ts';
 import type { DiskBudget } from './disk-budget.ts';
 import { planCollection } from './plan-collection.ts';
-import type { Repositories } from './repositories.ts';
+import { leaseMs, type Repositories } from './repositories.ts';
 import type { Sweeping } from './sweeping.ts';
 
 export interface CollectorOptions {
@@ -59,7 +59,7 @@ export class RegistryCollector implements Service {
 
   constructor(parts: CollectorParts, options: CollectorOptions) {
     this.#parts = parts;
-    this.#options = { graceMs: hourMs, uploadGraceMs: 24 * hourMs, intervalMs: 600_000, ...options };
+    this.#options = { graceMs: leaseMs, uploadGraceMs: 24 * hourMs, intervalMs: 600_000, ...options };
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -89,12 +89,13 @@ export class RegistryCollector implements Service {
     const items: CollectedItem[] = [];
     const repositories = await this.#parts.repositories.listAll();
     const linked = new Set<string>();
+    const uploads = await this.#uploads(signal);
     for (const repository of repositories) {
       throwIfAborted(signal);
-      items.push(...(isDryRun ? await this.#planned(repository, roots) : await this.#sweepRepository(repository, roots)));
+      items.push(...(isDryRun ? await this.#planned(repository, roots, uploads.living) : await this.#sweepRepository(repository, roots, uploads.living)));
       await this.#addLinks(repository, linked, isDryRun ? items.filter(({ kind }) => kind !== 'tag') : []);
     }
-    items.push(...(await this.#sweepUploads(isDryRun, signal)));
+    items.push(...(await this.#sweepUploads(uploads.abandoned, isDryRun)));
     let [freedBytes, keptBytes] = [0, 0];
     for await (const { digest, sizeBytes, modifiedAtMs } of this.#parts.blobs.list()) {
       throwIfAborted(signal);
@@ -110,10 +111,12 @@ export class RegistryCollector implements Service {
     return { items, freedBytes, keptBytes, ...(budgetBytes === undefined ? {} : { budgetBytes }) };
   }
 
-  async #planned(repository: string, roots: ReadonlySet<string>): Promise<CollectedItem[]> {
+  async #planned(repository: string, roots: ReadonlySet<string>, living: ReadonlySet<string>): Promise<CollectedItem[]> {
     const { repositories, blobs } = this.#parts;
+    const began = await Promise.all((await repositories.uploads(repository)).filter((id) => living.has(id)).map((id) => repositories.uploadBegan(repository, id)));
+    const pushingSinceMs = began.filter((at) => at !== undefined).toSorted((a, b) => a - b)[0];
     const view = await repositories.view(repository);
-    const { tags, manifests, blobs: links } = planCollection(view, { roots, nowMs: Date.now(), graceMs: this.#options.graceMs, rules: this.#parts.rulesOf(repository) });
+    const { tags, manifests, blobs: links } = planCollection(view, { roots, nowMs: Date.now(), graceMs: this.#options.graceMs, pushingSinceMs, rules: this.#parts.rulesOf(repository) });
     const items: CollectedItem[] = tags.map(({ tag, reason }) => ({ kind: 'tag', repository, digest: tag, reason, sizeBytes: 0 }));
     for (const { digest, reason } of manifests) items.push({ kind: 'manifest', repository, digest, reason, sizeBytes: view.manifests.get(digest)?.sizeBytes ?? 0 });
     for (const { digest, reason } of links) items.push({ kind: 'link', repository, digest, reason, sizeBytes: (await blobs.stat(digest))?.sizeBytes ?? 0 });
@@ -121,11 +124,11 @@ export class RegistryCollector implements Service {
   }
 
   /** Plans without holding anybody up first: most of the time there is nothing to do. */
-  async #sweepRepository(repository: string, roots: ReadonlySet<string>): Promise<CollectedItem[]> {
+  async #sweepRepository(repository: string, roots: ReadonlySet<string>, living: ReadonlySet<string>): Promise<CollectedItem[]> {
     const { repositories, sweeping } = this.#parts;
-    if ((await this.#planned(repository, roots)).length === 0) return [];
+    if ((await this.#planned(repository, roots, living)).length === 0) return [];
     return sweeping.remove(async () => {
-      const items = await this.#planned(repository, roots);
+      const items = await this.#planned(repository, roots, living);
       for (const { kind, digest } of items) {
         if (kind === 'tag') await repositories.removeTag(repository, digest);
         else if (kind === 'manifest') await repositories.removeManifest(repository, digest);
@@ -156,20 +159,36 @@ export class RegistryCollector implements Service {
     });
   }
 
-  async #sweepUploads(isDryRun: boolean, signal: AbortSignal): Promise<CollectedItem[]> {
-    const { blobs, repositories } = this.#parts;
-    const items: CollectedItem[] = [];
+  /** The uploads that go on, and those to which nothing has come for too long. */
+  async #uploads(signal: AbortSignal): Promise<{ living: Set<string>; abandoned: CollectedItem[] }> {
     const living = new Set<string>();
-    for await (const { id, sizeBytes, modifiedAtMs } of blobs.listUploads()) {
+    const abandoned: CollectedItem[] = [];
+    for await (const { id, sizeBytes, modifiedAtMs } of this.#parts.blobs.listUploads()) {
       throwIfAborted(signal);
       if (Date.now() - modifiedAtMs < this.#options.uploadGraceMs) living.add(id);
-      else items.push({ kind: 'upload', digest: id, reason: 'nothing has come for a long time', sizeBytes });
+      else abandoned.push({ kind: 'upload', digest: id, reason: 'nothing has come for a long time', sizeBytes });
     }
-    if (isDryRun) return items;
-    for (const { digest } of items) await blobs.cancelUpload(digest);
+    return { living, abandoned };
+  }
+
+  /** Those that can be removed: a client may just have come back to one. */
+  async #sweepUploads(abandoned: readonly CollectedItem[], isDryRun: boolean): Promise<readonly CollectedItem[]> {
+    const { blobs, repositories } = this.#parts;
+    if (isDryRun) return abandoned;
+    const items: CollectedItem[] = [];
+    for (const item of abandoned) if (await this.#isCancelled(item.digest)) items.push(item);
     for (const repository of await repositories.listAll()) {
-      for (const id of await repositories.uploads(repository)) if (!living.has(id) && (await blobs.uploadSize(id)) === undefined) await repositories.removeUpload(repository, id);
+      for (const id of await repositories.uploads(repository)) if ((await blobs.uploadSize(id)) === undefined) await repositories.removeUpload(repository, id);
     }
     return items;
+  }
+
+  async #isCancelled(id: string): Promise<boolean> {
+    try {
+      return await this.#parts.blobs.cancelUpload(id);
+    } catch (error) {
+      if (isError(error, 'conflict')) return false;
+      throw error;
+    }
   }
 }

@@ -15,6 +15,8 @@ export interface PlanOptions {
   readonly nowMs: number;
   /** How long what no tag names stays after a client was last told of it. */
   readonly graceMs: number;
+  /** When the oldest upload in progress began. Until it ends, no lease runs out that was held then or was taken since: its push is not over. */
+  readonly pushingSinceMs?: number | undefined;
   /** Which tags may go at all. */
   readonly rules: RepositoryRules;
 }
@@ -23,8 +25,8 @@ export interface PlanOptions {
  * Decides by live references. A manifest lives when a tag or a root names it, a living index lists it, it refers to a living subject, or
  * its lease has not run out; a blob when a living manifest names it or its lease has not run out.
  */
-export function planCollection(view: RepositoryView, { roots, nowMs, graceMs, rules }: PlanOptions): CollectionPlan {
-  const isLeased = (leasedAtMs: number): boolean => nowMs - leasedAtMs < graceMs;
+export function planCollection(view: RepositoryView, { roots, nowMs, graceMs, pushingSinceMs = nowMs, rules }: PlanOptions): CollectionPlan {
+  const isLeased = (leasedAtMs: number): boolean => pushingSinceMs - leasedAtMs < graceMs;
   const removable = [...view.tags]
     .filter(([tag, { digest, setAtMs }]) => !roots.has(digest) && !isLeased(setAtMs) && !matchesAny(rules.immutableTags, tag))
     .map(([tag]) => tag);

@@ -9,7 +9,7 @@ import type { RegistryAuthorizer, RegistryVerb, RulesOf, Upstreams } from '../po
 import { AccessControl } from './access.ts';
 import { beginUpload, cancelUpload, deleteBlob, describeUpload, patchUpload, putUpload, serveBlob } from './blobs.ts';
 import { type CollectorOptions, RegistryCollector } from './collector.ts';
-import { DiskBudget } from './disk-budget.ts';
+import { DiskBudget, type RegistryUsage } from './disk-budget.ts';
 import { answer, answerJson, type Exchange, pageOf } from './http.ts';
 import { deleteManifest, listReferrers, putManifest, serveManifest } from './manifests.ts';
 import { PullThrough } from './pull-through.ts';
@@ -51,6 +51,8 @@ export interface Registry {
   listen(address: RegistryAddress): Promise<ListeningRegistry>;
   /** A service that removes what nothing refers to, while the registry goes on serving. */
   collector(options: CollectorOptions): RegistryCollector;
+  /** How much of the disk budget is used. Known soon after the collector has begun to run. */
+  usage(): RegistryUsage;
   readonly blobs: BlobStore;
 }
 
@@ -97,6 +99,10 @@ class RegistryServer implements Registry {
 
   collector(options: CollectorOptions): RegistryCollector {
     return new RegistryCollector({ repositories: this.#repositories, blobs: this.blobs, sweeping: this.#sweeping, rulesOf: this.#rulesOf, budget: this.#budget, log: this.#log }, options);
+  }
+
+  usage(): RegistryUsage {
+    return this.#budget.usage();
   }
 
   async listen(address: RegistryAddress): Promise<ListeningRegistry> {

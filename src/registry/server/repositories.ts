@@ -17,6 +17,9 @@ const manifestSchema = z.strictObject({
 /** What is known of a stored manifest; its bytes are a blob. */
 export type ManifestRecord = Readonly<z.output<typeof manifestSchema>>;
 
+/** How long a client that was told of a blob or manifest has time to refer to it, unless the collector is told otherwise. */
+export const leaseMs = 3_600_000;
+
 /** A repository as a collection sees it. `leasedAtMs`: when a client last was told of it, or wrote it. */
 export interface RepositoryView {
   readonly tags: Map<string, { readonly digest: string; readonly setAtMs: number }>;
@@ -81,6 +84,15 @@ export class Repositories {
     const blobs: RepositoryView['blobs'] = new Map();
     for await (const digest of this.#digests(this.#path(repository, '_blobs'))) blobs.set(digest, { leasedAtMs: await modifiedAt(this.#path(repository, '_blobs', hex(digest))) });
     return { tags, manifests, blobs };
+  }
+
+  /** Renews the leases that were held at a time or were taken since. */
+  async renewLeasesSince(repository: string, sinceMs: number): Promise<void> {
+    for (const [kind, folder] of [['blob', '_blobs'], ['manifest', '_manifests']] as const) {
+      for await (const digest of this.#digests(this.#path(repository, folder))) {
+        if ((await modifiedAt(this.#path(repository, folder, hex(digest)))) > sinceMs) await this.renewLease(repository, kind, digest);
+      }
+    }
   }
 
   /** Notes that a client has just been told that the blob or manifest is there: it may refer to it next. */
@@ -186,6 +198,11 @@ export class Repositories {
 
   async hasUpload(repository: string, id: string): Promise<boolean> {
     return /^[0-9a-f]{1,64}$/.test(id) && (await exists(this.#path(repository, '_uploads', id)));
+  }
+
+  /** When an upload began; undefined when there is none. */
+  async uploadBegan(repository: string, id: string): Promise<number | undefined> {
+    return (await this.hasUpload(repository, id)) ? modifiedAt(this.#path(repository, '_uploads', id)) : undefined;
   }
 
   async removeUpload(repository: string, id: string): Promise<void> {

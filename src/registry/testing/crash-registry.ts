@@ -6,5 +6,5 @@ const registry = await openRegistry({ folder: process.argv[2] ?? '', log: silent
 const { host } = await registry.listen({ host: '127.0.0.1', port: 0 });
 console.log(host);
 const { signal } = new AbortController();
-const collector = registry.collector({ roots: async () => new Set<string>(), graceMs: 1000 });
+const collector = registry.collector({ roots: async () => new Set<string>(), graceMs: 1000, uploadGraceMs: 1000 });
 for (;;) await collector.collect({ isDryRun: false }, signal);
