@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import koffi from 'koffi';
 import { type ErrorCode, GantryError } from '../kernel/mod.ts';
 
@@ -200,6 +201,21 @@ export function listXattrs(path: string): string[] {
 export function makeNode(path: string, mode: number, major: number, minor: number): void {
   const device = ((major & 0xfff) << 8) | (minor & 0xff) | ((minor & 0xfff00) << 12);
   check(c.mknod(path, mode, device), 'mknod', path);
+}
+
+/**
+ * A descriptor of a folder below another one, for names only (openat2(2)): the kernel itself refuses `..` that leaves, every symlink on the way
+ * and other file systems. Undefined when there is none. The caller closes it.
+ */
+export function openFolderBeneath(rootFd: number, path: string): number | undefined {
+  const [openat2, nameOnly, folderOnly, closeOnExec] = [437, 0x200000n, BigInt(constants.O_DIRECTORY), 0x80000n];
+  const [noOtherFileSystem, noMagicLinks, noSymlinks, beneath] = [1n, 2n, 4n, 8n];
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(nameOnly | folderOnly | closeOnExec, 0);
+  how.writeBigUInt64LE(noOtherFileSystem | noMagicLinks | noSymlinks | beneath, 16);
+  const fd = Number(c.syscall(openat2, 'int', rootFd, 'const char *', path, 'void *', how, 'size_t', how.length));
+  if (fd < 0 && errnoNames.get(koffi.errno()) === 'ENOENT') return undefined;
+  return check(fd, 'open', path);
 }
 
 /** Soft and hard limit of this process for an RLIMIT number; Infinity is no limit. */

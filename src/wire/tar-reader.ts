@@ -8,7 +8,8 @@ export interface TarEntry { readonly header: TarHeader; readonly content: AsyncI
 const maxRecordBytes = 1 << 20;
 
 /**
- * Reads an archive as it streams in, with constant memory. Reads the source to its end. `invalid` for a malformed or cut-off archive,
+ * Reads an archive as it streams in, with constant memory. Reads the source to its end; a chunk is done with
+ * when the next one is asked for, as is a member's content. `invalid` for a malformed or cut-off archive,
  * `unsupported` for sparse files and for kinds of members that no file system has.
  */
 export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
@@ -100,13 +101,10 @@ class ByteReader implements AsyncDisposable {
       this.#chunk = this.#chunk.subarray(count);
       return part;
     }
-    const parts: Buffer[] = [];
-    for (let left = count; left > 0; ) {
-      const part = await this.next(left);
-      parts.push(part);
-      left -= part.length;
-    }
-    return Buffer.concat(parts);
+    const whole = Buffer.allocUnsafe(count);
+    // Copied at once: a source may use its memory again for the next chunk.
+    for (let at = 0; at < count; ) at += (await this.next(count - at)).copy(whole, at);
+    return whole;
   }
 
   async skip(count: number): Promise<void> {

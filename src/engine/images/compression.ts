@@ -32,7 +32,8 @@ export async function sniffed(source: AsyncIterable<Uint8Array>): Promise<[Async
   return [whole(), sniffCompression(first.done === true ? new Uint8Array() : first.value)];
 }
 
-function sniffCompression(start: Uint8Array): Decompressor {
+/** How data that begins so is compressed. */
+export function sniffCompression(start: Uint8Array): Decompressor {
   if (start[0] === 0x1f && start[1] === 0x8b) return 'gzip';
   if (start[0] === 0x28 && start[1] === 0xb5 && start[2] === 0x2f && start[3] === 0xfd) return 'zstd';
   return 'none';

@@ -9,7 +9,7 @@ import { spreadFolders } from '../../host/mod.ts';
 import { GantryError, type Logger, Mutex, parseWith, randomHex, runCommand, writeFileAtomic } from '../../kernel/mod.ts';
 import { archiveTree } from './tree-archive.ts';
 import type { Layer, LayerLimits } from './types.ts';
-import { unpackLayer } from './unpack-layer.ts';
+import { Unpacker } from './unpack-blob.ts';
 
 const recordSchema = z.strictObject({
   diffId: z.string().transform((text) => text as Digest),
@@ -38,6 +38,7 @@ export class Layers {
   readonly #records: Map<Digest, LayerRecord>;
   readonly #bootId: string;
   readonly #mutex = new Mutex();
+  readonly #unpacker = new Unpacker();
   #syncing: Promise<void> | undefined;
 
   private constructor(options: LayersOptions, records: Map<Digest, LayerRecord>, bootId: string) {
@@ -73,12 +74,17 @@ export class Layers {
     return this.#snapshot(diffId);
   }
 
-  /** Unpacks a plain tar. `layer` names it in errors; `expected` is what its digest must be (`invalid` otherwise). */
-  async unpack(tar: AsyncIterable<Uint8Array>, options: { layer: string; expected?: Digest }, signal: AbortSignal): Promise<Layer> {
+  /** A layer is about to come: unpacking it begins sooner. */
+  expect(): void {
+    this.#unpacker.prepare();
+  }
+
+  /** Unpacks the tar in a file, compressed or not. `layer` names it in errors; `expected` is what the tar's digest must be (`invalid` otherwise). */
+  async unpack(file: string, options: { layer: string; expected: Digest; onRead?: (bytes: number) => void }, signal: AbortSignal): Promise<Layer> {
     const folder = await this.#temporaryFolder();
     try {
-      const layer = await unpackLayer(tar, folder, { what: `layer ${options.layer}`, limits: this.#options.limits }, signal);
-      if (options.expected !== undefined && options.expected !== layer.diffId) {
+      const layer = await this.#unpacker.unpack(file, folder, { what: `layer ${options.layer}`, limits: this.#options.limits }, options.onRead, signal);
+      if (options.expected !== layer.diffId) {
         throw new GantryError('invalid', `layer ${options.layer} unpacks to ${layer.diffId}, the image says ${options.expected}`);
       }
       return await this.#mutex.run(() => this.#commit(folder, layer));
@@ -149,6 +155,7 @@ export class Layers {
   /** Waits for work in the background. */
   async settle(): Promise<void> {
     await this.#syncing;
+    await this.#unpacker[Symbol.asyncDispose]();
   }
 
   async #commit(folder: string, layer: Layer): Promise<Layer> {

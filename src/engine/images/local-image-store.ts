@@ -272,11 +272,12 @@ class LocalImageStore implements ImageStore {
   async #importLayer(tar: AsyncIterable<Uint8Array>, expected: Digest | undefined, signal: AbortSignal): Promise<Layer> {
     const known = expected === undefined ? undefined : this.#layers.get(expected);
     if (known !== undefined) return known;
+    this.#layers.expect();
     const { digest, sizeBytes } = await this.#blobs.write(tar, expected === undefined ? {} : { digest: expected }, signal);
     const diffId = digest as Digest;
     using _ = this.holdLayers([diffId]);
     try {
-      const layer = this.#layers.get(diffId) ?? (await this.#layers.unpack(await this.#blobs.read(digest), { layer: diffId, expected: diffId }, signal));
+      const layer = this.#layers.get(diffId) ?? (await this.#layers.unpack(this.#blobs.pathOf(digest), { layer: diffId, expected: diffId }, signal));
       await this.#layers.addBlob(diffId, { mediaType: mediaTypes.ociLayer, digest: diffId, size: sizeBytes });
       return { diffId, sizeBytes: layer.sizeBytes };
     } catch (error) {

@@ -4,7 +4,7 @@ import {
 import { backoffMs, GantryError, isError, systemClock, throwIfAborted, toGantryError } from '../../kernel/mod.ts';
 import { type DiskBlobStore, readBlob } from '../../store/mod.ts';
 import type { AskingCredentials, RegistryClient } from '../ports.ts';
-import { checkLayerType, decompressed, sniffed } from './compression.ts';
+import { checkLayerType } from './compression.ts';
 import type { Layers } from './layers.ts';
 import { Limiter } from './limiter.ts';
 import { manifestType } from './manifest-type.ts';
@@ -43,14 +43,11 @@ const parallelDownloads = 3;
 /** A download that fails this often without a byte in between is given up. */
 const maxFailures = 5;
 const retryBackoff = { initialMs: 200, factor: 2, maxMs: 5000, jitter: 0.2 };
-/** Unpacking is bound by the processor. */
-const parallelUnpacks = 2;
 
 /** Fetches images: manifest, configuration, then layers in parallel; each layer is verified before it is unpacked. */
 export class ImagePuller {
   readonly #parts: ImagePullerParts;
   readonly #downloads = new Limiter(parallelDownloads);
-  readonly #unpacks = new Limiter(parallelUnpacks);
   readonly #partial: PartialDownloads;
   readonly #running = new Map<Digest, Promise<void>>();
 
@@ -72,6 +69,7 @@ export class ImagePuller {
     const layers = pairLayers(manifest, parsed, what);
     const held = this.#parts.hold(parsed.rootfs.diff_ids);
     try {
+      if (layers.some(({ diffId }) => this.#parts.layers.get(diffId) === undefined)) this.#parts.layers.expect();
       for (const { blob, diffId } of layers) if (this.#parts.layers.get(diffId) === undefined) request.progress?.({ id: shortId(blob.digest), status: 'Pulling fs layer' });
       await allOrFirstError(layers.map((layer) => (own: AbortSignal) => this.#layer(reference, layer, request, own)), signal);
       return { config, manifest: bytes, named: fetched.digest, held };
@@ -153,10 +151,8 @@ export class ImagePuller {
     if (this.#downloads.isFull) request.progress?.({ id, status: 'Waiting' });
     await this.#downloads.run(() => this.#download(reference, blob, request, signal), signal);
     request.progress?.({ id, status: 'Download complete' });
-    await this.#unpacks.run(async () => {
-      const source = counted(await blobs.read(blob.digest), blob, 0, 'Extracting', request);
-      await layers.unpack(decompressed(...(await sniffed(source))), { layer: blob.digest, expected: diffId }, signal);
-    }, signal);
+    const onRead = (current: number): void => request.progress?.({ id, status: 'Extracting', current, total: blob.size });
+    await layers.unpack(blobs.pathOf(blob.digest), { layer: blob.digest, expected: diffId, onRead }, signal);
   }
 
   /** Into the blob store. A broken connection is opened again where it stopped, as long as something arrives between failures. */
@@ -222,7 +218,7 @@ function pairLayers(manifest: ImageManifest, config: ImageConfig, what: string):
   return manifest.layers.map((blob, index) => ({ blob, diffId: diffIds[index] as Digest }));
 }
 
-async function* counted(body: AsyncIterable<Uint8Array> | Uint8Array[], blob: Descriptor, offset: number, status: 'Downloading' | 'Extracting', request: PullRequest): AsyncGenerator<Uint8Array> {
+async function* counted(body: AsyncIterable<Uint8Array> | Uint8Array[], blob: Descriptor, offset: number, status: 'Downloading', request: PullRequest): AsyncGenerator<Uint8Array> {
   let current = offset;
   let shown = 0;
   for await (const chunk of body) {

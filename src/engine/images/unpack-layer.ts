@@ -3,10 +3,11 @@ import { lstat, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../../api/mod.ts';
 import { makeNode, setXattr } from '../../host/mod.ts';
-import { baseEnv, errnoOf, GantryError, throwIfAborted } from '../../kernel/mod.ts';
+import { baseEnv, errnoOf, GantryError, isError, throwIfAborted } from '../../kernel/mod.ts';
 import { formatTarHeader, readTar, tarEnd, type TarHeader, tarPadding } from '../../wire/mod.ts';
 import { feedProgram } from './feed-program.ts';
 import { LayerGuard } from './layer-guard.ts';
+import { LayerWriter } from './layer-writer.ts';
 import type { Layer, LayerLimits } from './types.ts';
 
 const characterDevice = 0o020000;
@@ -18,14 +19,24 @@ export interface UnpackOptions {
 }
 
 /**
- * Unpacks a plain tar into an empty folder in overlayfs' format: whiteouts become 0:0 devices and opaque attributes.
- * Every header is checked and written anew before `bsdtar`, confined to the folder, sees it. On an error the folder is the caller's to remove.
+ * Unpacks a plain tar into an empty folder in overlayfs' format: whiteouts become 0:0 devices and opaque attributes. Every member is checked
+ * before it is written. Blocks its thread (see `unpackBlob`). On an error the folder is the caller's to remove.
  */
-export async function unpackLayer(tar: AsyncIterable<Uint8Array>, folder: string, options: UnpackOptions, signal: AbortSignal): Promise<Layer> {
+export async function unpackLayer(tar: AsyncIterable<Uint8Array>, folder: string, options: UnpackOptions): Promise<Layer> {
   const hash = createHash('sha256');
   const guard = new LayerGuard(options.what, options.limits);
-  const removed = { whiteouts: [] as string[], opaque: [] as string[] };
-  await extract(checkedMembers(hashed(tar, hash), guard, removed, (header) => header, signal), folder, [], options.what, signal);
+  const removed: Removals = { whiteouts: [], opaque: [] };
+  using writer = new LayerWriter(folder);
+  for await (const { header, content } of readTar(hashed(tar, hash))) {
+    const member = admit(guard, header, removed);
+    if (member === undefined) continue;
+    try {
+      await writer.write(member, content);
+    } catch (error) {
+      throw isError(error) && error.details['errno'] === undefined ? error : new GantryError('internal', `cannot unpack ${options.what}: entry ${JSON.stringify(header.path.slice(0, 300))}`, { cause: error });
+    }
+  }
+  writer.finish();
   await applyRemovals(folder, guard, removed);
   return { diffId: `sha256:${hash.digest('hex')}` as Digest, sizeBytes: guard.sizeBytes };
 }
@@ -48,7 +59,7 @@ export async function unpackArchive(tar: AsyncIterable<Uint8Array>, rootFolder: 
   const guard = new LayerGuard(options.what, options.limits, false);
   const place = (path: string): string => (at === '' ? path : path === '.' ? at : `${at}/${path}`);
   const change = (header: TarHeader): TarHeader => ({ ...header, ...owner, path: place(header.path), ...(header.type === 'hardlink' ? { linkPath: place(header.linkPath) } : {}) });
-  await extract(checkedMembers(tar, guard, { whiteouts: [], opaque: [] }, change, signal), rootFolder, ['-P'], options.what, signal, userNamespace);
+  await extract(checkedMembers(tar, guard, change, signal), rootFolder, ['-P'], options.what, signal, userNamespace);
 }
 
 /** `--chroot` keeps even a fooled bsdtar inside; names of users are never looked up. */
@@ -76,21 +87,25 @@ async function extract(members: AsyncIterable<Buffer>, folder: string, flags: re
 interface Removals { whiteouts: string[]; opaque: string[] }
 
 /** Members that may be unpacked, as `change` makes them. */
-async function* checkedMembers(
-  tar: AsyncIterable<Uint8Array>, guard: LayerGuard, removed: Removals, change: (header: TarHeader) => TarHeader, signal: AbortSignal,
-): AsyncGenerator<Buffer> {
+async function* checkedMembers(tar: AsyncIterable<Uint8Array>, guard: LayerGuard, change: (header: TarHeader) => TarHeader, signal: AbortSignal): AsyncGenerator<Buffer> {
   for await (const { header, content } of readTar(tar)) {
     throwIfAborted(signal);
-    const member = guard.admit(header);
-    if (member.kind === 'whiteout') removed.whiteouts.push(member.path);
-    if (member.kind === 'opaque') removed.opaque.push(member.path);
-    if (member.kind !== 'entry') continue;
-    yield formatTarHeader(change(member.header));
-    if (member.header.type !== 'file') continue;
+    const member = admit(guard, header, { whiteouts: [], opaque: [] });
+    if (member === undefined) continue;
+    yield formatTarHeader(change(member));
+    if (member.type !== 'file') continue;
     yield* content;
-    yield Buffer.alloc(tarPadding(member.header.sizeBytes));
+    yield Buffer.alloc(tarPadding(member.sizeBytes));
   }
   yield tarEnd();
+}
+
+/** What is to be written for a member; undefined when it says what to remove, which is noted. */
+function admit(guard: LayerGuard, header: TarHeader, removed: Removals): TarHeader | undefined {
+  const member = guard.admit(header);
+  if (member.kind === 'whiteout') removed.whiteouts.push(member.path);
+  if (member.kind === 'opaque') removed.opaque.push(member.path);
+  return member.kind === 'entry' ? member.header : undefined;
 }
 
 /** A name that is removed and also present hides what lower layers have of it: a folder becomes opaque, a file does so anyway. */
