@@ -41,7 +41,7 @@ export class Unpacker implements AsyncDisposable {
       const stop = new Int32Array(new SharedArrayBuffer(4));
       const onAbort = (): void => void Atomics.store(stop, 0, 1);
       signal.addEventListener('abort', onAbort, { once: true });
-      const watch = onRead === undefined ? undefined : setInterval(() => void positionOf(blob.fd).then(onRead, () => undefined), progressMs);
+      const watch = onRead === undefined ? undefined : watchPosition(blob.fd, onRead);
       try {
         const task = { ...options, folder, stop };
         const layer = await (sniffCompression(buffer) === 'none' ? this.#write({ ...task, fd: blob.fd }) : this.#decompress(blob.fd, task, signal));
@@ -50,7 +50,7 @@ export class Unpacker implements AsyncDisposable {
       } catch (error) {
         throw signal.aborted ? cancelled(signal) : error;
       } finally {
-        clearInterval(watch);
+        watch?.[Symbol.dispose]();
         signal.removeEventListener('abort', onAbort);
       }
     }, signal);
@@ -117,6 +117,22 @@ export class Unpacker implements AsyncDisposable {
     this.#idle.delete(worker);
     await worker.terminate();
   }
+}
+
+/** Tells now and then how far the file has been read, once there is something to tell, and nothing after its end. */
+function watchPosition(fd: number, onRead: (bytes: number) => void): Disposable {
+  let isOver = false;
+  const timer = setInterval(() => {
+    void positionOf(fd).then((bytes) => {
+      if (bytes > 0 && !isOver) onRead(bytes);
+    }, () => undefined);
+  }, progressMs);
+  return {
+    [Symbol.dispose]() {
+      isOver = true;
+      clearInterval(timer);
+    },
+  };
 }
 
 /** How far the file has been read, by whoever shares the descriptor. */
