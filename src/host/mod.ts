@@ -4,6 +4,7 @@
  */
 export * from './bound-socket.ts';
 export * from './confined-path.ts';
+export * from './connections.ts';
 export * from './folders.ts';
 export * from './ip-bytes.ts';
 export * from './links.ts';

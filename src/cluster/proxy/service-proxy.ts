@@ -1,9 +1,10 @@
 import { resources } from '../../api/mod.ts';
 import type { Informer, Informers } from '../../client/mod.ts';
 import type { k8s } from '../../api/mod.ts';
-import { deleteTable, type Nftables, writeSysctl } from '../../host/mod.ts';
+import { ConnectionTable, deleteTable, type Nftables, writeSysctl } from '../../host/mod.ts';
 import { aborted, cancelled, type Logger, type Service } from '../../kernel/mod.ts';
 import { renderRuleset, type Ruleset } from './ruleset.ts';
+import { staleFlows } from './stale-flows.ts';
 import { type KnownPlans, planServices, type ServicePlan } from './service-plan.ts';
 
 export interface ServiceProxyOptions {
@@ -33,6 +34,7 @@ export class ServiceProxy implements Service {
   readonly #applied = Promise.withResolvers<void>();
   readonly #known: KnownPlans = new Map();
   #ruleset: Ruleset | undefined;
+  #udpPlans: readonly ServicePlan[] = [];
   #isScheduled = false;
   #isRunning = false;
   #inRules: ReadonlySet<string> = new Set();
@@ -106,6 +108,7 @@ export class ServiceProxy implements Service {
     try {
       if (ruleset.script !== '') this.#nftables.apply(ruleset.script);
       this.#ruleset = ruleset;
+      this.#forgetFlows(plans);
       this.#tell(plans);
     } catch (error) {
       // The table may have been changed by someone else: the next attempt, at once, replaces it whole. If that fails too, later.
@@ -113,6 +116,19 @@ export class ServiceProxy implements Service {
       if (this.#ruleset === undefined) setTimeout(() => this.#schedule(), retryMs).unref();
       else this.#schedule();
       this.#ruleset = undefined;
+    }
+  }
+
+  /** Only when something of UDP changed: the kernel's table may be long. */
+  #forgetFlows(plans: readonly ServicePlan[]): void {
+    const before = this.#udpPlans;
+    this.#udpPlans = plans.filter(({ protocol }) => protocol === 'udp');
+    if (this.#udpPlans.length === before.length && this.#udpPlans.every((plan, index) => plan === before[index])) return;
+    try {
+      using connections = ConnectionTable.open();
+      for (const flow of staleFlows(connections.udpFlows(), this.#udpPlans)) connections.forget(flow);
+    } catch (error) {
+      this.#log.warn('cannot forget flows of UDP to endpoints that are gone', { err: error });
     }
   }
 

@@ -8,7 +8,7 @@ import { DnsServer } from '../../cluster/dns/mod.ts';
 import { ServiceProxy } from '../../cluster/proxy/mod.ts';
 import { openNftables } from '../../host/mod.ts';
 import { GantryError, pollUntil, randomHex, runServices, silentLogger } from '../../kernel/mod.ts';
-import { applicationPod, clientCommand, greeting, OpenConnection, openOutsideClient, type OutsideClient } from '../testing/pod-network.ts';
+import { applicationPod, clientCommand, greeting, OpenConnection, openOutsideClient, type OutsideClient, SteadySender } from '../testing/pod-network.ts';
 import { openRealNode, type RealNode } from '../testing/real-node.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'needs root: containers and packet rules';
@@ -155,6 +155,13 @@ test('Services and their names, with real pods and packets', { skip }, async (t)
     }, patience, signal);
     for (const one of connections) cleanup.use(one);
     const old = connections.find(({ text }) => text.startsWith('a '));
+    const sender = cleanup.use(await pollUntil('a sender whose packets go to a', async () => {
+      const one = new SteadySender(ip(web), 81);
+      await pollUntil('an answer', () => (one.send(), one.answer === '' ? undefined : true), patience, signal);
+      if (one.answer === 'a') return one;
+      one[Symbol.dispose]();
+      return undefined;
+    }, patience, signal));
     const answers: { name: string; isAfter: boolean }[] = [];
     const stop = new AbortController();
     const load = async (): Promise<void> => {
@@ -172,6 +179,7 @@ test('Services and their names, with real pods and packets', { skip }, async (t)
     await Promise.all(runs);
     assert.deepEqual([...new Set(answers.map(({ name }) => name))].toSorted(), ['a', 'b'], 'every connection was answered by a pod');
     assert.deepEqual([...new Set(answers.filter(({ isAfter }) => isAfter).map(({ name }) => name))], ['b'], 'nobody came after the pod was asked to stop');
+    await pollUntil('the sender of UDP to be answered by b', () => (sender.send(), sender.answer === 'b' ? true : undefined), patience, signal);
     old?.say('still here\n');
     await pollUntil('the connection to be served in the time of grace', () => (old?.text.endsWith('still here\n') === true ? true : undefined), patience, signal);
     assert.equal((await node.pod('a'))?.metadata.name, 'a');

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { k8s } from '../../api/mod.ts';
@@ -141,4 +142,27 @@ export function greeting(host: string, port: number): Promise<string> {
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'error'));
     socket.once('end', () => resolve('closed'));
   });
+}
+
+/** A sender of UDP that keeps its port: the kernel takes all it sends for one flow. */
+export class SteadySender implements Disposable {
+  readonly #socket = createSocket('udp4');
+  readonly #target: readonly [host: string, port: number];
+  /** Who answered last. */
+  answer = '';
+
+  constructor(host: string, port: number) {
+    this.#target = [host, port];
+    this.#socket.on('message', (message) => (this.answer = message.toString().split(' ')[0] ?? ''));
+    this.#socket.on('error', () => undefined);
+  }
+
+  send(): void {
+    const [host, port] = this.#target;
+    this.#socket.send('?', port, host);
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
 }
