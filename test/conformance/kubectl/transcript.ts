@@ -37,8 +37,10 @@ const rules: readonly (readonly [pattern: RegExp, replacement: string])[] = [
   [/(resourceVersion"?: ?"?)\d+/g, '$1N'],
   [/("continue":")[\w-]+/g, '$1TOKEN'],
   [/\b10\.96\.\d+\.\d+\b/g, 'ADDRESS'],
-  [/\b(?:\d+[smhd])+(?=\s|$)/gm, 'AGE'],
+  [/\b(?:\d+[smhdy])+(?=\s|$)/gm, 'AGE'],
   [/\bey[\w-]{10,}\.[\w-]+\.[\w-]+/g, 'TOKEN'],
+  // kubectl's own log: severity and day, time, process.
+  [/^([IWE])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ /gm, '$1 '],
   // Columns are as wide as their contents.
   [/(?<=\S) {2,}/g, '  '],
   [/ +$/gm, ''],

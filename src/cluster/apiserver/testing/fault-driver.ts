@@ -17,7 +17,7 @@ const writers = 6;
 export interface FaultOptions {
   readonly seed: number;
   readonly rounds: number;
-  report(line: string): void;
+  readonly report: (line: string) => void;
 }
 
 /** A small generator of numbers, so that a seed repeats what clients do. */
