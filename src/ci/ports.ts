@@ -49,6 +49,8 @@ export interface JobRequest {
   services: JobService[];
   /** Host path of the job's package cache, mounted at `packageCachePath`. */
   cachePath: string | undefined;
+  /** Whether the job gets a Docker socket of its own at `/var/run/docker.sock`, which ends with the job and all that was made through it. */
+  hasDocker: boolean;
 }
 
 export interface JobService {

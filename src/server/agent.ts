@@ -4,13 +4,14 @@ import { bootstrapImage } from '../builder/mod.ts';
 import { Informers, openKubeClient } from '../client/mod.ts';
 import { DnsServer, parseResolvConf } from '../cluster/dns/mod.ts';
 import { IngressProxy } from '../cluster/ingress/mod.ts';
-import { type ExtraRoute, NodeAgent, type ShutdownGrace } from '../cluster/node/mod.ts';
+import { type ExtraRoute, NodeAgent, type PodSockets, type ShutdownGrace } from '../cluster/node/mod.ts';
 import { ServiceProxy } from '../cluster/proxy/mod.ts';
 import { type Engine, ImageCollector, openDockerApi, openEngine, openImageStore, openScopedSockets } from '../engine/mod.ts';
 import { openNftables } from '../host/mod.ts';
 import { aborted, GantryError, type Logger, readTextIfExists, runServices, type Service } from '../kernel/mod.ts';
 import { bootstrapStoreOf } from './adapters/bootstrap-store.ts';
 import { createContainerRuntime } from './adapters/container-runtime.ts';
+import { podSockets } from './adapters/pod-sockets.ts';
 import { registryRobots } from './adapters/registry-access.ts';
 import { openEngineRegistryClient, ownRegistryCredentials, registryClientOptions } from './adapters/registry-client.ts';
 import { AgentSocket } from './agent-socket.ts';
@@ -54,7 +55,7 @@ export async function runAgent(instance: Instance, credentials: Credentials, log
   const groupId = dockerGroupOf(settings.dockerGroup, await readFile('/etc/group', 'utf8'));
   parts.use(await docker.listen({ socketPath: paths.dockerSocket, ...(groupId === undefined ? {} : { groupId }) }));
   for (const listener of await tcpListeners(settings)) parts.use(await docker.listen(listener));
-  const services = await openNodeServices(instance, credentials, { client, informers, engine, runtime: createContainerRuntime(engine, images), extraRoutes: [imageBuilds.logRoute], parts, log });
+  const services = await openNodeServices(instance, credentials, { client, informers, engine, runtime: createContainerRuntime(engine, images), sockets: podSockets(scopes), extraRoutes: [imageBuilds.logRoute], parts, log });
   const ready: Service = { name: 'ready', run: (stop) => (onReady(), aborted(stop)) };
   node = services.node;
   await runServices([[informers], services.network, [services.node, imageBuilds], [new ImageCollector(images, {}, log), new IdleCollector(), ready]], log, signal);
@@ -65,6 +66,7 @@ interface NodeParts {
   readonly informers: Informers;
   readonly engine: Engine;
   readonly runtime: ReturnType<typeof createContainerRuntime>;
+  readonly sockets: PodSockets;
   readonly extraRoutes: readonly ExtraRoute[];
   /** Takes what has to be closed. */
   readonly parts: AsyncDisposableStack;
@@ -72,7 +74,7 @@ interface NodeParts {
 }
 
 /** What makes pods run and reach each other: proxy and name service, then the node agent itself. */
-async function openNodeServices(instance: Instance, { pki }: Credentials, { client, informers, engine, runtime, extraRoutes, parts, log }: NodeParts): Promise<{ network: Service[]; node: NodeAgent }> {
+async function openNodeServices(instance: Instance, { pki }: Credentials, { client, informers, engine, runtime, sockets, extraRoutes, parts, log }: NodeParts): Promise<{ network: Service[]; node: NodeAgent }> {
   const { id, paths, record, nodeName, clusterDomain } = instance;
   const pods = engine.networks.get('pods');
   const resolver = parseResolvConf((await readTextIfExists('/etc/resolv.conf')) ?? '');
@@ -99,7 +101,7 @@ async function openNodeServices(instance: Instance, { pki }: Credentials, { clie
         runtimeVersion: `gantry-${engine.info.runtimeName}://${engine.info.runtimeVersion}`,
         version,
       },
-      { client, informers, runtime, drain, log },
+      { client, informers, runtime, drain, sockets, log },
     ),
   );
   return { network: [proxy, ingress, dns], node };

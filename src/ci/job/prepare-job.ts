@@ -23,6 +23,7 @@ export function prepareJob(job: Job, evaluation: Evaluation, environment: JobEnv
     jobId: job.id,
     image: job.container === undefined ? runnerImage(job, evaluation, environment) : evaluation.text(job.container.image),
     env: { ...machineVariables(environment), ...(names.cachePath === undefined ? {} : packageCacheVariables), ...(job.container === undefined ? {} : evaluation.record(job.container.env)) },
+    hasDocker: job.container?.hasDocker ?? false,
     services: job.services.map(({ name, image, env, ports, healthCommand, readyTimeoutSeconds }) => ({
       name,
       image: evaluation.text(image),

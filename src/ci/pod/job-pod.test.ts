@@ -13,6 +13,7 @@ const request: JobRequest = {
   image: 'node:24-slim',
   env: { CI: 'true', PRICE: '$5 $(HOME)' },
   cachePath: '/var/cache/shop',
+  hasDocker: false,
   services: [
     { name: 'db', image: 'postgres:16', env: { POSTGRES_PASSWORD: 'x' }, ports: [5432], healthCommand: 'pg_isready', readyTimeoutSeconds: 30 },
     { name: 'cache', image: 'redis:7', env: {}, ports: [6379], healthCommand: undefined, readyTimeoutSeconds: 120 },
@@ -44,6 +45,14 @@ test('toJobPod() gives a job nothing of the host but certificates and its cache:
     assert.deepEqual(container.securityContext?.capabilities?.add ?? [], []);
   }
   assert.ok(!JSON.stringify(spec).includes('docker.sock'));
+});
+
+test('toJobPod() gives a job that asks for Docker the socket of the driver, in the job container alone', () => {
+  const { spec } = toJobPod({ ...request, hasDocker: true }, { certificateBundle: undefined });
+  assert.deepEqual(spec?.volumes?.filter(({ csi }) => csi !== undefined), [{ name: 'docker', csi: { driver: 'docker.gantry.dev' } }]);
+  assert.deepEqual(spec.volumes.flatMap(({ hostPath }) => hostPath?.path ?? []), ['/var/cache/shop']);
+  const withSocket = spec.containers.filter(({ volumeMounts }) => volumeMounts?.some(({ mountPath }) => mountPath === '/var/run/docker.sock'));
+  assert.deepEqual(withSocket.map(({ name, env }) => [name, env?.find((variable) => variable.name === 'DOCKER_HOST')?.value]), [['job', 'unix:///var/run/docker.sock']]);
 });
 
 test('podStateOf() tells starting, waiting, ready and failed apart', () => {

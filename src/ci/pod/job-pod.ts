@@ -6,6 +6,9 @@ import type { JobRequest, JobService } from '../ports.ts';
 export const workspacePath = '/workspace';
 export const temporaryPath = '/gantry';
 export const jobContainer = 'job';
+const dockerSocketPath = '/var/run/docker.sock';
+/** Gives a pod a Docker socket that is limited to what was made through it, and ends with the pod. A cluster without the driver does not start the pod. */
+const dockerDriver = 'docker.gantry.dev';
 
 /** Labels of job pods: the workload class, the run, and the job. */
 export const jobLabels = { workload: 'gantry.dev/workload', run: 'gantry.dev/run', job: 'gantry.dev/job' } as const;
@@ -19,7 +22,7 @@ export interface JobPodOptions {
 const idleCommand = ['sh', '-c', "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"];
 
 /** The pod of a job: the job's container, idle, and its services beside it on the same address, reachable by their names. */
-export function toJobPod({ run, jobId, podName, image, env, services, cachePath }: JobRequest, { certificateBundle }: JobPodOptions): k8s.Pod {
+export function toJobPod({ run, jobId, podName, image, env, services, cachePath, hasDocker }: JobRequest, { certificateBundle }: JobPodOptions): k8s.Pod {
   const volumes: k8s.Volume[] = [{ name: 'workspace', emptyDir: {} }, { name: 'gantry', emptyDir: {} }];
   const mounts: k8s.VolumeMount[] = [{ name: 'workspace', mountPath: workspacePath }, { name: 'gantry', mountPath: temporaryPath }];
   if (certificateBundle !== undefined) {
@@ -30,6 +33,11 @@ export function toJobPod({ run, jobId, podName, image, env, services, cachePath 
     volumes.push({ name: 'cache', hostPath: { path: cachePath, type: 'Directory' } });
     mounts.push({ name: 'cache', mountPath: packageCachePath });
   }
+  if (hasDocker) {
+    volumes.push({ name: 'docker', csi: { driver: dockerDriver } });
+    mounts.push({ name: 'docker', mountPath: dockerSocketPath });
+  }
+  const variables = hasDocker ? { ...env, DOCKER_HOST: `unix://${dockerSocketPath}` } : env;
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -46,7 +54,7 @@ export function toJobPod({ run, jobId, podName, image, env, services, cachePath 
       enableServiceLinks: false,
       ...(services.length === 0 ? {} : { hostAliases: [{ ip: '127.0.0.1', hostnames: services.map(({ name }) => name) }] }),
       containers: [
-        { name: jobContainer, image, imagePullPolicy: 'IfNotPresent', command: idleCommand, workingDir: workspacePath, env: toEnvVars(env), volumeMounts: mounts },
+        { name: jobContainer, image, imagePullPolicy: 'IfNotPresent', command: idleCommand, workingDir: workspacePath, env: toEnvVars(variables), volumeMounts: mounts },
         ...services.map(toServiceContainer),
       ],
       volumes,

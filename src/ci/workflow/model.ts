@@ -49,7 +49,7 @@ export interface Job {
   readonly needs: readonly string[];
   readonly condition: Template | undefined;
   readonly runsOn: Template;
-  readonly container: Container | undefined;
+  readonly container: JobContainer | undefined;
   readonly services: readonly Service[];
   readonly env: TemplateMap;
   readonly outputs: TemplateMap;
@@ -67,6 +67,11 @@ export interface Job {
 export interface Container {
   readonly image: Template;
   readonly env: TemplateMap;
+}
+
+export interface JobContainer extends Container {
+  /** Asked for by the volume `/var/run/docker.sock:/var/run/docker.sock`: the job may run containers of its own. */
+  readonly hasDocker: boolean;
 }
 
 export interface Service extends Container {

@@ -1,27 +1,41 @@
 import type { TemplateToken } from '@actions/workflow-parser/templates/tokens/template-token';
 import { parseServiceOptions, type ServiceHealth } from './service-options.ts';
-import type { Container, Service, Template, TemplateMap } from './model.ts';
+import type { JobContainer, Service, Template, TemplateMap } from './model.ts';
 import { environmentNamePattern, type TokenReader } from './token-reader.ts';
 
 /** A service's name becomes a host name and part of a container's name. */
 const serviceNamePattern = /^[a-z0-9](?:[-a-z0-9]{0,50}[a-z0-9])?$/;
 
+/** The one path that a job container may name as a volume, as workflows commonly do. It gets a socket of its own there, not the node's. */
+const dockerSocket = '/var/run/docker.sock';
+
 const reasons: Record<string, string> = {
-  volumes: 'jobs share the workspace and nothing of the host',
+  volumes: 'services have nothing of the host',
   credentials: 'images are pulled with the credentials of the node',
 };
 
 /** `jobs.<id>.container`: an image or a mapping. */
-export function parseContainer(reader: TokenReader, token: TemplateToken): Container | undefined {
-  if (!reader.isMapping(token)) return { image: reader.template(token, 'container'), env: [] };
+export function parseContainer(reader: TokenReader, token: TemplateToken): JobContainer | undefined {
+  if (!reader.isMapping(token)) return { image: reader.template(token, 'container'), env: [], hasDocker: false };
   let image: Template | undefined;
   let env: TemplateMap = [];
+  let hasDocker = false;
   reader.mapping(token, 'a container', {
     image: (value) => { image = reader.template(value, 'image'); },
     env: (value) => { env = reader.templateMap(value, 'env', environmentNamePattern); },
+    volumes: (value) => { hasDocker = readVolumes(reader, value); },
   }, reasons);
   if (image === undefined) reader.fail(token, 'a container needs an image');
-  return image === undefined ? undefined : { image, env };
+  return image === undefined ? undefined : { image, env, hasDocker };
+}
+
+/** Whether the socket is among them. Nothing else can be. */
+function readVolumes(reader: TokenReader, token: TemplateToken): boolean {
+  const volumes = reader.items(token).map((item) => ({ item, text: reader.literal(item, 'a volume') }));
+  for (const { item, text } of volumes) {
+    if (text !== `${dockerSocket}:${dockerSocket}`) reader.fail(item, `the volume ${JSON.stringify(text)} is not supported: jobs share the workspace and nothing of the host but ${dockerSocket}:${dockerSocket}, which is a socket of the job's own`);
+  }
+  return volumes.length > 0;
 }
 
 export function parseServices(reader: TokenReader, token: TemplateToken): Service[] {

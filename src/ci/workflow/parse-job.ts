@@ -1,7 +1,7 @@
 import type { TemplateToken } from '@actions/workflow-parser/templates/tokens/template-token';
 import { parseContainer, parseServices } from './parse-container.ts';
 import { expandMatrix, type Matrix, parseStrategy } from './matrix.ts';
-import type { Container, Job, Service, Step, Template, TemplateMap } from './model.ts';
+import type { Job, JobContainer, Service, Step, Template, TemplateMap } from './model.ts';
 import { parseSteps } from './parse-step.ts';
 import { environmentNamePattern, type TokenReader } from './token-reader.ts';
 
@@ -47,7 +47,7 @@ function parseJob(reader: TokenReader, key: TemplateToken, id: string, token: Te
   let needs: string[] = [];
   let condition: Template | undefined;
   let runsOn: Template | undefined;
-  let container: Container | undefined;
+  let container: JobContainer | undefined;
   let services: Service[] = [];
   let env: TemplateMap = [];
   let outputs: TemplateMap = [];

@@ -121,7 +121,7 @@ jobs:
     `${path}:7:14 runs-on must be one label`,
     `${path}:8:5 the key environment of a job is not supported: releases are made by delivery after the push`,
     `${path}:9:5 the key continue-on-error of a job is not supported`,
-    `${path}:10:28 the key volumes of a container is not supported: jobs share the workspace and nothing of the host`,
+    `${path}:10:38 the volume "/:/host" is not supported: jobs share the workspace and nothing of the host but /var/run/docker.sock:/var/run/docker.sock, which is a socket of the job's own`,
     `${path}:10:50 the key options of a container is not supported`,
     `${path}:12:31 the port 5432 cannot be mapped to 15432: jobs reach services by their name at the container's own port`,
     `${path}:12:55 options: --network host is not supported; supported are --health-cmd, --health-interval, --health-timeout, --health-retries, --health-start-period and --env`,

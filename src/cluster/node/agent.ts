@@ -11,7 +11,7 @@ import { NodeRegistration } from './node-registration.ts';
 import type { NodeServices } from './node-services.ts';
 import { allocatableOf } from './node-status.ts';
 import { PodWorker } from './pod-worker.ts';
-import type { ContainerRuntime, ServiceDrain } from './ports.ts';
+import type { ContainerRuntime, PodSockets, ServiceDrain } from './ports.ts';
 import { RuntimeIndex } from './runtime-index.ts';
 import type { DnsSettings } from './sandbox-spec.ts';
 import { Slots } from './slots.ts';
@@ -63,6 +63,8 @@ export interface NodeAgentParts {
   readonly runtime: ContainerRuntime;
   /** Without one, pods are stopped at once when they are deleted. */
   readonly drain?: ServiceDrain;
+  /** Without it pods cannot have Docker sockets. */
+  readonly sockets?: PodSockets;
   readonly clock?: Clock;
   readonly log: Logger;
 }
@@ -96,7 +98,7 @@ export class NodeAgent implements Service, AsyncDisposable {
       client,
       source,
       images: new ImageKeeper(runtime, source),
-      volumes: new VolumeManager(options, source, claims),
+      volumes: new VolumeManager(options, source, claims, parts.sockets),
       drain: parts.drain,
       events: new EventRecorder(client, 'gantry-agent', log, options.nodeName),
       clock,

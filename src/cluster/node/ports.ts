@@ -184,3 +184,13 @@ export interface ServiceDrain {
   /** Resolves when no Service rule on this node sends new connections to the address. */
   drained(podIp: string, signal: AbortSignal): Promise<void>;
 }
+
+/** Docker sockets for pods, limited to what is made through them: CSI driver `docker.gantry.dev`. */
+export interface PodSockets {
+  /** The pod's socket; the same one when asked again. It may use what `limits` says, all its containers together. */
+  open(podUid: string, limits: { memoryBytes?: number; cpuMilli?: number }, signal: AbortSignal): Promise<string>;
+  /** Removes it with everything that was made through it; a no-op when there is none. */
+  close(podUid: string, signal: AbortSignal): Promise<void>;
+  /** Pods that have one. */
+  podUids(): string[];
+}

@@ -67,7 +67,7 @@ test('fields that are not honoured are refused or warned about where they stand,
   const refusals: [string, object, string][] = [
     [apps, deployment({ runtimeClassName: 'gvisor' }), 'spec.template.spec.runtimeClassName: Forbidden: is not supported by this cluster'],
     [apps, deployment({ volumes: [{ name: 'v', emptyDir: { medium: 'HugePages-2Mi' } }] }), 'spec.template.spec.volumes[0].emptyDir.medium: Forbidden: "HugePages-2Mi" is not supported by this cluster'],
-    [core('pods'), { metadata: { name: 'p' }, spec: { containers: [container], volumes: [{ name: 'v', csi: { driver: 'd' } }] } }, 'spec.volumes[0].csi: Forbidden: is not supported by this cluster'],
+    [core('pods'), { metadata: { name: 'p' }, spec: { containers: [container], volumes: [{ name: 'v', csi: { driver: 'd' } }] } }, 'spec.volumes[0].csi.driver: Forbidden: "d" is not supported by this cluster'],
     [core('pods'), { metadata: { name: 'p' }, spec: { containers: [container], volumes: [{ name: 'v', nfs: { server: 's', path: '/' } }] } }, 'spec.volumes[0].nfs: Forbidden: is not supported by this cluster'],
     [core('pods'), { metadata: { name: 'p' }, spec: { containers: [container], shareProcessNamespace: true } }, 'spec.shareProcessNamespace: Forbidden: true is not supported by this cluster'],
     [core('pods'), { metadata: { name: 'p' }, spec: { containers: [{ ...container, securityContext: { procMount: 'Unmasked' } }] } }, 'spec.containers[0].securityContext.procMount: Forbidden: "Unmasked" is not supported by this cluster'],

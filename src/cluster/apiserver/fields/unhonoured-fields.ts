@@ -23,7 +23,7 @@ function warned(type: string, fields: readonly string[], why: string, options: O
 }
 
 const network = 'volumes are folders of the node: emptyDir, hostPath, claims, and what the API holds';
-const networkSources = ['awsElasticBlockStore', 'azureDisk', 'azureFile', 'cephfs', 'cinder', 'csi', 'fc', 'flexVolume', 'flocker', 'gcePersistentDisk', 'glusterfs', 'iscsi', 'nfs', 'photonPersistentDisk', 'portworxVolume', 'quobyte', 'rbd', 'scaleIO', 'storageos', 'vsphereVolume'];
+const networkSources = ['awsElasticBlockStore', 'azureDisk', 'azureFile', 'cephfs', 'cinder', 'fc', 'flexVolume', 'flocker', 'gcePersistentDisk', 'glusterfs', 'iscsi', 'nfs', 'photonPersistentDisk', 'portworxVolume', 'quobyte', 'rbd', 'scaleIO', 'storageos', 'vsphereVolume'];
 const linux = 'nodes run Linux containers by runc or crun, without SELinux and AppArmor profiles';
 const claims = 'there are no dynamic resources';
 const wholePod = 'resources are given to containers, not to pods';
@@ -38,6 +38,8 @@ const containers = ['Container', 'EphemeralContainer'];
  */
 export const unhonouredFields: readonly UnhonouredField[] = [
   ...refused('PodSpec', ['resources', 'overhead'], wholePod),
+  ...refused('CSIVolumeSource', ['driver'], 'the one driver is docker.gantry.dev: a Docker socket limited to the pod', { except: ['docker.gantry.dev'] }),
+  ...refused('CSIVolumeSource', ['fsType', 'nodePublishSecretRef', 'readOnly', 'volumeAttributes'], 'the driver docker.gantry.dev has no options'),
   ...refused('PodSpec', ['resourceClaims'], claims),
   ...refused('PodSpec', ['schedulingGroup'], 'pods are scheduled one by one'),
   ...refused('PodSpec', ['runtimeClassName'], 'there is one OCI runtime'),

@@ -72,7 +72,7 @@ export const honouredFields: Readonly<Record<string, string>> = {
   VolumeProjection: 'configMap downwardAPI secret serviceAccountToken',
   ProjectedVolumeSource: 'defaultMode sources',
   SecretVolumeSource: 'defaultMode items optional secretName',
-  Volume: 'configMap downwardAPI emptyDir hostPath name persistentVolumeClaim projected secret',
+  Volume: 'configMap csi downwardAPI emptyDir hostPath name persistentVolumeClaim projected secret',
   PodSpec: 'activeDeadlineSeconds affinity containers dnsConfig dnsPolicy enableServiceLinks ephemeralContainers hostAliases hostIPC hostNetwork hostPID hostUsers hostname imagePullSecrets initContainers nodeName nodeSelector os preemptionPolicy priority priorityClassName readinessGates restartPolicy schedulerName schedulingGates securityContext serviceAccount serviceAccountName setHostnameAsFQDN subdomain terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes',
   Pod: 'metadata spec',
   ServicePort: 'appProtocol name nodePort port targetPort',

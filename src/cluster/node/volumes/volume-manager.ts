@@ -6,12 +6,15 @@ import { GantryError, runCommand } from '../../../kernel/mod.ts';
 import type { ConfigSource } from '../config-source.ts';
 import type { PodFacts } from '../downward.ts';
 import { expand } from '../expansion.ts';
-import type { PodContainerSpec } from '../ports.ts';
+import type { PodContainerSpec, PodSockets } from '../ports.ts';
 import { writeAtomicFolder } from './atomic-folder.ts';
 import type { ClaimVolumes } from './claim-volumes.ts';
 import { prepareHostPath } from './host-path.ts';
 import { isConfigVolume, readPayload } from './payload.ts';
 import { bindSubPath } from './sub-path.ts';
+
+/** The one CSI driver there is. */
+const socketDriver = 'docker.gantry.dev';
 
 export interface VolumeFolders {
   /** On disk: emptyDir volumes and termination messages. */
@@ -25,10 +28,12 @@ export class VolumeManager {
   readonly #folders: VolumeFolders;
   readonly #source: ConfigSource;
   readonly #claims: Pick<ClaimVolumes, 'prepare'>;
-  /** `pod uid/volume` → where the claim's volume is. */
+  readonly #sockets: PodSockets | undefined;
+  /** `pod uid/volume` → where the volume of a claim or driver is. */
   readonly #claimPaths = new Map<string, string>();
 
-  constructor(folders: VolumeFolders, source: ConfigSource, claims: Pick<ClaimVolumes, 'prepare'>) {
+  constructor(folders: VolumeFolders, source: ConfigSource, claims: Pick<ClaimVolumes, 'prepare'>, sockets?: PodSockets) {
+    this.#sockets = sockets;
     this.#folders = folders;
     this.#claims = claims;
     this.#source = source;
@@ -89,6 +94,8 @@ export class VolumeManager {
   /** Removes everything of a pod. Host paths and other people's mounts are never touched: mounts go first, or nothing goes. */
   async release(podUid: string): Promise<void> {
     for (const key of [...this.#claimPaths.keys()]) if (key.startsWith(`${podUid}/`)) this.#claimPaths.delete(key);
+    // First: what was made through it may use the pod's network or volumes of its own.
+    await this.#sockets?.close(podUid, new AbortController().signal);
     for (const folder of [join(this.#folders.dataFolder, podUid), join(this.#folders.runFolder, podUid)]) {
       unmountBelow(folder);
       if (readMounts().some(({ target }) => target.startsWith(`${folder}/`))) throw new GantryError('unavailable', `${folder} still has mounts`);
@@ -99,12 +106,16 @@ export class VolumeManager {
   /** The pods that have anything here; those that no longer exist are to be released. */
   async listPods(): Promise<string[]> {
     const names = await Promise.all([this.#folders.dataFolder, this.#folders.runFolder].map((folder) => readdir(folder).catch(() => [])));
-    return [...new Set(names.flat())];
+    return [...new Set([...names.flat(), ...(this.#sockets?.podUids() ?? [])])];
   }
 
   async #prepareOne(facts: PodFacts, volume: k8s.Volume, signal: AbortSignal): Promise<number | undefined> {
     if (volume.persistentVolumeClaim !== undefined) {
       this.#claimPaths.set(claimKey(facts.pod, volume), (await this.#claims.prepare(facts.pod, volume.persistentVolumeClaim.claimName)).path);
+      return undefined;
+    }
+    if (volume.csi !== undefined) {
+      this.#claimPaths.set(claimKey(facts.pod, volume), await this.#openSocket(facts.pod, volume.csi.driver, signal));
       return undefined;
     }
     const path = this.#pathOf(facts.pod, volume);
@@ -129,13 +140,24 @@ export class VolumeManager {
 
   #pathOf(pod: k8s.Pod, volume: k8s.Volume): string {
     if (volume.hostPath !== undefined) return volume.hostPath.path;
-    if (volume.persistentVolumeClaim !== undefined) {
+    if (volume.persistentVolumeClaim !== undefined || volume.csi !== undefined) {
       const path = this.#claimPaths.get(claimKey(pod, volume));
       if (path === undefined) throw new GantryError('unavailable', `volume ${volume.name} is not prepared`);
       return path;
     }
     const root = isConfigVolume(volume) ? this.#folders.runFolder : this.#folders.dataFolder;
     return join(root, pod.metadata?.uid ?? '', 'volumes', volume.name);
+  }
+
+  /** The ceiling is what the pod's own containers may use, where they have limits. */
+  async #openSocket(pod: k8s.Pod, driver: string, signal: AbortSignal): Promise<string> {
+    if (driver !== socketDriver || this.#sockets === undefined) throw new GantryError('unsupported', `there is no CSI driver ${driver} on this node`);
+    const total = (name: string): number | undefined => {
+      const limits = (pod.spec?.containers ?? []).map(({ resources }) => resources?.limits?.[name]);
+      return limits.every((limit) => limit !== undefined) ? limits.reduce((sum, limit) => sum + quantityValue(limit), 0) : undefined;
+    };
+    const [memoryBytes, cpus] = [total('memory'), total('cpu')];
+    return this.#sockets.open(pod.metadata?.uid ?? '', { ...(memoryBytes === undefined ? {} : { memoryBytes }), ...(cpus === undefined ? {} : { cpuMilli: Math.round(cpus * 1000) }) }, signal);
   }
 
   #podFolder(pod: k8s.Pod): string {

@@ -7,6 +7,7 @@ import type { k8s } from '../../../api/mod.ts';
 import { unmountBelow } from '../../../host/mod.ts';
 import { isError } from '../../../kernel/mod.ts';
 import type { ConfigSource } from '../config-source.ts';
+import type { PodSockets } from '../ports.ts';
 import { writeAtomicFolder } from './atomic-folder.ts';
 import { usesConfig } from './config-references.ts';
 import { diskLimitsOf, planEviction } from './disk-limits.ts';
@@ -88,6 +89,28 @@ const source: ConfigSource = {
   serviceAccountToken: async () => ({ token: 'jwt', expiresAtMs: Date.now() + 1_000_000 }),
   allocatable: { cpuMilli: 1000, memoryBytes: 2 ** 30, ephemeralStorageBytes: 2 ** 30 },
 };
+
+test('VolumeManager opens the socket of a pod once it is asked for, within the pod\'s limits, and closes it with the pod', { skip: needsRoot }, async () => {
+  await using folder = await openFolder();
+  const calls: unknown[] = [];
+  const sockets: PodSockets = {
+    open: async (podUid, limits) => (calls.push(['open', podUid, limits]), '/run/its.sock'),
+    close: async (podUid) => void calls.push(['close', podUid]),
+    podUids: () => ['gone'],
+  };
+  const folders = { dataFolder: join(folder.path, 'data'), runFolder: join(folder.path, 'run') };
+  const manager = new VolumeManager(folders, source, noClaims, sockets);
+  const container: k8s.Container = { name: 'job', resources: { limits: { memory: '1Gi', cpu: '1500m' } }, volumeMounts: [{ name: 'docker', mountPath: '/var/run/docker.sock' }] };
+  const pod = (driver: string): k8s.Pod => ({ metadata: { name: 'job', namespace: 'ns', uid: 'u1' }, spec: { containers: [container], volumes: [{ name: 'docker', csi: { driver } }] } });
+  const facts = (driver: string) => ({ pod: pod(driver), podIp: '', nodeName: 'n', nodeIp: '10.0.0.1' });
+  await assert.rejects(manager.prepare(facts('other'), signal), (error) => isError(error, 'unsupported'));
+  await manager.prepare(facts('docker.gantry.dev'), signal);
+  const [mount] = await manager.mountsOf(pod('docker.gantry.dev'), container, 0, new Map());
+  assert.deepEqual([mount?.hostPath, mount?.containerPath], ['/run/its.sock', '/var/run/docker.sock']);
+  assert.ok((await manager.listPods()).includes('gone'));
+  await manager.release('u1');
+  assert.deepEqual(calls, [['open', 'u1', { memoryBytes: 2 ** 30, cpuMilli: 1500 }], ['close', 'u1']]);
+});
 
 test('VolumeManager prepares all kinds, and releases nothing that is not its own', { skip: needsRoot }, async () => {
   await using folder = await openFolder();
