@@ -1,6 +1,6 @@
 import { chmod, chown, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type k8s, quantityValue } from '../../../api/mod.ts';
+import { type k8s, quantityMilliValue, quantityValue } from '../../../api/mod.ts';
 import { mount, mountFlags, readMounts, unmountBelow } from '../../../host/mod.ts';
 import { GantryError, runCommand } from '../../../kernel/mod.ts';
 import type { ConfigSource } from '../config-source.ts';
@@ -152,12 +152,12 @@ export class VolumeManager {
   /** The ceiling is what the pod's own containers may use, where they have limits. */
   async #openSocket(pod: k8s.Pod, driver: string, signal: AbortSignal): Promise<string> {
     if (driver !== socketDriver || this.#sockets === undefined) throw new GantryError('unsupported', `there is no CSI driver ${driver} on this node`);
-    const total = (name: string): number | undefined => {
+    const total = (name: string, valueOf: (text: string) => number): number | undefined => {
       const limits = (pod.spec?.containers ?? []).map(({ resources }) => resources?.limits?.[name]);
-      return limits.every((limit) => limit !== undefined) ? limits.reduce((sum, limit) => sum + quantityValue(limit), 0) : undefined;
+      return limits.every((limit) => limit !== undefined) ? limits.reduce((sum, limit) => sum + valueOf(limit), 0) : undefined;
     };
-    const [memoryBytes, cpus] = [total('memory'), total('cpu')];
-    return this.#sockets.open(pod.metadata?.uid ?? '', { ...(memoryBytes === undefined ? {} : { memoryBytes }), ...(cpus === undefined ? {} : { cpuMilli: Math.round(cpus * 1000) }) }, signal);
+    const [memoryBytes, cpuMilli] = [total('memory', quantityValue), total('cpu', quantityMilliValue)];
+    return this.#sockets.open(pod.metadata?.uid ?? '', { ...(memoryBytes === undefined ? {} : { memoryBytes }), ...(cpuMilli === undefined ? {} : { cpuMilli }) }, signal);
   }
 
   #podFolder(pod: k8s.Pod): string {
