@@ -246,6 +246,11 @@ export class Builder implements AsyncDisposable {
     return this.#cacheMounts;
   }
 
+  /** The results of steps that are kept, each with its layer, if it left one. */
+  get cacheRecords(): ReturnType<StepCache['list']> {
+    return this.#cache.list();
+  }
+
   /** What the cache of steps holds now. */
   get cacheUsage(): { readonly records: number; readonly layerBytes: number } {
     return { records: this.#cache.count, layerBytes: this.#cache.sizeBytes };

@@ -39,6 +39,23 @@ export interface FetchedManifest { mediaType: string; digest: Digest; bytes: Uin
 export interface ImageBuilder {
   /** Builds from an unpacked context folder. `output` gets what `docker build` shows, line by line. Resolves to the image id. */
   build(request: ImageBuildRequest, output: (text: string) => void, signal: AbortSignal): Promise<Digest>;
+  /** The builder's cache, for `docker builder prune` and `docker system df`. Absent: it keeps none. */
+  readonly cache?: { list(signal: AbortSignal): Promise<BuildCacheEntry[]>; prune(signal: AbortSignal): Promise<{ mountBytes: number }> };
+}
+
+/** One thing that a builder keeps to be faster the next time. */
+export interface BuildCacheEntry {
+  readonly id: string;
+  /** `regular`: what a step left; `exec.cachemount`: a folder of `RUN --mount=type=cache`. */
+  readonly type: 'regular' | 'exec.cachemount';
+  readonly description: string;
+  readonly sizeBytes: number;
+  /** The layer that the entry holds, which an image may have too. */
+  readonly layer?: Digest;
+  readonly isInUse: boolean;
+  /** RFC 3339; absent when it was not written down. */
+  readonly createdAt?: string;
+  readonly usedAt: string;
 }
 
 export interface ImageBuildRequest {

@@ -68,6 +68,11 @@ export class StepCache {
     this.#entries.set(name, { record, usedAtMs: Date.now() });
   }
 
+  /** All records, by the names of their files. */
+  list(): { id: string; record: StepRecord; usedAtMs: number }[] {
+    return [...this.#entries].map(([id, { record, usedAtMs }]) => ({ id, record, usedAtMs }));
+  }
+
   /** The layers that records refer to: what the image store must keep. */
   layers(): Iterable<Digest> {
     return new Set([...this.#entries.values()].flatMap(({ record }) => record.layer ?? []));

@@ -56,7 +56,7 @@ export function isInstalled(program: string): boolean {
 export async function openGantry(client = 'docker'): Promise<Daemon & { readonly docker: TestDocker }> {
   await using opening = new AsyncDisposableStack();
   let builder: ImageBuilder | undefined;
-  const docker = opening.use(await openTestDocker({ builder: { build: async (request, output, signal) => builder?.build(request, output, signal) ?? Promise.reject(new GantryError('unavailable', 'the builder is not open')) } }));
+  const docker = opening.use(await openTestDocker({ builder: { cache: { list: async (signal) => (await builder?.cache?.list(signal)) ?? [], prune: async (signal) => (await builder?.cache?.prune(signal)) ?? { mountBytes: 0 } }, build: async (request, output, signal) => builder?.build(request, output, signal) ?? Promise.reject(new GantryError('unavailable', 'the builder is not open')) } }));
   const folder = mkdtempSync(join(tmpdir(), 'gantry-cases-'));
   opening.defer(() => rmSync(folder, { recursive: true, force: true }));
   const { rootFolder, runFolder } = docker.engine.options;

@@ -45,7 +45,7 @@ export const explanations: readonly Explanation[] = [
   { where: ['networks/**/EnableIPv4', 'networks/**/IPAM/Options', 'networks/**/Created'], what: 'fields of networks', why: 'newer than 20.10, or nothing that is told' },
   { where: ['images/inspect/Metadata', 'images/commit/image', 'images/import of a root file system/image'], what: 'where an image came from', why: 'the container and the version that made an image are not kept in it' },
   { where: ['system/info/Runtimes'], what: 'runtimes', why: 'those that there are' },
-  { where: ['system/df/BuildCache', 'system/df/Volumes/*/UsageData', 'system/df/Volumes/*/usage'], what: 'disk usage', why: 'measured when asked; what the build cache holds is not told' },
+  { where: ['system/df/BuildCache', 'system/df/Volumes/*/UsageData', 'system/df/Volumes/*/usage'], what: 'disk usage', why: 'measured when asked' },
   { where: ['system/events/container/*/Actor/Attributes/execDuration', 'system/events/volumesCreated', 'system/events/bad'], what: 'events', why: 'die tells how long it ran, as newer versions; a volume that exists is not created again; a bad filter is 400' },
   {
     where: ['system/auth', 'registry/login to */wrong/statusCode', 'registry/login to */nobody', 'registry/login to one that does not answer', 'registry/push, look up, pull/wrong/statusCode', 'registry/push, look up, pull/lookUpWrong', 'registry/push, look up, pull/lookUpNone/message', 'registry/push, look up, pull/refused/2', 'cli/login, push, pull, logout/8/stderr'],

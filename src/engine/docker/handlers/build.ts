@@ -7,7 +7,7 @@ import { defaultLayerLimits } from '../../images/types.ts';
 import { formatPlatform, hostPlatform, parsePlatform } from '../../images/platform.ts';
 import { unpackContext } from '../../images/unpack-context.ts';
 import type { ImageBuildRequest } from '../../ports.ts';
-import { type Call, type DockerServices, openJsonStream } from '../call.ts';
+import { type Call, type DockerServices, openJsonStream, sendJson } from '../call.ts';
 import { errorMessage } from '../docker-error.ts';
 import { flag, integer, json, list, refusedRoute, type Route, route, text } from '../route.ts';
 
@@ -96,6 +96,17 @@ async function build(call: Call, services: DockerServices, asked: BuildQuery): P
   }
 }
 
+/** Forgets the results of steps and the folders of cache mounts, and removes the layers that nobody else needs then. */
+async function prune(call: Call, { builder, images }: DockerServices): Promise<void> {
+  const { cache } = builder ?? {};
+  const before = (await cache?.list(call.signal)) ?? [];
+  const { mountBytes } = (await cache?.prune(call.signal)) ?? { mountBytes: 0 };
+  const { freedBytes } = await images.prune({ onlyDangling: true, filter: () => false }, call.signal);
+  const left = new Set(((await cache?.list(call.signal)) ?? []).map(({ id }) => id));
+  const gone = before.map(({ id }) => id).filter((id) => !left.has(id));
+  sendJson(call, 200, { CachesDeleted: gone.length === 0 ? null : gone, SpaceReclaimed: mountBytes + freedBytes });
+}
+
 /** A build argument without a value (null) is one the client's environment does not have: as if it was not given. */
 function withoutNulls(map: Record<string, string | null> | undefined): Record<string, string> {
   return Object.fromEntries(Object.entries(map ?? {}).filter((entry): entry is [string, string] => entry[1] !== null));
@@ -106,6 +117,9 @@ export const buildRoutes: readonly Route[] = [
     method: 'POST', path: '/build', summary: 'Build an image', isHijacked: false, query, refused: refusedBuildParameters, handle: build,
     note: 'the classic end point with a tar context, for the platform of the machine. `cachefrom` is answered with a line that it is not needed; there are no intermediate containers for `rm` and `forcerm` to remove',
   }),
-  refusedRoute('POST', '/build/prune', 'Delete builder cache', 'the builder keeps its cache within its own budget'),
+  route({
+    method: 'POST', path: '/build/prune', summary: 'Delete builder cache', note: 'the whole cache; `all` says nothing more', query: { all: flag }, handle: prune,
+    refused: { 'keep-storage': 'the builder keeps its cache within its own budget', 'reserved-space': 'the builder keeps its cache within its own budget', filters: 'the whole cache goes' },
+  }),
   refusedRoute('POST', '/build/cancel', 'Cancel a build', 'a build stops when its client goes away'),
 ];

@@ -123,9 +123,18 @@ async function diskUsage(call: Call, services: DockerServices, { type }: { type:
     Images: wants('image') ? images.list().map((image) => imageSummaryView(image, call.apiVersion, { containers: containers.filter(({ spec }) => spec.image.id === image.id).length, sharedBytes: shared.get(image.id) ?? 0 })) : null,
     Containers: wants('container') ? await Promise.all(containers.map(async (record) => summaryView(record, engine, call.apiVersion, await sizesOf(services, record)))) : null,
     Volumes: wants('volume') ? await Promise.all(engine.volumes.list().map(async (volume) => ({ ...volumeView(volume), UsageData: { Size: await folderBytes(volume.mountpoint), RefCount: usersOf(volume.name) } }))) : null,
-    BuildCache: wants('build-cache') ? [] : null,
+    BuildCache: wants('build-cache') ? await buildCache(services, call.signal) : null,
   };
   sendJson(call, 200, forVersion(answer, diskUsageFields, call.apiVersion));
+}
+
+/** What the builder keeps. A layer that an image has too is not got back by forgetting the step. */
+async function buildCache({ builder, images }: DockerServices, signal: AbortSignal): Promise<Record<string, unknown>[]> {
+  const shared = new Set<string>(images.list().flatMap(({ layers }) => layers));
+  const entries = (await builder?.cache?.list(signal)) ?? [];
+  return entries.map(({ id, type, description, sizeBytes, layer, isInUse, createdAt, usedAt }) => ({
+    ID: id, Parent: '', Type: type, Description: description, InUse: isInUse, Shared: layer !== undefined && shared.has(layer), Size: sizeBytes, CreatedAt: createdAt ?? usedAt, LastUsedAt: usedAt, UsageCount: 1,
+  }));
 }
 
 /** Whether an error only says that the client has gone. */
@@ -146,7 +155,7 @@ export const systemRoutes: readonly Route[] = [
   route({ method: 'GET', path: '/info', summary: 'System information', handle: info }),
   route({ method: 'GET', path: '/events', summary: 'Monitor events', note: 'keeps the last 1000 events, until the agent restarts', query: { since: text, until: text, filters: text }, handle: events }),
   route({ method: 'POST', path: '/auth', summary: 'Check auth configuration', handle: auth }),
-  route({ method: 'GET', path: '/system/df', summary: 'Data usage', note: 'what the build cache holds is not told', query: { type: list }, handle: diskUsage }),
+  route({ method: 'GET', path: '/system/df', summary: 'Data usage', query: { type: list }, handle: diskUsage }),
   refusedRoute('POST', '/session', 'Interactive session', "BuildKit's session protocol is not spoken here; docker build uses the classic end point"),
   refusedRoute('POST', '/grpc', 'BuildKit connection', "BuildKit's protocol is not spoken here"),
   ...['swarm', 'nodes', 'services', 'tasks', 'secrets', 'configs'].map(noSwarm),
