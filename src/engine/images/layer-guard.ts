@@ -12,6 +12,8 @@ export type LayerMember =
 
 const whiteoutPrefix = '.wh.';
 const opaqueMarker = '.wh..wh..opq';
+/** PATH_MAX without the zero at the end. */
+const maxSymlinkBytes = 4095;
 
 /**
  * Decides for each member of one layer, in order, whether it may be unpacked. Names become relative without `.` and `..`.
@@ -57,6 +59,7 @@ export class LayerGuard {
     for (const attribute of header.xattrs.keys()) {
       if (/^(trusted|user)\.overlay\./.test(attribute)) this.#refuse('invalid', header.path, `it sets the attribute ${attribute}`);
     }
+    if (header.type === 'symlink') this.#checkSymlink(header);
     const linkPath = header.type === 'hardlink' ? this.#linkTarget(header) : header.linkPath;
     if (path === '' && header.type !== 'directory') this.#refuse('invalid', header.path, 'it replaces the root folder');
     this.#types.set(path, header.type);
@@ -77,6 +80,13 @@ export class LayerGuard {
     if (type === undefined) this.#refuse('invalid', header.path, `it is a hard link to ${JSON.stringify(target)}, which is not in the layer`);
     if (type === 'directory') this.#refuse('invalid', header.path, 'it is a hard link to a folder');
     return target;
+  }
+
+  /** Where a symlink leads is its own affair; that it can be made is not. */
+  #checkSymlink({ path, linkPath }: TarHeader): void {
+    if (linkPath === '') this.#refuse('invalid', path, 'it is a symlink to no name');
+    if (Buffer.byteLength(linkPath) > maxSymlinkBytes) this.#refuse('exhausted', path, `its target is longer than ${maxSymlinkBytes} bytes`);
+    if (linkPath.includes('\ufffd')) this.#refuse('unsupported', path, 'its target is not UTF-8');
   }
 
   #normalise(name: string, original: string): string {

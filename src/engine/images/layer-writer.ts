@@ -46,15 +46,14 @@ export class LayerWriter implements Disposable {
     lutimesSync(path, header.mtimeSeconds, header.mtimeSeconds);
   }
 
-  /** Gives folders what they are to have. Nothing is written afterwards. */
-  finish(): void {
-    for (const [path, { mode, uid, gid, xattrs, mtimeSeconds }] of [...this.#folders].toReversed()) {
-      const folder = `/proc/self/fd/${path === '.' ? this.#root : this.#folder(path)}/.`;
-      // Owner first: a change of it takes bits of the mode away.
-      lchownSync(folder, uid, gid);
-      chmodSync(folder, mode);
-      for (const [name, value] of xattrs) setXattr(folder, name, value);
-      lutimesSync(folder, mtimeSeconds, mtimeSeconds);
+  /** Gives folders what they are to have. Nothing is written afterwards. `toError` says what is thrown for a folder that cannot have it. */
+  finish(toError: (path: string, cause: unknown) => unknown = (_, cause) => cause): void {
+    for (const [path, header] of [...this.#folders].toReversed()) {
+      try {
+        this.#finishFolder(path, header);
+      } catch (error) {
+        throw toError(path, error);
+      }
     }
   }
 
@@ -75,6 +74,15 @@ export class LayerWriter implements Disposable {
     } finally {
       closeSync(fd);
     }
+  }
+
+  #finishFolder(path: string, { mode, uid, gid, xattrs, mtimeSeconds }: TarHeader): void {
+    const folder = `/proc/self/fd/${path === '.' ? this.#root : this.#folder(path)}/.`;
+    // Owner first: a change of it takes bits of the mode away.
+    lchownSync(folder, uid, gid);
+    chmodSync(folder, mode);
+    for (const [name, value] of xattrs) setXattr(folder, name, value);
+    lutimesSync(folder, mtimeSeconds, mtimeSeconds);
   }
 
   #create<T>(name: string, path: string, isFolder: boolean, make: () => T): T {

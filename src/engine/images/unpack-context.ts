@@ -5,6 +5,7 @@ import { makeNode, setXattr } from '../../host/mod.ts';
 import { errnoOf, throwIfAborted } from '../../kernel/mod.ts';
 import { readTar, type TarEntry, type TarHeader } from '../../wire/mod.ts';
 import { LayerGuard } from './layer-guard.ts';
+import { unpackError } from './unpack-error.ts';
 import type { UnpackOptions } from './unpack-layer.ts';
 
 const fifo = 0o010000;
@@ -20,21 +21,37 @@ export async function unpackContext(tar: AsyncIterable<Uint8Array>, folder: stri
   const guard = new LayerGuard(options.what, options.limits, false);
   const folders = new Map<string, TarHeader | undefined>([['', undefined]]);
   let count = 0;
-  for await (const entry of readTar(tar)) {
+  for await (const { header, content } of readTar(tar)) {
     throwIfAborted(signal);
-    const member = guard.admit(entry.header);
+    const member = guard.admit(header);
     if (member.kind !== 'entry') continue;
-    const { header } = member;
-    const path = header.path === '.' ? '' : header.path;
-    const slash = path.lastIndexOf('/');
-    makeFolders(folder, slash < 0 ? '' : path.slice(0, slash), folders);
-    if (header.type === 'directory') makeFolders(folder, path, folders.set(path, header), true);
-    else await makeEntry(folder, { header, content: entry.content }, folders);
+    try {
+      await makeMember(folder, { header: member.header, content }, folders);
+    } catch (error) {
+      throwIfAborted(signal);
+      throw unpackError(options.what, header.path, error);
+    }
     count += 1;
     if (count % turnAfter === 0) await setImmediate();
   }
   // Filling a folder changes its time, and its mode might forbid it.
-  for (const [path, header] of [...folders].toReversed()) if (path !== '' && header !== undefined) finish(join(folder, path), header);
+  for (const [path, header] of [...folders].toReversed()) {
+    if (path === '' || header === undefined) continue;
+    try {
+      finish(join(folder, path), header);
+    } catch (error) {
+      throw unpackError(options.what, path, error);
+    }
+  }
+}
+
+async function makeMember(root: string, entry: Pick<TarEntry, 'header' | 'content'>, folders: Map<string, TarHeader | undefined>): Promise<void> {
+  const { header } = entry;
+  const path = header.path === '.' ? '' : header.path;
+  const slash = path.lastIndexOf('/');
+  makeFolders(root, slash < 0 ? '' : path.slice(0, slash), folders);
+  if (header.type === 'directory') makeFolders(root, path, folders.set(path, header), true);
+  else await makeEntry(root, entry, folders);
 }
 
 /** Folders that only the names of others tell of are made too. */

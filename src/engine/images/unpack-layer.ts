@@ -3,12 +3,13 @@ import { lstat, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest } from '../../api/mod.ts';
 import { makeNode, setXattr } from '../../host/mod.ts';
-import { baseEnv, errnoOf, GantryError, isError, throwIfAborted } from '../../kernel/mod.ts';
+import { baseEnv, errnoOf, GantryError, throwIfAborted } from '../../kernel/mod.ts';
 import { formatTarHeader, readTar, tarEnd, type TarHeader, tarPadding } from '../../wire/mod.ts';
 import { feedProgram } from './feed-program.ts';
 import { LayerGuard } from './layer-guard.ts';
 import { LayerWriter } from './layer-writer.ts';
 import type { Layer, LayerLimits } from './types.ts';
+import { unpackError } from './unpack-error.ts';
 
 const characterDevice = 0o020000;
 
@@ -25,7 +26,7 @@ export interface UnpackOptions {
 export async function unpackLayer(tar: AsyncIterable<Uint8Array>, folder: string, options: UnpackOptions): Promise<Layer> {
   const hash = createHash('sha256');
   const guard = new LayerGuard(options.what, options.limits);
-  const removed: Removals = { whiteouts: [], opaque: [] };
+  const removed = noRemovals();
   using writer = new LayerWriter(folder);
   for await (const { header, content } of readTar(hashed(tar, hash))) {
     const member = admit(guard, header, removed);
@@ -33,11 +34,11 @@ export async function unpackLayer(tar: AsyncIterable<Uint8Array>, folder: string
     try {
       await writer.write(member, content);
     } catch (error) {
-      throw isError(error) && error.details['errno'] === undefined ? error : new GantryError('internal', `cannot unpack ${options.what}: entry ${JSON.stringify(header.path.slice(0, 300))}`, { cause: error });
+      throw unpackError(options.what, header.path, error);
     }
   }
-  writer.finish();
-  await applyRemovals(folder, guard, removed);
+  writer.finish((path, error) => unpackError(options.what, path, error));
+  await applyRemovals(folder, guard, removed, options.what);
   return { diffId: `sha256:${hash.digest('hex')}` as Digest, sizeBytes: guard.sizeBytes };
 }
 
@@ -84,13 +85,16 @@ async function extract(members: AsyncIterable<Buffer>, folder: string, flags: re
   }
 }
 
-interface Removals { whiteouts: string[]; opaque: string[] }
+/** What is removed, with the entry that says so. */
+interface Removals { readonly whiteouts: Map<string, string>; readonly opaque: Map<string, string> }
+
+const noRemovals = (): Removals => ({ whiteouts: new Map(), opaque: new Map() });
 
 /** Members that may be unpacked, as `change` makes them. */
 async function* checkedMembers(tar: AsyncIterable<Uint8Array>, guard: LayerGuard, change: (header: TarHeader) => TarHeader, signal: AbortSignal): AsyncGenerator<Buffer> {
   for await (const { header, content } of readTar(tar)) {
     throwIfAborted(signal);
-    const member = admit(guard, header, { whiteouts: [], opaque: [] });
+    const member = admit(guard, header, noRemovals());
     if (member === undefined) continue;
     yield formatTarHeader(change(member));
     if (member.type !== 'file') continue;
@@ -103,34 +107,44 @@ async function* checkedMembers(tar: AsyncIterable<Uint8Array>, guard: LayerGuard
 /** What is to be written for a member; undefined when it says what to remove, which is noted. */
 function admit(guard: LayerGuard, header: TarHeader, removed: Removals): TarHeader | undefined {
   const member = guard.admit(header);
-  if (member.kind === 'whiteout') removed.whiteouts.push(member.path);
-  if (member.kind === 'opaque') removed.opaque.push(member.path);
+  if (member.kind === 'whiteout') removed.whiteouts.set(member.path, header.path);
+  if (member.kind === 'opaque') removed.opaque.set(member.path, header.path);
   return member.kind === 'entry' ? member.header : undefined;
 }
 
 /** A name that is removed and also present hides what lower layers have of it: a folder becomes opaque, a file does so anyway. */
-async function applyRemovals(folder: string, guard: LayerGuard, { whiteouts, opaque }: Removals): Promise<void> {
-  for (const path of new Set(whiteouts)) {
+async function applyRemovals(folder: string, guard: LayerGuard, { whiteouts, opaque }: Removals, what: string): Promise<void> {
+  for (const [path, entry] of whiteouts) {
     const type = guard.typeOf(path);
-    if (type === 'directory') opaque.push(path);
+    if (type === 'directory') opaque.set(path, entry);
     if (type !== undefined) continue;
-    const slash = path.lastIndexOf('/');
-    const parent = await ownFolder(folder, path.slice(0, Math.max(slash, 0)));
-    const target = join(parent, path.slice(slash + 1));
-    // A folder that exists only because something in it is named: what is below was removed first.
-    if (await exists(target)) setXattr(target, 'trusted.overlay.opaque', Buffer.from('y'));
-    else makeNode(target, characterDevice, 0, 0);
+    await hide(folder, path).catch((error: unknown) => Promise.reject(unpackError(what, entry, error)));
   }
-  for (const path of new Set(opaque)) setXattr(await ownFolder(folder, path), 'trusted.overlay.opaque', Buffer.from('y'));
+  for (const [path, entry] of opaque) {
+    try {
+      setXattr(await ownFolder(folder, path), 'trusted.overlay.opaque', Buffer.from('y'));
+    } catch (error) {
+      throw unpackError(what, entry, error);
+    }
+  }
 }
 
-/** The folder of that name in the layer, made where it is missing. A symlink on the way is `invalid`. */
+async function hide(folder: string, path: string): Promise<void> {
+  const slash = path.lastIndexOf('/');
+  const parent = await ownFolder(folder, path.slice(0, Math.max(slash, 0)));
+  const target = join(parent, path.slice(slash + 1));
+  // A folder that exists only because something in it is named: what is below was removed first.
+  if (await exists(target)) setXattr(target, 'trusted.overlay.opaque', Buffer.from('y'));
+  else makeNode(target, characterDevice, 0, 0);
+}
+
+/** The folder of that name in the layer, made where it is missing. Whatever else is on the way is ENOTDIR. */
 async function ownFolder(root: string, path: string): Promise<string> {
   let current = root;
   for (const part of path.split('/').filter((name) => name !== '')) {
     current = join(current, part);
     try {
-      if (!(await lstat(current)).isDirectory()) throw new GantryError('invalid', `a whiteout lies below ${JSON.stringify(path)}, which is no folder`);
+      if (!(await lstat(current)).isDirectory()) throw new GantryError('invalid', `a whiteout lies below ${JSON.stringify(path)}, which is no folder`, { details: { errno: 'ENOTDIR' } });
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error;
       await mkdir(current, 0o755);
