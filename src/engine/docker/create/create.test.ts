@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { isIP } from 'node:net';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Digest, ImageConfig } from '../../../api/mod.ts';
@@ -140,11 +141,12 @@ test('planMount() and parseTmpfs() refuse what does not fit the type', () => {
   assert.deepEqual(mount({ Type: 'tmpfs', Target: '/t', TmpfsOptions: { SizeBytes: 5, Mode: 0o700, Options: [['noexec'], ['uid', '1']] } }), { type: 'tmpfs', target: '/t', isReadOnly: false, sizeBytes: 5, mode: 0o700, options: ['noexec', 'uid=1'] });
   assert.deepEqual(mount({ Type: 'volume', Target: '/t' }), { type: 'volume', volume: undefined, target: '/t', isReadOnly: false, copyUp: true, labels: {}, options: {} });
   assert.deepEqual(mount({ Type: 'bind', Source: '/s', Target: '/t', BindOptions: { Propagation: 'shared', NonRecursive: true } }), { type: 'bind', source: '/s', target: '/t', isReadOnly: false, propagation: 'shared', isRecursive: false, createSource: false });
-  for (const fields of [{ Type: 'tmpfs', Source: 'x', Target: '/t' }, { Type: 'bind', Source: 'x', Target: '/t' }, { Type: 'volume', Target: '/t', BindOptions: {} }, { Type: 'bind', Source: '/s', Target: '/t', BindOptions: { Propagation: 'x' } }]) {
+  for (const fields of [{ Type: 'tmpfs', Source: 'x', Target: '/t' }, { Type: 'bind', Source: 'x', Target: '/t' }, { Type: 'volume', Target: '/t', BindOptions: {} }, { Type: 'bind', Source: '/s', Target: '/t', BindOptions: { Propagation: 'x' } },
+    ...[['bind'], ['shared'], ['remount'], ['noexec,bind'], ['uid', '0,bind'], ['mode', '755']].map((option) => ({ Type: 'tmpfs', Target: '/t', TmpfsOptions: { Options: [option] } })), { Type: 'tmpfs', Target: '/t', TmpfsOptions: { SizeBytes: -1 } }, { Type: 'tmpfs', Target: '/t', TmpfsOptions: { Mode: 0o20000 } }]) {
     assert.throws(() => mount(fields), code('invalid'), JSON.stringify(fields));
   }
   assert.deepEqual(parseTmpfs('/t', 'ro,size=2m,mode=1777,noexec'), { type: 'tmpfs', target: '/t', isReadOnly: true, sizeBytes: 2 * 2 ** 20, mode: 0o1777, options: ['noexec'] });
-  assert.throws(() => parseTmpfs('/t', 'bogus'), code('invalid'));
+  for (const options of ['bogus', 'bind', 'size=99999999999999999999', 'size=-1']) assert.throws(() => parseTmpfs('/t', options), code('invalid'), options);
 });
 
 test('parseLink() and planContainer() read links: to containers on the default network, by names on another', () => {
@@ -177,6 +179,39 @@ test('port, mount and bind specs of any text never fail otherwise than with a Ga
       }
     }
   }), { numRuns: 500 });
+});
+
+test('whatever a request says of ports and mounts, what is planned is within what the engine takes, or refused', () => {
+  const text = fc.oneof(fc.string({ maxLength: 8 }), fc.constantFrom('', '/', '/a', '/a/../b', 'a', '..', '../a', 'a:b', '0', '80', '8000-8010', '10-1', '65535', '65536', '-1', '80/tcp', '53/UDP', '1/sctp', '::1', '[::1]', '127.0.0.1', 'local', 'nfs', 'rshared', 'noexec', 'bind', 'uid=1'));
+  const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 3 });
+  const mount = fc.record({
+    Type: fc.constantFrom('bind', 'volume', 'tmpfs', 'npipe'), Source: maybe(text), Target: text, ReadOnly: maybe(fc.boolean()),
+    BindOptions: maybe(fc.record({ Propagation: text, NonRecursive: fc.boolean(), CreateMountpoint: fc.boolean() })), VolumeOptions: maybe(fc.record({ NoCopy: fc.boolean(), Subpath: text, DriverConfig: fc.record({ Name: text }) })),
+    TmpfsOptions: maybe(fc.record({ SizeBytes: fc.integer(), Mode: fc.integer(), Options: fc.array(fc.array(text, { minLength: 1, maxLength: 2 }), { maxLength: 3 }) })),
+  });
+  const request = fc.record({
+    Mounts: fc.array(mount, { maxLength: 2 }), Binds: fc.array(fc.array(text, { maxLength: 4 }).map((parts) => parts.join(':')), { maxLength: 2 }), Tmpfs: fc.dictionary(text, text, { maxKeys: 1 }),
+    PortBindings: fc.dictionary(text, fc.array(fc.record({ HostIp: text, HostPort: text }), { maxLength: 2 }), { maxKeys: 2 }), PublishAllPorts: fc.boolean(),
+  });
+  const seen = { planned: 0, refused: 0 };
+  fc.assert(fc.property(request, (HostConfig) => {
+    try {
+      const { spec: { ports }, mounts } = plan({ HostConfig });
+      seen.planned += 1;
+      for (const { containerPort, hostPort, hostPortLast = hostPort, hostIp } of ports) {
+        assert.ok(containerPort >= 1 && containerPort <= 65_535 && hostPort >= 0 && hostPort <= hostPortLast && hostPortLast <= 65_535 && (hostIp === '' || isIP(hostIp) > 0), JSON.stringify(ports));
+      }
+      for (const planned of mounts) {
+        if (planned.type === 'bind') assert.ok(planned.source.startsWith('/'));
+        if (planned.type === 'volume') assert.ok((planned.volume === undefined || /^[\w][\w.-]*$/.test(planned.volume)) && !(planned.subpath ?? '').split('/').includes('..') && planned.subpath?.startsWith('/') !== true, JSON.stringify(planned));
+        if (planned.type === 'tmpfs') assert.ok(planned.options.every((option) => !/[,\s]|bind|shared|remount/.test(option)) && (planned.sizeBytes ?? 0) >= 0 && (planned.mode ?? 0) >= 0 && (planned.mode ?? 0) <= 0o7777, JSON.stringify(planned));
+      }
+    } catch (error) {
+      assert.ok(isError(error, 'invalid', 'unsupported'), String(error));
+      seen.refused += 1;
+    }
+  }), { numRuns: 1000 });
+  assert.ok(seen.planned > 0 && seen.refused > 0, JSON.stringify(seen));
 });
 
 test('mergeEnv() has the request\'s variables first, as Docker does', () => {

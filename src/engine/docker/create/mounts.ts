@@ -54,7 +54,11 @@ export function planMount(mount: MountRequest, index: number): PlannedMount {
   if (type === 'tmpfs') {
     if (mount.Source !== undefined && mount.Source !== '') refuse('a tmpfs has no source');
     const { SizeBytes, Mode, Options } = mount.TmpfsOptions ?? {};
-    return { type, target, isReadOnly, ...(SizeBytes === undefined ? {} : { sizeBytes: SizeBytes }), ...(Mode === undefined ? {} : { mode: Mode }), options: (Options ?? []).map((option) => option.join('=')) };
+    const options = (Options ?? []).map((option) => option.join('='));
+    for (const option of options) if (!isTmpfsOption(option)) refuse(`invalid tmpfs option ${JSON.stringify(option)}`);
+    if ((SizeBytes ?? 0) < 0) refuse('SizeBytes cannot be negative');
+    if (((Mode ?? 0) & ~0o7777) !== 0) refuse('Mode has more than permission bits');
+    return { type, target, isReadOnly, ...(SizeBytes === undefined ? {} : { sizeBytes: SizeBytes }), ...(Mode === undefined ? {} : { mode: Mode }), options };
   }
   if (type === 'bind') {
     const { Propagation, NonRecursive, CreateMountpoint } = mount.BindOptions ?? {};
@@ -82,12 +86,17 @@ export function parseTmpfs(target: string, options: string): PlannedMount {
   for (const option of options === '' ? [] : options.split(',')) {
     const [name = '', value = ''] = option.split('=', 2);
     if (name === 'ro') isReadOnly = true;
-    else if (name === 'size' && /^\d+[kmg]?$/i.test(value)) sizeBytes = parseSize(value);
+    else if (name === 'size' && /^\d+[kmg]?$/i.test(value) && Number.isSafeInteger(parseSize(value))) sizeBytes = parseSize(value);
     else if (name === 'mode' && /^[0-7]{1,4}$/.test(value)) mode = Number.parseInt(value, 8);
-    else if (/^(rw|exec|noexec|suid|nosuid|dev|nodev|noatime|relatime|strictatime|nr_inodes=\d+[kmg]?|nr_blocks=\d+[kmg]?|uid=\d+|gid=\d+)$/i.test(option)) others.push(option);
+    else if (isTmpfsOption(option)) others.push(option);
     else throw invalid(`invalid tmpfs option ${JSON.stringify(option)} of ${target}`);
   }
   return { type: 'tmpfs', target, isReadOnly, ...(sizeBytes === undefined ? {} : { sizeBytes }), ...(mode === undefined ? {} : { mode }), options: others };
+}
+
+/** None that the runtime would take for another kind of mount (`bind`, `shared`), and none that holds another. */
+function isTmpfsOption(option: string): boolean {
+  return /^(rw|exec|noexec|suid|nosuid|dev|nodev|noatime|relatime|strictatime|nr_inodes=\d+[kmg]?|nr_blocks=\d+[kmg]?|uid=\d+|gid=\d+)$/i.test(option);
 }
 
 function parseSize(text: string): number {
