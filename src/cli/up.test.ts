@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { type k8s, resources } from '../api/mod.ts';
-import { openKubeClient, readKubeconfig } from '../client/mod.ts';
+import { type KubeClient, openKubeClient, readKubeconfig } from '../client/mod.ts';
 import { baseEnv, isError, pollUntil, runCommand } from '../kernel/mod.ts';
 import { locateInstance, roleHolder } from '../server/mod.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -78,8 +81,48 @@ const pod: k8s.Pod = {
   spec: { containers: [{ name: 'idle', image: 'busybox', imagePullPolicy: 'IfNotPresent', command: ['sleep', '3600'] }], terminationGracePeriodSeconds: 0 },
 };
 
+/** `POST` to the Docker API of the instance, or `GET` without a body. Text. */
+async function docker(instanceId: string, path: string, body?: object): Promise<string> {
+  const sent = request({ socketPath: `/run/gantry-${instanceId}/docker.sock`, path: `/v1.47${path}`, method: body === undefined ? 'GET' : 'POST', headers: { 'content-type': 'application/json' } });
+  sent.end(body === undefined ? undefined : JSON.stringify(body));
+  const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+  const said = await text(answer);
+  assert.ok((answer.statusCode ?? 500) < 400, said);
+  return said;
+}
+
+/**
+ * A container of the Docker API and a pod, both with nothing asked for, find neither keys nor sockets of the instance and reach none of its ports.
+ * Each says what it found; `nc` to a listener of its own is the control.
+ */
+async function checkIsolation({ dataDir, signal }: Subject, { instanceId }: Status, client: KubeClient): Promise<void> {
+  const runDir = `/run/gantry-${instanceId}`;
+  const record = JSON.parse(await readFile(join(dataDir, 'instance.json'), 'utf8')) as Record<'apiPort' | 'agentPort' | 'httpPort' | 'registryPort', number>;
+  const secrets = [...['pki', 'token', 'kubeconfig', 'instance.json', 'store'].map((name) => join(dataDir, name)), ...['docker.sock', 'agent.sock', 'scopes'].map((name) => join(runDir, name))];
+  for (const path of secrets) assert.ok(existsSync(path), path);
+  assert.ok(readdirSync(join(dataDir, 'pki')).some((name) => name.endsWith('.key')));
+  const roots = ['', '/proc/1/root', '/proc/self/cwd/../../../..'];
+  const script = [
+    ...secrets.flatMap((path) => roots.map((root) => `test -e ${root}${path} && echo "sees ${path}"`)),
+    `find / \\( -path /proc -o -path /sys \\) -prune -o \\( -type s -o -name '*.key' -o -name kubeconfig \\) -print | sed 's/^/finds /'`,
+    '(nc -l -p 4000 >/dev/null </dev/null &); until nc -w 2 127.0.0.1 4000 </dev/null; do :; done; echo control',
+    `gateway=$(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p'); test -n "$gateway" || echo "no gateway"`,
+    ...[record.apiPort, record.agentPort, record.httpPort, record.registryPort].flatMap((port) => ['"$gateway"', '127.0.0.1'].map((host) => `(nc -w 2 ${host} ${port} </dev/null >/dev/null 2>&1 && echo "reaches ${port} at "${host}) &`)),
+    'wait; echo end',
+  ].join('\n');
+  const { Id: id } = JSON.parse(await docker(instanceId, '/containers/create', { Image: 'busybox', Cmd: ['sh', '-c', script], HostConfig: { LogConfig: { Type: 'json-file' } }, Tty: true })) as { Id: string };
+  await docker(instanceId, `/containers/${id}/start`, {});
+  await docker(instanceId, `/containers/${id}/wait`, {});
+  assert.equal(await docker(instanceId, `/containers/${id}/logs?stdout=1&stderr=1`), 'control\r\nend\r\n');
+  const name = 'curious';
+  const container: k8s.Container = { name, image: 'busybox', imagePullPolicy: 'IfNotPresent', command: ['sh', '-c', `{\n${script}\n} > /dev/termination-log 2>&1`] };
+  await client.create(resources.pods, { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, spec: { restartPolicy: 'Never', containers: [container] } }, signal);
+  const found = await pollUntil('the curious pod to end', async () => (await client.get(resources.pods, { namespace: 'default', name }, signal)).status?.containerStatuses?.[0]?.state?.terminated, { timeoutMs: 60_000 }, signal);
+  assert.equal(found.message, 'control\nend\n');
+}
+
 test('gantry up runs two instances side by side; killed processes come back, containers go on, and a purge leaves nothing', { skip }, async () => {
-  const signal = AbortSignal.timeout(120_000);
+  const signal = AbortSignal.timeout(240_000);
   await using first = await Subject.create(signal);
   await using second = await Subject.create(signal);
   await Promise.all([first.run(['up', '--detach']), second.run(['up', '--detach'])]);
@@ -107,6 +150,7 @@ test('gantry up runs two instances side by side; killed processes come back, con
   assert.match((await first.run(['docker', 'scope', 'create', 'other', '--cpus', 'x'], [exitCodes.invalid])).stderr, /cpus/);
   await client.create(resources.pods, pod, signal);
   const before = await containerId();
+  await checkIsolation(first, one, client);
 
   for (const name of ['server', 'agent']) {
     const old = await first.pid(name);
