@@ -3,7 +3,7 @@ import { bytesOf } from '../logs/log-record.ts';
 import { endOfLog, type LogWriterState, readRecords } from '../logs/log-reader.ts';
 import { openAttachInput } from '../runtime/attach-input.ts';
 import type { ContainerEntry } from './container-entry.ts';
-import { LateWriter } from './late-writer.ts';
+import { LateWriter } from '../runtime/late-writer.ts';
 
 /** Whether more log may come. */
 export function writerState(entry: ContainerEntry): LogWriterState {

@@ -246,6 +246,29 @@ suite('terminals and streams', { skip, concurrency: false }, () => {
     assert.equal(await ok('exec', 'plain', 'sh', '-c', 'cat; echo done'), 'done');
   });
 
+  test('a process that closes its input and goes on is not disturbed by a client that goes on sending', async () => {
+    const script = 'echo begun; exec 0<&-; echo closed; until [ -e /tmp/sent ]; do sleep 0.05; done; echo told; exit 5';
+    const goesOn = async (client: HijackedClient, container: string, isAllTaken: boolean): Promise<void> => {
+      await client.until((bytes) => contentOf(bytes, 'stdout').includes('closed'));
+      const sent = new Promise((resolve) => client.socket.write(Buffer.alloc(1_000_000), resolve));
+      if (isAllTaken) await sent;
+      await ok('exec', container, 'touch', '/tmp/sent');
+      assert.equal(contentOf(await client.rest(), 'stdout').toString(), 'begun\nclosed\ntold\n', container);
+    };
+    const id = await createExec('plain', 'sh', '-c', script);
+    await using exec = await openHijacked(docker.socketPath, `/v1.50/exec/${id}/start`, {});
+    await goesOn(exec, 'plain', true);
+    assert.equal(await execEnded(id), 5);
+    await ok('exec', 'plain', 'rm', '/tmp/sent');
+    const { body } = await api('/containers/create?name=closing', { Image: 'busybox', OpenStdin: true, StdinOnce: true, Cmd: ['sh', '-c', script], HostConfig: { NetworkMode: 'none' } });
+    await using attached = await openHijacked(docker.socketPath, `/v1.50/containers/${body.Id}/attach?stream=1&stdin=1&stdout=1&stderr=1`);
+    await api('/containers/closing/start');
+    // conmon takes no more than its buffers hold: the client's input waits, its output does not.
+    await goesOn(attached, 'closing', false);
+    assert.equal(await ok('wait', 'closing'), '5');
+    await ok('rm', 'closing');
+  });
+
   test('without StdinOnce the input stays open for the next client; two at once both type and both see', async () => {
     const open = () => openHijacked(docker.socketPath, '/v1.50/containers/plain/attach?stream=1&stdin=1&stdout=1&stderr=1');
     await using gone = await open();

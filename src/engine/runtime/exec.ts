@@ -10,6 +10,7 @@ import type { OciProcess } from '../bundle/oci-spec.ts';
 import { serializeSpec } from '../bundle/bundle.ts';
 import type { ExecSession, TerminalSize } from '../engine.ts';
 import type { RuntimePrograms } from './detect.ts';
+import { openExecInput } from './exec-input.ts';
 import { readPidFile, runtimeError } from './monitor.ts';
 
 export interface ExecRequest {
@@ -38,7 +39,7 @@ export async function startExec(programs: RuntimePrograms, request: ExecRequest,
     ...['--root', request.stateRoot, '--log', files.log, '--log-format', 'json'],
     ...['exec', '--process', files.process, '--pid-file', files.pid, request.containerId],
   ];
-  const started = request.process.terminal ? spawnInTerminal(programs.path, args, request.size) : spawnWithPipes(programs.path, args, request.stdin);
+  const started = request.process.terminal ? spawnInTerminal(programs.path, args, request.size) : spawnWithPipes(programs, args, request.stdin, () => readPidFile(files.pid) !== undefined);
   const kill = (name: string): void => killProcess(files.pid, started.child, name, request.listProcesses);
   const onAbort = (): void => kill('SIGKILL');
   signal.addEventListener('abort', onAbort, { once: true });
@@ -66,12 +67,15 @@ interface StartedExec {
   resize: (size: TerminalSize) => void;
 }
 
-function spawnWithPipes(path: string, args: readonly string[], hasStdin: boolean): StartedExec {
+function spawnWithPipes({ name, path }: RuntimePrograms, args: readonly string[], hasStdin: boolean, isStarted: () => boolean): StartedExec {
   const child = spawn(path, args, { env: baseEnv(), stdio: [hasStdin ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
   if (child.stdout === null || child.stderr === null) throw new GantryError('internal', 'exec has no output streams');
   // The process may end before its input does.
   child.stdin?.on('error', () => undefined);
-  return { child, stdin: child.stdin ?? undefined, stdout: child.stdout, stderr: child.stderr, resize: () => undefined };
+  // crun gives the process our own pipe.
+  const stdin = child.stdin !== null && name === 'runc' ? openExecInput(child, isStarted) : (child.stdin ?? undefined);
+  stdin?.on('error', () => undefined);
+  return { child, stdin, stdout: child.stdout, stderr: child.stderr, resize: () => undefined };
 }
 
 function spawnInTerminal(path: string, args: readonly string[], size: TerminalSize | undefined): StartedExec {
