@@ -4,7 +4,7 @@ import type { ErrorPlace } from '../../kernel/mod.ts';
 type Check = readonly [field: string, isUsed: boolean, message: string];
 
 /** Volume sources this node can mount. */
-const volumeSources = ['emptyDir', 'configMap', 'secret', 'projected', 'downwardAPI', 'hostPath', 'persistentVolumeClaim'];
+const volumeSources = ['emptyDir', 'configMap', 'secret', 'projected', 'downwardAPI', 'hostPath', 'persistentVolumeClaim', 'csi'];
 
 /** Every field of the pod that this node does not honour. A pod with any of them is refused: nothing is ignored silently. */
 export function unsupportedFields(spec: k8s.PodSpec): ErrorPlace[] {
