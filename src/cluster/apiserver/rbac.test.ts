@@ -82,7 +82,12 @@ check('lets those impersonate who may', async (call, as) => {
 check('lets a node change only what is its own', async (call, as) => {
   const node = as('n1');
   for (const name of ['n1', 'n2']) await call('POST', '/api/v1/nodes', { metadata: { name } });
-  for (const [name, nodeName] of [['mine', 'n1'], ['other', 'n2']] as const) await call('POST', pods, { metadata: { name }, spec: { nodeName, serviceAccountName: name, containers: [{ name: 'c', image: 'x' }] } });
+  const uids: unknown[] = [];
+  for (const [name, nodeName] of [['mine', 'n1'], ['other', 'n2']] as const) {
+    const { body } = await call('POST', pods, { metadata: { name }, spec: { nodeName, serviceAccountName: name, containers: [{ name: 'c', image: 'x' }] } });
+    uids.push(at(body, 'metadata.uid'));
+  }
+  const tokenFor = (name: string, uid: unknown): object => ({ spec: { boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name, uid } } });
   for (const name of ['mine', 'other']) await call('POST', '/api/v1/namespaces/default/serviceaccounts', { metadata: { name } });
   const patch = { 'content-type': 'application/merge-patch+json' };
   const table: [method: string, path: string, body: unknown, code: number][] = [
@@ -98,8 +103,9 @@ check('lets a node change only what is its own', async (call, as) => {
     ['POST', '/api/v1/namespaces/default/secrets', { metadata: { name: 'x' } }, 403],
     ['POST', '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases', { metadata: { name: 'n1' }, spec: {} }, 201],
     ['POST', '/apis/coordination.k8s.io/v1/namespaces/default/leases', { metadata: { name: 'n1' }, spec: {} }, 403],
-    ['POST', '/api/v1/namespaces/default/serviceaccounts/mine/token', { spec: {} }, 201],
-    ['POST', '/api/v1/namespaces/default/serviceaccounts/other/token', { spec: {} }, 403],
+    ['POST', '/api/v1/namespaces/default/serviceaccounts/mine/token', tokenFor('mine', uids[0]), 201],
+    ['POST', '/api/v1/namespaces/default/serviceaccounts/mine/token', { spec: {} }, 403],
+    ['POST', '/api/v1/namespaces/default/serviceaccounts/other/token', tokenFor('other', uids[1]), 403],
     ['POST', '/api/v1/namespaces/default/events', { metadata: { name: 'e' }, involvedObject: { namespace: 'default' } }, 201],
     ['POST', `${rbac}/clusterrolebindings`, binding('x', { kind: 'ClusterRole', name: 'cluster-admin' }, []), 403],
     ['DELETE', `${pods}/mine?gracePeriodSeconds=0`, undefined, 200],

@@ -17,6 +17,8 @@ import type { WorkerInput, WorkerLine } from './engine-worker.ts';
 import { after, atNextStart, type Model, possible, randomFrom, type Step, userNetworks } from './fault-plan.ts';
 import { openTestEngine, type TestEngine } from './test-engine.ts';
 
+const sigkill = 1n << 8n;
+
 export interface FaultOptions {
   readonly seed: number;
   /** How often the engine is killed. */
@@ -105,9 +107,21 @@ function expectations(models: readonly Model[], lines: readonly WorkerLine[]): E
 function isAtRest({ options }: TestEngine, { containers }: Engine): boolean {
   const paths = new EnginePaths(options.rootFolder, options.runFolder);
   return containers.list().every(({ id, status }) => {
-    if (status.state === 'running' || status.state === 'paused') return true;
+    if (status.state === 'paused') return true;
+    if (status.state === 'running') return !isDying(status.pid ?? 0);
     return (status.state === 'exited' || status.state === 'created') && !existsSync(paths.container(id).run);
   });
+}
+
+/** It has been killed, by the engine before this one, and has not gone yet: pending is a SIGKILL, or it is gone (proc_pid_status(5)). */
+function isDying(pid: number): boolean {
+  if (identifyProcess(pid) === undefined) return true;
+  try {
+    const pending = [...readFileSync(`/proc/${pid}/status`, 'utf8').matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)];
+    return pending.some(([, mask]) => (BigInt(`0x${mask ?? '0'}`) & sigkill) !== 0n);
+  } catch {
+    return true;
+  }
 }
 
 /** What is there fits what may be, and the machine fits what is there. Resolves to the models of what there is. */
