@@ -1,4 +1,4 @@
-/** `docker build` and what is kept for the next one, through the command line. What the classic builder of dockerd prints is another matter: its steps are containers. */
+/** `docker build` and what is kept for the next one, through the command line. What it prints and makes is compared with dockerd in docker.test.ts. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

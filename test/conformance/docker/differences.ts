@@ -14,7 +14,7 @@ export const explanations: readonly Explanation[] = [
     what: 'errors about states and filters', why: 'begin with a small letter, as in newer versions',
   },
   {
-    where: ['refused/unknown restart policy/message', 'refused/retries without on-failure/message', 'refused/unknown runtime/message', 'lifecycle/what a state forbids/remove running/message', 'images/list, filters, tag, remove/inspectNone/message', 'cli/images/9 image inspect nosuch/stderr'],
+    where: ['refused/unknown restart policy/message', 'refused/retries without on-failure/message', 'refused/unknown runtime/message', 'lifecycle/what a state forbids/remove running/message', 'images/list, filters, tag, remove/inspectNone/message', 'builds/what fails/left/message', 'cli/images/9 image inspect nosuch/stderr'],
     what: 'errors about restart policies, runtimes, removing what runs, images that are not there', why: 'the words of newer versions',
   },
   { where: ['lifecycle/list filters/{"before":["nosuch"]}', 'lifecycle/list filters/{"exited":["x"]}', 'lifecycle/list filters/{"publish":["abc"]}'], what: 'filters `before`, `exited`, `publish` with wrong values', why: '404 and 400 with own words, where 20.10 answers 500 with those of a parser' },
@@ -54,6 +54,12 @@ export const explanations: readonly Explanation[] = [
   { where: ['registry/push, look up, pull/lookedUp/Descriptor/mediaType'], what: 'manifests that are pushed', why: 'in OCI\'s format' },
   { where: ['registry/push, look up, pull/pulled', 'registry/push, look up, pull/upToDate'], what: 'pulling an image that is there', why: 'each of its layers is told to exist' },
   { where: ['registry/push, look up, pull/pushNone'], what: 'pushing an image that is not there', why: '404, where dockerd tells it in the progress' },
+  { where: ['builds/**/hasContainers'], what: 'the containers of a build', why: 'a step is no container that is listed or named; nothing is told about one' },
+  { where: ['builds/what fails/run/lines', 'cli/build/steps/failing RUN/stdout'], what: 'what steps write to stderr', why: 'without codes for colours' },
+  { where: ['builds/what fails/run/error', 'builds/what fails/run/errorDetail/message', 'cli/build/steps/failing RUN/stderr', 'cli/build/steps/bad Dockerfile/stderr', 'cli/build/steps/no such stage/stderr'], what: 'errors of builds', why: 'own words, with file, line, column and the line itself' },
+  { where: ['builds/what fails/none/statusCode', 'builds/what fails/tag/statusCode'], what: 'a build without its Dockerfile, or with a name that no image can have', why: '400, where 20.10 answers 500' },
+  { where: ['cli/build/steps/target/stdout', 'builds/answer, config, history/whole/lines'], what: 'labels and `--cache-from` of `docker build`', why: 'labels of the command are no steps of their own; a line says that the other is not needed' },
+  { where: ['builds/*/*/Config/Image', 'builds/*/*/Config/ArgsEscaped', 'builds/*/*/Comment', 'builds/*/*History'], what: 'config and history of built images', why: 'as BuildKit writes them: no parent images, steps as they stand in the Dockerfile, none for labels of the command' },
 ];
 
 /** What depends on the machine rather than on the daemon: not compared. */

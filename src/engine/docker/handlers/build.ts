@@ -55,7 +55,7 @@ const refusedBuildParameters = {
   securityopt: 'builds run under the default profile', outputs: "BuildKit's", session: "BuildKit's",
 } as const;
 
-/** `POST /build`: the context is the body. From the first line on, errors are told in the stream. */
+/** `POST /build`: the context is the body. What is wrong before anything is built is an error answer; from the first line on, errors are told in the stream. */
 async function build(call: Call, services: DockerServices, asked: BuildQuery): Promise<void> {
   const { builder, log } = services;
   if (builder === undefined) throw new GantryError('unsupported', 'this engine has no builder');
@@ -77,7 +77,8 @@ async function build(call: Call, services: DockerServices, asked: BuildQuery): P
       pull: asked.pull,
       network: network === 'bridge' ? 'default' : (network as ImageBuildRequest['network']),
     };
-    const output = openJsonStream(call);
+    let opened: ReturnType<typeof openJsonStream> | undefined;
+    const output = { write: (value: unknown) => (opened ??= openJsonStream(call)).write(value) };
     if ((asked.cachefrom ?? []).length > 0 && !asked.q) output.write({ stream: 'cache-from names images to take layers from: not needed, the cache knows all layers by content\n' });
     try {
       const id = await builder.build(request, (line) => asked.q || output.write({ stream: line }), call.signal);
@@ -88,9 +89,10 @@ async function build(call: Call, services: DockerServices, asked: BuildQuery): P
       if (failure.code === 'internal') log.warn('a build failed', { err: failure });
       const message = errorMessage(failure);
       const code = typeof failure.details['exitCode'] === 'number' ? { code: failure.details['exitCode'] } : {};
+      if (opened === undefined && code.code === undefined) throw failure;
       output.write({ errorDetail: { ...code, message }, error: message });
     }
-    output.end();
+    opened?.end();
   } finally {
     await rm(contextFolder, { recursive: true, force: true });
   }

@@ -6,6 +6,7 @@ import { runCommand, withTimeout } from '../../../../src/kernel/mod.ts';
 import { clientEnv, comparedVersion, type Daemon, runDocker } from '../daemon.ts';
 import { normalize, type Plain } from '../normalize.ts';
 import type { Bench, Case, CliAnswer } from './case.ts';
+import { buildCases } from './build.ts';
 import { cliCases } from './cli.ts';
 import { composeCases, composeFiles } from './compose.ts';
 import { containerCases } from './containers.ts';
@@ -26,7 +27,7 @@ const testcontainers: Case = {
 };
 
 /** Every case. The client that a case needs is the first part of its name, where it is a program: `cli`, `compose`, `testcontainers`; all others go through dockerode. */
-export const cases: readonly Case[] = [...containerCases, ...objectCases, ...registryCases, ...cliCases, ...composeCases, testcontainers];
+export const cases: readonly Case[] = [...containerCases, ...objectCases, ...registryCases, ...buildCases, ...cliCases, ...composeCases, testcontainers];
 
 /** Runs one case against a daemon, and removes what it made. What fails otherwise than by an answer is thrown. */
 export async function observe(one: Case, daemon: Daemon, signal: AbortSignal): Promise<Plain> {
