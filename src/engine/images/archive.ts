@@ -44,7 +44,10 @@ export async function saveArchive(
         written.add(name);
       }
       const tags = references.map((name) => familiarImageReference(parseImageReference(name)));
-      manifests.push({ Config: blobPath(image.id), RepoTags: tags.length === 0 ? null : tags, Layers: image.layers.map(blobPath) });
+      // One entry for an image that is named more than once, as dockerd has it.
+      const known = manifests.find(({ Config }) => Config === blobPath(image.id));
+      if (known === undefined) manifests.push({ Config: blobPath(image.id), RepoTags: tags.length === 0 ? null : tags, Layers: image.layers.map(blobPath) });
+      else if (tags.length > 0) known.RepoTags = [...(known.RepoTags ?? []), ...tags];
       const descriptor = { mediaType: mediaTypes.ociManifest, digest, size: manifest.length };
       if (references.length === 0) index.push(descriptor);
       for (const name of references) {

@@ -10,11 +10,11 @@ export interface Explanation {
 /** Every difference that the comparison finds is explained here. */
 export const explanations: readonly Explanation[] = [
   {
-    where: ['lifecycle/what a state forbids/kill */message', 'lifecycle/what a state forbids/* created/message', 'lifecycle/rename, prune, remove with volumes/bad/message', 'lifecycle/list filters/{"status":["nosuch"]}/message', 'lifecycle/list filters/{"health":["nosuch"]}/message', '**/{"nosuch":["x"]}/message', 'volumes/create, inspect, list, remove/filters/{"dangling":["x"]}/message', 'volumes/in use, contents, prune/bad/message', 'images/prune, search, pull of nothing/badFilter/message', 'cli/errors/4 ps --filter status=nosuch/stderr'],
+    where: ['lifecycle/what a state forbids/kill */message', 'lifecycle/what a state forbids/* created/message', 'lifecycle/rename, prune, remove with volumes/bad/message', 'lifecycle/list filters/{"status":["nosuch"]}/message', 'lifecycle/list filters/{"health":["nosuch"]}/message', '**/{"nosuch":["x"]}/message', 'volumes/create, inspect, list, remove/filters/{"dangling":["x"]}/message', 'volumes/in use, contents, prune/bad/message', 'images/prune, search, pull of nothing/badFilter/message', 'cli/errors/4 ps --filter status=nosuch/stderr', 'cli/prune by label/*nosuch=x/stderr', 'cli/prune by label/*until=1h/stderr'],
     what: 'errors about states and filters', why: 'begin with a small letter, as in newer versions',
   },
   {
-    where: ['refused/unknown restart policy/message', 'refused/retries without on-failure/message', 'refused/unknown runtime/message', 'lifecycle/what a state forbids/remove running/message', 'images/list, filters, tag, remove/inspectNone/message', 'builds/what fails/left/message', 'cli/images/9 image inspect nosuch/stderr'],
+    where: ['refused/unknown restart policy/message', 'refused/retries without on-failure/message', 'refused/unknown runtime/message', 'lifecycle/what a state forbids/remove running/message', 'images/list, filters, tag, remove/inspectNone/message', 'builds/what fails/left/message', 'cli/images/9 image inspect nosuch/stderr', 'cli/save, load, export and import/steps/8 *'],
     what: 'errors about restart policies, runtimes, removing what runs, images that are not there', why: 'the words of newer versions',
   },
   { where: ['lifecycle/list filters/{"before":["nosuch"]}', 'lifecycle/list filters/{"exited":["x"]}', 'lifecycle/list filters/{"publish":["abc"]}'], what: 'filters `before`, `exited`, `publish` with wrong values', why: '404 and 400 with own words, where 20.10 answers 500 with those of a parser' },
@@ -60,6 +60,7 @@ export const explanations: readonly Explanation[] = [
   { where: ['builds/what fails/none/statusCode', 'builds/what fails/tag/statusCode'], what: 'a build without its Dockerfile, or with a name that no image can have', why: '400, where 20.10 answers 500' },
   { where: ['cli/build/steps/target/stdout', 'builds/answer, config, history/whole/lines'], what: 'labels and `--cache-from` of `docker build`', why: 'labels of the command are no steps of their own; a line says that the other is not needed' },
   { where: ['builds/*/*/Config/Image', 'builds/*/*/Config/ArgsEscaped', 'builds/*/*/Comment', 'builds/*/*History'], what: 'config and history of built images', why: 'as BuildKit writes them: no parent images, steps as they stand in the Dockerfile, none for labels of the command' },
+  { where: ['cli/save, load, export and import/steps/9 *'], what: 'loading what is no archive', why: 'own words' },
 ];
 
 /** What depends on the machine rather than on the daemon: not compared. */

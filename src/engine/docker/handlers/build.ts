@@ -9,6 +9,7 @@ import { unpackContext } from '../../images/unpack-context.ts';
 import type { ImageBuildRequest } from '../../ports.ts';
 import { type Call, type DockerServices, openJsonStream, sendJson } from '../call.ts';
 import { errorMessage } from '../docker-error.ts';
+import { matchesLabels, parseFilters } from '../filters.ts';
 import { flag, integer, json, list, refusedRoute, type Route, route, text } from '../route.ts';
 
 const textMap = z.record(z.string(), z.string().nullable());
@@ -99,7 +100,9 @@ async function build(call: Call, services: DockerServices, asked: BuildQuery): P
 }
 
 /** Forgets the results of steps and the folders of cache mounts, and removes the layers that nobody else needs then. */
-async function prune(call: Call, { builder, images }: DockerServices): Promise<void> {
+async function prune(call: Call, { builder, images }: DockerServices, query: { filters: string | undefined }): Promise<void> {
+  // Of `docker system prune --filter`: the cache has no labels.
+  if (!matchesLabels(parseFilters(query.filters, ['label', 'label!']), {})) return sendJson(call, 200, { CachesDeleted: null, SpaceReclaimed: 0 });
   const { cache } = builder ?? {};
   const before = (await cache?.list(call.signal)) ?? [];
   const { mountBytes } = (await cache?.prune(call.signal)) ?? { mountBytes: 0 };
@@ -120,8 +123,8 @@ export const buildRoutes: readonly Route[] = [
     note: 'the classic end point with a tar context, for the platform of the machine. `cachefrom` is answered with a line that it is not needed; there are no intermediate containers for `rm` and `forcerm` to remove',
   }),
   route({
-    method: 'POST', path: '/build/prune', summary: 'Delete builder cache', note: 'the whole cache; `all` says nothing more', query: { all: flag }, handle: prune,
-    refused: { 'keep-storage': 'the builder keeps its cache within its own budget', 'reserved-space': 'the builder keeps its cache within its own budget', filters: 'the whole cache goes' },
+    method: 'POST', path: '/build/prune', summary: 'Delete builder cache', note: 'the whole cache; `all` says nothing more. Of `filters` there are labels, which the cache does not have: one that is asked for leaves all', query: { all: flag, filters: text }, handle: prune,
+    refused: { 'keep-storage': 'the builder keeps its cache within its own budget', 'reserved-space': 'the builder keeps its cache within its own budget' },
   }),
   refusedRoute('POST', '/build/cancel', 'Cancel a build', 'a build stops when its client goes away'),
 ];

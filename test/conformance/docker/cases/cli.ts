@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { subnetPrefix } from '../normalize.ts';
@@ -43,6 +44,35 @@ export const cliCases: readonly Case[] = [
       return { steps: { ...steps, '8 diff subject': steps['8 diff subject']?.stdout.split('\n').toSorted((a, b) => (a < b ? -1 : 1)) }, passwd: readFileSync(join(folder, 'passwd'), 'utf8') };
     },
   },
+  {
+    name: 'cli/save, load, export and import',
+    run: async ({ cli, daemon }) => {
+      const folder = join(daemon.folder, 'copied');
+      mkdirSync(folder, { recursive: true });
+      const steps: Record<string, unknown> = {};
+      const step = async (...args: string[]): Promise<void> => void (steps[`${Object.keys(steps).length + 1} ${args.join(' ').replaceAll(daemon.folder, '<files>')}`] = await cli(args));
+      const namesIn = (archive: string): string[] => execFileSync('tar', ['-tf', join(folder, archive)], { encoding: 'utf8' }).split('\n').map((name) => name.replace(/^\.\/|\/$/g, '')).filter((name) => name !== '').toSorted((a, b) => (a < b ? -1 : 1));
+      await step('tag', 'busybox', 'saved:1');
+      await step('tag', 'busybox', 'saved:2');
+      await step('save', '-o', join(folder, 'two.tar'), 'saved:1', 'saved:2');
+      const tags = (JSON.parse(execFileSync('tar', ['-xOf', join(folder, 'two.tar'), 'manifest.json'], { encoding: 'utf8' })) as { RepoTags: string[] }[]).map(({ RepoTags }) => RepoTags.toSorted((a, b) => (a < b ? -1 : 1)));
+      await step('rmi', 'saved:1', 'saved:2');
+      await step('load', '-i', join(folder, 'two.tar'));
+      await step('load', '-q', '-i', join(folder, 'two.tar'));
+      await step('run', '--rm', 'saved:2', 'echo', 'loaded');
+      await step('save', '-o', join(folder, 'none.tar'), 'nosuch:1');
+      writeFileSync(join(folder, 'bad.tar'), 'no archive at all');
+      await step('load', '-i', join(folder, 'bad.tar'));
+      await step('run', '--name', 'subject', '-v', '/kept', 'busybox', 'sh', '-c', 'mkdir /new; echo x > /new/file; ln -s file /new/link; rm /etc/group');
+      await step('export', '-o', join(folder, 'tree.tar'), 'subject');
+      const exported = namesIn('tree.tar').filter((name) => /^(new|etc\/(group|passwd|hosts|hostname)|\.dockerenv|kept)/.test(name));
+      await step('import', '-c', 'CMD ["cat", "/new/link"]', join(folder, 'tree.tar'), 'imported:1');
+      await step('run', '--rm', 'imported:1');
+      await step('export', '-o', join(folder, 'none.tar'), 'nosuch');
+      return { steps, tags, exported };
+    },
+  },
+  commands('prune by label', ['volume', 'create', '--label', 'kind=a', 'va'], ['volume', 'create', '--label', 'kind=b', 'vb'], ['network', 'create', '--label', 'kind=a', '--subnet', `${subnetPrefix}.10.0/24`, 'na'], ['network', 'create', '--label', 'kind=b', '--subnet', `${subnetPrefix}.11.0/24`, 'nb'], ['create', '--name', 'ca', '--label', 'kind=a', 'busybox'], ['create', '--name', 'cb', '--label', 'kind=b', 'busybox'], ['container', 'prune', '-f', '--filter', 'label=kind=a'], ['ps', '-a', '--format', '{{.Names}}'], ['volume', 'prune', '-f', '--filter', 'label=kind=a'], ['volume', 'ls', '-q'], ['network', 'prune', '-f', '--filter', 'label!=kind=b'], ['network', 'ls', '--filter', 'type=custom', '--format', '{{.Name}}'], ['system', 'prune', '-f', '--filter', 'label=kind=b'], ['ps', '-aq'], ['container', 'prune', '-f', '--filter', 'nosuch=x'], ['volume', 'prune', '-f', '--filter', 'until=1h']),
   commands('errors', ['run', '--rm', '127.0.0.1:1/x:1', 'true'], ['start', 'nosuch'], ['inspect', 'nosuch'], ['ps', '--filter', 'status=nosuch'], ['run', '--name', 'a/b', 'busybox'], ['run', '--memory', '1m', 'busybox'], ['create', '--name', 'lost', '--network', 'nosuch', 'busybox'], ['start', 'lost'], ['run', '--rm', '-v', 'relative/path:/x', 'busybox'], ['run', '--rm', '--cpus', '1000', 'busybox'], ['attach', 'nosuch'], ['stats', '--no-stream', 'nosuch']),
   commands('stats and events', ['run', '-d', '--name', 'subject', 'busybox', 'sleep', '1000'], ['stats', '--no-stream', '--format', '{{.Name}} {{.PIDs}}', 'subject'], ['rm', '-f', 'subject']),
 ];

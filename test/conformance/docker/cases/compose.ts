@@ -56,7 +56,7 @@ export const composeCases: readonly Case[] = [
   {
     name: 'compose/up, exec, restart, down',
     run: async ({ compose, cli }) => ({
-      up: (await compose('project', 'up', '-d')).code, ps: (await cli(['ps', '--format', '{{.Names}} {{.Networks}} {{.Mounts}}'])).stdout.split('\n').toSorted((a, b) => (a < b ? -1 : 1)), exec: await compose('project', 'exec', '-T', 'web', 'sh', '-c', 'wget -qO- http://db/srv; echo $A'),
+      up: (await compose('project', 'up', '-d')).code, composePs: (await compose('project', 'ps')).stdout.split('\n').map((line) => line.replace(/\s+(\S+->\S+)?$/, '')).filter((line) => !line.startsWith('---')).map((line) => line.replace(/ +/g, ' ')).toSorted((a, b) => (a < b ? -1 : 1)), composeServices: sorted(await compose('project', 'ps', '--services', '--filter', 'status=running')), composeTop: (await compose('project', 'top')).code, ps: (await cli(['ps', '--format', '{{.Names}} {{.Networks}} {{.Mounts}}'])).stdout.split('\n').toSorted((a, b) => (a < b ? -1 : 1)), exec: await compose('project', 'exec', '-T', 'web', 'sh', '-c', 'wget -qO- http://db/srv; echo $A'),
       restart: (await compose('project', 'restart', '-t', '0', 'web')).code, down: (await compose('project', 'down', '-v', '-t', '0')).code,
       left: [await cli(['ps', '-aq']), await cli(['volume', 'ls', '-q'])],
     }),
