@@ -65,7 +65,7 @@ export async function openEngine(options: EngineOptions, signal: AbortSignal): P
   cgroups.createSlices();
   const volumes = await VolumeManager.open(paths.volumes, events);
   const index = new ContainerIndex();
-  const names = new ContainerNames(() => index.all().map(({ record }) => record), () => networks.list());
+  const names = new ContainerNames(() => index.all().map(({ record }) => record), () => networks.list(), () => networks.hostDns());
   const networks = stack.use(await NetworkManager.open(options, paths, nftables, names, events, log));
   const idRangesInUse = (): UserNamespaceMode[] => [
     ...index.all().map(({ spec: { namespaces } }) => namespaces.user),

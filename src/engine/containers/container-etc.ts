@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../../kernel/mod.ts';
 import { containerDnsAddress } from '../networks/container-dns.ts';
-import { changeHosts, type DnsConfig, formatResolvConf, ownHosts, planDns, readHostDns } from '../networks/etc-files.ts';
+import { changeHosts, type DnsConfig, formatResolvConf, ownHosts, planDns } from '../networks/etc-files.ts';
 import type { ContainerSpec, EndpointStatus } from '../types.ts';
 import type { ContainerEntry } from './container-entry.ts';
 import { linkedOn, moveLink } from './links.ts';
@@ -17,6 +17,15 @@ export function hostNames(hostname: string, domainname: string | undefined): str
 export function planContainerDns(spec: ContainerSpec, hasNames: boolean, host: DnsConfig): DnsConfig {
   const planned = planDns(spec.dns, host, spec.network.mode === 'host');
   return hasNames ? { ...planned, servers: [containerDnsAddress], options: [...planned.options.filter((option) => !option.startsWith('ndots:')), 'ndots:0'] } : planned;
+}
+
+/** The resolv.conf as this engine wrote it last. */
+const madeResolver = 'resolv.conf.made';
+
+/** Writes resolv.conf, in place, and keeps what was written, so that a change by the container is known later. */
+export function writeResolver(folder: string, dns: DnsConfig): void {
+  const text = formatResolvConf(dns);
+  for (const name of [madeResolver, 'resolv.conf']) writeFileSync(join(folder, name), text);
 }
 
 /** Tells the running containers that link to this one, which has just been started, where it is now. */
@@ -38,7 +47,7 @@ export interface EtcChange {
 }
 
 /** Brings the files of a running container in line with its networks. Written in place: the container has them mounted. */
-export async function updateEtcFiles({ id, spec, paths }: ContainerEntry, { before, after }: EtcChange): Promise<void> {
+export async function updateEtcFiles({ id, spec, paths }: ContainerEntry, { before, after }: EtcChange, host: DnsConfig): Promise<void> {
   const names = hostNames(spec.hostname === '' ? id.slice(0, 12) : spec.hostname, spec.domainname);
   const hosts = join(paths.etc, 'hosts');
   const isNew = ({ networkId }: EndpointStatus, others: readonly EndpointStatus[]): boolean => !others.some((other) => other.networkId === networkId);
@@ -47,10 +56,9 @@ export async function updateEtcFiles({ id, spec, paths }: ContainerEntry, { befo
   const text = await readIfThere(hosts);
   if (text !== undefined) writeFileSync(hosts, changeHosts(text, removed, added));
   if (before.hasNames === after.hasNames) return;
-  const resolver = join(paths.etc, 'resolv.conf');
-  const host = readHostDns();
-  // What the container has written there itself stays.
-  if ((await readIfThere(resolver)) === formatResolvConf(planContainerDns(spec, before.hasNames, host))) writeFileSync(resolver, formatResolvConf(planContainerDns(spec, after.hasNames, host)));
+  // What the container has written there itself stays. The host's settings may have changed since the file was made.
+  const [current, made] = await Promise.all([readIfThere(join(paths.etc, 'resolv.conf')), readIfThere(join(paths.etc, madeResolver))]);
+  if (current === (made ?? formatResolvConf(planContainerDns(spec, before.hasNames, host)))) writeResolver(paths.etc, planContainerDns(spec, after.hasNames, host));
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

@@ -15,7 +15,7 @@ import { readUserDatabases, resolveUser } from '../bundle/user.ts';
 import { type Cgroups, countOomKills } from '../cgroups/cgroups.ts';
 import type { HostFacts } from '../host-facts.ts';
 import { currentLogName } from '../logs/log-files.ts';
-import { formatHosts, formatResolvConf, ownHosts, readHostDns } from '../networks/etc-files.ts';
+import { formatHosts, ownHosts } from '../networks/etc-files.ts';
 import type { NetworkManager } from '../networks/network-manager.ts';
 import type { EnginePaths } from '../paths.ts';
 import { findInit, initTarget } from '../runtime/init-program.ts';
@@ -27,7 +27,7 @@ import { mountPart } from '../volumes/subpath.ts';
 import type { VolumeManager } from '../volumes/volume-manager.ts';
 import type { ContainerEntry } from './container-entry.ts';
 import { Gate } from './gate.ts';
-import { hostNames, planContainerDns } from './container-etc.ts';
+import { hostNames, planContainerDns, writeResolver } from './container-etc.ts';
 import { checkRootfs } from './guarded-paths.ts';
 import { etcMounts, type LaunchPeers, namespaceOf, type SandboxParts } from './launch-request.ts';
 import { checkLinks, linkHosts, linkVariables, resolveLinks } from './links.ts';
@@ -331,7 +331,7 @@ export class Launcher {
     if (isHost && extra.length === 0) copyFileSync('/etc/hosts', join(paths.etc, 'hosts'));
     else writeFileSync(join(paths.etc, 'hosts'), formatHosts(ownHosts(endpoints, names), [...extra, ...linked]));
     writeFileSync(join(paths.etc, 'hostname'), `${hostname}\n`);
-    writeFileSync(join(paths.etc, 'resolv.conf'), formatResolvConf(planContainerDns(spec, this.#parts.networks.hasNames(endpoints), readHostDns())));
+    writeResolver(paths.etc, planContainerDns(spec, this.#parts.networks.hasNames(endpoints), this.#parts.networks.hostDns()));
     return paths.etc;
   }
 

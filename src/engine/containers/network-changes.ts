@@ -62,7 +62,7 @@ async function adjust(parts: NetworkChangeParts, entry: ContainerEntry, wanted: 
   networks.route(file, plan);
   const ports = await movePorts(networks, entry, networks.planGateways(before, bridgeEndpoints(entry)), plan);
   await networks.serveNames(entry.id, file, after);
-  await updateEtcFiles(entry, { before: { endpoints: before, hasNames: networks.hasNames(before) }, after: { endpoints: after, hasNames: networks.hasNames(after) } });
+  await updateEtcFiles(entry, { before: { endpoints: before, hasNames: networks.hasNames(before) }, after: { endpoints: after, hasNames: networks.hasNames(after) } }, networks.hostDns());
   await save(parts, entry, wanted, after, ports);
 }
 

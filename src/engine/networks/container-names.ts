@@ -1,5 +1,5 @@
 import type { ContainerRecord, EndpointStatus, NetworkRecord } from '../types.ts';
-import { readHostDns } from './etc-files.ts';
+import type { DnsConfig } from './etc-files.ts';
 import type { NamedAddresses, NameSource } from './name-server.ts';
 
 /**
@@ -9,10 +9,12 @@ import type { NamedAddresses, NameSource } from './name-server.ts';
 export class ContainerNames implements NameSource {
   readonly #containers: () => readonly ContainerRecord[];
   readonly #networks: () => readonly NetworkRecord[];
+  readonly #hostDns: () => DnsConfig;
 
-  constructor(containers: () => readonly ContainerRecord[], networks: () => readonly NetworkRecord[]) {
+  constructor(containers: () => readonly ContainerRecord[], networks: () => readonly NetworkRecord[], hostDns: () => DnsConfig) {
     this.#containers = containers;
     this.#networks = networks;
+    this.#hostDns = hostDns;
   }
 
   addressesOf(name: string, askerId: string): NamedAddresses | undefined {
@@ -33,7 +35,7 @@ export class ContainerNames implements NameSource {
     const asker = this.#find(askerId);
     const internal = new Set(this.#networks().filter(({ spec }) => spec.isInternal).map(({ id }) => id));
     if (asker === undefined || asker.status.endpoints.every(({ networkId }) => internal.has(networkId))) return [];
-    return asker.spec.dns.servers.length > 0 ? asker.spec.dns.servers : readHostDns().servers;
+    return asker.spec.dns.servers.length > 0 ? asker.spec.dns.servers : this.#hostDns().servers;
   }
 
   #find(id: string): ContainerRecord | undefined {

@@ -61,7 +61,7 @@ export function planDns(wanted: DnsConfig, host: DnsConfig, canReachLoopback: bo
 }
 
 /** Reads the host's settings; empty when it has none. */
-export function readHostDns(): DnsConfig {
+export function readHostDns(file = '/etc/resolv.conf'): DnsConfig {
   const read = (path: string): DnsConfig => {
     try {
       return parseResolvConf(readFileSync(path, 'utf8'));
@@ -70,6 +70,6 @@ export function readHostDns(): DnsConfig {
       throw error;
     }
   };
-  const stub = read('/etc/resolv.conf');
+  const stub = read(file);
   return stub.servers.length > 0 && stub.servers.every((server) => server === '127.0.0.53') ? read('/run/systemd/resolve/resolv.conf') : stub;
 }

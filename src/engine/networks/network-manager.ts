@@ -10,6 +10,7 @@ import { parseBridgeOptions } from './bridge-options.ts';
 import { ensureBridge, ensureForwarding } from './bridges.ts';
 import { ContainerDns } from './container-dns.ts';
 import { routeNamespace, setUpNamespace, wireEndpoint } from './endpoints.ts';
+import { type DnsConfig, readHostDns } from './etc-files.ts';
 import { type FirewallNetwork, firewallTable, planFirewall } from './firewall.ts';
 import { type GatewayPlan, planGateways } from './gateway-plan.ts';
 import { parseRange } from './ip.ts';
@@ -27,6 +28,8 @@ export interface NetworkOptions {
   readonly userCidr: string;
   /** Where ports are published when the caller names no address. */
   readonly publishAddress: string;
+  /** The host's resolver settings, read anew whenever they are needed. Default: /etc/resolv.conf. */
+  readonly resolverFile?: string;
 }
 
 /** Addresses of one network. */
@@ -71,6 +74,11 @@ export class NetworkManager implements AsyncDisposable {
   #ensureBridges(): void {
     ensureForwarding(this.list());
     for (const record of this.#networks.values()) ensureBridge(this.#links, record);
+  }
+
+  /** The host's resolver settings as they are now. */
+  hostDns(): DnsConfig {
+    return readHostDns(this.#options.resolverFile);
   }
 
   /** Whether containers with these endpoints are answered names: on networks that clients made. */

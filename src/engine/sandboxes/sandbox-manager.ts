@@ -9,7 +9,7 @@ import type { SandboxParts } from '../containers/launch-request.ts';
 import { isNamespacedSysctl } from '../containers/namespaced-sysctl.ts';
 import type { EventLog } from '../events/event-log.ts';
 import { setUpNamespace } from '../networks/endpoints.ts';
-import { formatHosts, formatResolvConf, planDns, readHostDns } from '../networks/etc-files.ts';
+import { formatHosts, formatResolvConf, planDns } from '../networks/etc-files.ts';
 import type { NetworkManager } from '../networks/network-manager.ts';
 import type { EnginePaths } from '../paths.ts';
 import type { EndpointStatus, PortBinding, SandboxRecord, SandboxSpec, UserNamespaceMode } from '../types.ts';
@@ -207,7 +207,7 @@ export class SandboxManager {
     const own = endpoint === undefined ? [] : [{ ip: endpoint.ipv4Address, names: [spec.hostname] }];
     writeFileSync(join(folder, 'hosts'), formatHosts(own, spec.extraHosts));
     await writeFile(join(folder, 'hostname'), `${spec.hostname}\n`);
-    await writeFile(join(folder, 'resolv.conf'), formatResolvConf(planDns(spec.dns, readHostDns(), spec.hostNetwork)));
+    await writeFile(join(folder, 'resolv.conf'), formatResolvConf(planDns(spec.dns, this.#networks.hostDns(), spec.hostNetwork)));
     if (idRange !== undefined) for (const name of ['hosts', 'hostname', 'resolv.conf']) chownSync(join(folder, name), idRange.firstId, idRange.firstId);
   }
 

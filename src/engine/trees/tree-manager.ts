@@ -18,7 +18,7 @@ import { mountRootfs, unmountRootfs } from '../containers/rootfs.ts';
 import { plainContainerSpec } from '../containers/plain-spec.ts';
 import type { Tree, TreeMount, TreeProcess, Trees } from '../engine.ts';
 import type { HostFacts } from '../host-facts.ts';
-import { formatHosts, formatResolvConf, planDns, readHostDns } from '../networks/etc-files.ts';
+import { formatHosts, formatResolvConf, planDns } from '../networks/etc-files.ts';
 import type { NetworkManager } from '../networks/network-manager.ts';
 import type { ContainerPaths, EnginePaths } from '../paths.ts';
 import type { EndpointStatus } from '../types.ts';
@@ -130,7 +130,7 @@ export class TreeManager implements Trees {
     const hostname = 'buildkitsandbox';
     writeFileSync(join(bundle, 'hosts'), formatHosts(network.endpoints.map(({ ipv4Address }) => ({ ip: ipv4Address, names: [hostname] })), []));
     writeFileSync(join(bundle, 'hostname'), `${hostname}\n`);
-    writeFileSync(join(bundle, 'resolv.conf'), formatResolvConf(planDns({ servers: [], searches: [], options: [] }, readHostDns(), step.network === 'host')));
+    writeFileSync(join(bundle, 'resolv.conf'), formatResolvConf(planDns({ servers: [], searches: [], options: [] }, this.#parts.networks.hostDns(), step.network === 'host')));
     const taken = new Set(step.mounts.map(({ containerPath }) => containerPath));
     const mounts = step.mounts.map(toResolvedMount);
     checkRootfs(paths.rootfs, mounts, step.workingDir);
