@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -11,7 +11,7 @@ import { type k8s, resources } from '../api/mod.ts';
 import { type KubeClient, openKubeClient, readKubeconfig } from '../client/mod.ts';
 import { baseEnv, isError, pollUntil, runCommand } from '../kernel/mod.ts';
 import { locateInstance, roleHolder } from '../server/mod.ts';
-import { exitCodes } from './exit-codes.ts';
+import { doctorStatuses, exitCodes } from './exit-codes.ts';
 
 const program = resolve(import.meta.dirname, '../../bin/gantry');
 const needs = ['runc', 'conmon', 'nft', 'ip'];
@@ -121,6 +121,24 @@ async function checkIsolation({ dataDir, signal }: Subject, { instanceId }: Stat
   assert.equal(found.message, 'control\nend\n');
 }
 
+/** `gantry doctor` asks the running agent: it lists what is left on the machine, removes that alone when told to, and has nothing to say then. */
+async function checkDoctor(subject: Subject, { instanceId }: Status): Promise<void> {
+  const doctor = async (...args: string[]): Promise<[agent: string, string[]]> => {
+    const { agent, findings } = JSON.parse((await subject.run(['doctor', '--json', ...args], [0, doctorStatuses.repaired, doctorStatuses.found])).stdout) as { agent: string; findings: { kind: string; isRepaired: boolean }[] };
+    // What this machine lacks or is short of is not the test's to say.
+    return [agent, findings.filter(({ kind }) => !['program', 'disk', 'kernel'].includes(kind)).map(({ kind, isRepaired }) => `${kind} ${isRepaired}`).toSorted()];
+  };
+  assert.deepEqual(await doctor(), ['running', []]);
+  const bridge = `g${instanceId.slice(0, 6)}bx`;
+  const folders = ['containers', 'images/snapshots'].map((name) => join(subject.dataDir, 'engine', name, 'f'.repeat(64)));
+  await runCommand('ip', ['link', 'add', bridge, 'type', 'bridge'], {}, subject.signal);
+  for (const folder of folders) await mkdir(folder, { recursive: true });
+  const isThere = (): boolean[] => [`/sys/class/net/${bridge}`, ...folders].map((path) => existsSync(path));
+  assert.deepEqual([await doctor(), isThere()], [['running', ['container-folder false', 'link false', 'snapshot false']], [true, true, true]]);
+  assert.deepEqual([await doctor('--repair'), isThere()], [['running', ['container-folder true', 'link true', 'snapshot true']], [false, false, false]]);
+  assert.deepEqual(await doctor(), ['running', []]);
+}
+
 test('gantry up runs two instances side by side; killed processes come back, containers go on, and a purge leaves nothing', { skip }, async () => {
   const signal = AbortSignal.timeout(240_000);
   await using first = await Subject.create(signal);
@@ -151,6 +169,7 @@ test('gantry up runs two instances side by side; killed processes come back, con
   await client.create(resources.pods, pod, signal);
   const before = await containerId();
   await checkIsolation(first, one, client);
+  await checkDoctor(first, one);
 
   for (const name of ['server', 'agent']) {
     const old = await first.pid(name);
