@@ -103,9 +103,11 @@ async function checkIsolation({ dataDir, signal }: Subject, { instanceId }: Stat
   assert.ok(readdirSync(join(dataDir, 'pki')).some((name) => name.endsWith('.key')));
   const roots = ['', '/proc/1/root', '/proc/self/cwd/../../../..'];
   const script = [
+    // What a program complains of is no finding.
+    'exec 2>/dev/null',
     ...secrets.flatMap((path) => roots.map((root) => `test -e ${root}${path} && echo "sees ${path}"`)),
     `find / \\( -path /proc -o -path /sys \\) -prune -o \\( -type s -o -name '*.key' -o -name kubeconfig \\) -print | sed 's/^/finds /'`,
-    '(nc -l -p 4000 >/dev/null </dev/null &); until nc -w 2 127.0.0.1 4000 </dev/null; do :; done; echo control',
+    '(while :; do nc -l -p 4000 </dev/null; done >/dev/null &); until nc -w 2 127.0.0.1 4000 </dev/null >/dev/null; do sleep 0.1; done; echo control',
     `gateway=$(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p'); test -n "$gateway" || echo "no gateway"`,
     ...[record.apiPort, record.agentPort, record.httpPort, record.registryPort].flatMap((port) => ['"$gateway"', '127.0.0.1'].map((host) => `(nc -w 2 ${host} ${port} </dev/null >/dev/null 2>&1 && echo "reaches ${port} at "${host}) &`)),
     'wait; echo end',
