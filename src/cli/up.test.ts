@@ -109,8 +109,9 @@ async function checkIsolation({ dataDir, signal }: Subject, { instanceId }: Stat
     `find / \\( -path /proc -o -path /sys \\) -prune -o \\( -type s -o -name '*.key' -o -name kubeconfig \\) -print | sed 's/^/finds /'`,
     '(while :; do nc -l -p 4000 </dev/null; done >/dev/null &); until nc -w 2 127.0.0.1 4000 </dev/null >/dev/null; do sleep 0.1; done; echo control',
     `gateway=$(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p'); test -n "$gateway" || echo "no gateway"`,
-    ...[record.apiPort, record.agentPort, record.httpPort, record.registryPort].flatMap((port) => ['"$gateway"', '127.0.0.1'].map((host) => `(nc -w 2 ${host} ${port} </dev/null >/dev/null 2>&1 && echo "reaches ${port} at "${host}) &`)),
-    'wait; echo end',
+    ...[record.apiPort, record.agentPort, record.httpPort, record.registryPort].flatMap((port) => ['"$gateway"', '127.0.0.1'].map((host) => `(nc -w 2 ${host} ${port} </dev/null >/dev/null 2>&1 && echo "reaches ${port} at "${host}) & probes="$probes $!"`)),
+    // By name: the listener of the control goes on as long as the container.
+    'wait $probes; echo end',
   ].join('\n');
   const { Id: id } = JSON.parse(await docker(instanceId, '/containers/create', { Image: 'busybox', Cmd: ['sh', '-c', script], HostConfig: { LogConfig: { Type: 'json-file' } }, Tty: true })) as { Id: string };
   await docker(instanceId, `/containers/${id}/start`, {});
