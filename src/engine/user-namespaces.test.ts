@@ -104,6 +104,29 @@ suite('user namespaces of containers', { skip: rootNeeds(...needs), concurrency:
     await remove(plain.id);
   });
 
+  test('a container in the network of another goes on when that is restarted, and is in its network and user namespace again after its own restart', async () => {
+    const first = await startSleeping({}, 'unique');
+    const { id } = await engine.containers.create(spec('', { args: ['sleep', '600'], network: { mode: 'container', containerId: first } }, 'unique'), signal);
+    await engine.containers.start(id, signal);
+    const fact = async (container: string): Promise<string> => exec(container, 'ip -4 -o addr show eth0 | tr -s " " | cut -d " " -f 4; tail -1 /proc/self/uid_map | tr -s " "; cat /etc/hosts /etc/resolv.conf');
+    const isShared = async (): Promise<void> => {
+      const facts = await Promise.all([first, id].map(fact));
+      assert.match(facts[0] ?? '', /^\d+\.\d+\.\d+\.\d+\/\d+\n 0 [1-9]\d+ 65536\n/);
+      assert.equal(facts[1], facts[0]);
+    };
+    await isShared();
+    await engine.containers.restart(first, { timeoutSeconds: 0 }, signal);
+    // The other has another user namespace now, and with it another network: it goes on, and gets that with its own restart.
+    assert.equal(engine.containers.get(id).status.state, 'running');
+    await engine.containers.restart(id, { timeoutSeconds: 0 }, signal);
+    await isShared();
+    engine = await opened.reopen();
+    for (const container of [first, id]) await engine.containers.restart(container, { timeoutSeconds: 0 }, signal);
+    await isShared();
+    for (const container of [id, first]) await remove(container);
+    assert.deepEqual(await engine.examine(false, signal), []);
+  });
+
   test('a container of a range of its own cannot touch the processes of another', async () => {
     const [one, two] = [await startSleeping({}, 'unique'), await startSleeping({}, 'unique')];
     const uids = [one, two].map((id) => statSync(`/proc/${engine.containers.get(id).status.pid ?? 0}`).uid);

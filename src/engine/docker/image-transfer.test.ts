@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { baseEnv, runCommand } from '../../kernel/mod.ts';
 import { openTestRegistry, type TestRegistry } from '../../registry/testing/test-registry.ts';
+import { formatPlatform, hostPlatform } from '../images/platform.ts';
 import { createTestImage } from '../images/testing/test-images.ts';
 import { openTestDocker, type TestDocker } from './testing/test-docker.ts';
 
@@ -99,5 +100,10 @@ suite('docker pull, push, save and load', { skip, concurrency: false }, () => {
     const { stdout } = await run(undefined, ['load', '-i', archive]);
     assert.deepEqual(stdout.trim().split('\n').toSorted(), ['Loaded image: busybox:latest', 'Loaded image: copy:2', `Loaded image: ${registry.host}/open:1`].toSorted());
     assert.equal(await ids(), before);
+    // The platform may be named, and then it must be that.
+    await run(undefined, ['save', '--platform', formatPlatform(hostPlatform()), '-o', archive, 'busybox']);
+    assert.match((await run(undefined, ['save', '--platform', 'linux/s390x', '-o', `${archive}.none`, 'busybox'], [1])).stderr, /does not match the specified platform \(linux\/s390x\)/);
+    assert.match((await run(undefined, ['load', '--platform', 'linux/s390x', '-i', archive], [1])).stderr, /does not match the specified platform \(linux\/s390x\)/);
+    assert.equal((await run(undefined, ['load', '--platform', formatPlatform(hostPlatform()), '-i', archive])).stdout, 'Loaded image: busybox:latest\n');
   });
 });

@@ -45,12 +45,12 @@ test('an archive holds several images with layers in common; skopeo and another 
     const { stdout } = await skopeo('inspect', '--config', '--raw', from);
     assert.equal(digestOf(Buffer.from(stdout)), id, from);
   }
-  const loaded = await other.images.load(createReadStream(join(folder.path, 'both.tar')), signal);
+  const loaded = await other.images.load(createReadStream(join(folder.path, 'both.tar')), {}, signal);
   assert.deepEqual(loaded.map(({ image, references }) => [image.id, references]), [[one, ['docker.io/library/one:1']], [two, ['registry.example/two:2']]]);
   assert.equal(other.images.layersBytes(), 6002);
   // By its id, an image goes with all its names.
   await store.images.save([one], createWriteStream(join(folder.path, 'id.tar')), signal);
-  assert.deepEqual((await other.images.load(createReadStream(join(folder.path, 'id.tar')), signal)).map(({ references }) => references), [['docker.io/library/one:1', 'docker.io/library/one:again']]);
+  assert.deepEqual((await other.images.load(createReadStream(join(folder.path, 'id.tar')), {}, signal)).map(({ references }) => references), [['docker.io/library/one:1', 'docker.io/library/one:again']]);
 });
 
 test('load() takes from an OCI archive for several platforms the image of this machine, with the name that skopeo gives it', { skip }, async () => {
@@ -75,11 +75,16 @@ test('load() takes from an OCI archive for several platforms the image of this m
   await client.pushManifest(reference, mediaTypes.ociIndex, Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests })), undefined, signal);
   const skopeo = (...args: string[]) => run('skopeo', ['--insecure-policy', 'copy', '--src-tls-verify=false', ...args], { cwd: folder.path });
   await skopeo('--all', `docker://${registry.host}/app:1`, 'oci-archive:all.tar:registry.example/app:v9');
-  const [loaded, ...more] = await store.images.load(createReadStream(join(folder.path, 'all.tar')), signal);
+  const [loaded, ...more] = await store.images.load(createReadStream(join(folder.path, 'all.tar')), {}, signal);
   assert.deepEqual([loaded?.references, loaded?.image.layers, more], [['registry.example/app:v9'], [digestOf(tar)], []]);
+  // The one that is named, and none in place of it.
+  const named = async (architecture: string) => store.images.load(createReadStream(join(folder.path, 'all.tar')), { platform: { os: 'linux', architecture } }, signal);
+  const [other] = await named('s390x');
+  assert.deepEqual([other?.image.config.architecture, other?.image.layers], ['s390x', [digestOf(testTar([{ path: 'file', content: 'there' }]))]]);
+  await assert.rejects(named('riscv64'), (error) => isError(error, 'not-found') && /no matching manifest for linux\/riscv64/.test(error.message));
   // A bare tag is no name.
   await skopeo(`docker://${registry.host}/app:${hostPlatform().architecture}`, 'oci-archive:tag.tar:v9');
-  assert.deepEqual((await store.images.load(createReadStream(join(folder.path, 'tag.tar')), signal)).map(({ references }) => references), [[]]);
+  assert.deepEqual((await store.images.load(createReadStream(join(folder.path, 'tag.tar')), {}, signal)).map(({ references }) => references), [[]]);
 });
 
 test('load() refuses an archive for other platforms only, and one whose layers are elsewhere', { skip }, async () => {
@@ -91,7 +96,7 @@ test('load() refuses an archive for other platforms only, and one whose layers a
   };
   const load = async (descriptor: object): Promise<unknown> => {
     files.set('index.json', Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [descriptor] })));
-    return store.images.load(Readable.from([testTar([...files].map(([path, content]) => ({ path, content })))]), signal);
+    return store.images.load(Readable.from([testTar([...files].map(([path, content]) => ({ path, content })))]), {}, signal);
   };
   const tar = testTar([{ path: 'x' }]);
   const config = blob(Buffer.from(JSON.stringify(testConfig([digestOf(tar)]))), mediaTypes.ociConfig);

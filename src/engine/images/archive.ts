@@ -10,7 +10,7 @@ import { type BlobStore, DiskBlobStore, readBlob } from '../../store/mod.ts';
 import { formatTarHeader, readTar, tarEnd, type TarHeader, tarPadding } from '../../wire/mod.ts';
 import { checkLayerType, decompressed, sniffed } from './compression.ts';
 import type { Layers } from './layers.ts';
-import { selectManifest } from './platform.ts';
+import { checkPlatform, selectManifest } from './platform.ts';
 import type { Image } from './types.ts';
 
 const maxDocumentBytes = 8 << 20;
@@ -88,6 +88,8 @@ export interface ArchiveLoader {
   readonly temporaryFolder: string;
   /** Which image of an index for several is meant. */
   readonly platform: Platform;
+  /** Whether images that are alone must be for that platform, too. */
+  readonly isPlatformAsked: boolean;
   /** Stores a plain tar as the layer of that diff id; a no-op when it is there. */
   importLayer(tar: AsyncIterable<Uint8Array>, diffId: Digest, signal: AbortSignal): Promise<unknown>;
   hold(layers: readonly Digest[]): Disposable;
@@ -109,7 +111,9 @@ export async function loadArchive(
     const images: LoadedArchive['images'] = [];
     for (const { configPath, layerPaths, references } of described) {
       const config = await memberBytes(members, blobs, configPath);
-      const diffIds = parseImageConfig(config, configPath).rootfs.diff_ids;
+      const parsed = parseImageConfig(config, configPath);
+      if (parts.isPlatformAsked) checkPlatform(parsed, parts.platform, references[0] ?? configPath);
+      const diffIds = parsed.rootfs.diff_ids;
       if (diffIds.length !== layerPaths.length) throw new GantryError('invalid', `the archive lists ${layerPaths.length} layers for an image of ${diffIds.length}`);
       stack.use(parts.hold(diffIds));
       for (const [at, path] of layerPaths.entries()) {

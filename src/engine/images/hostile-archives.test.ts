@@ -52,7 +52,7 @@ test('docker load refuses hostile layers, plain and compressed, in both archive 
       }));
       const index = { schemaVersion: 2, manifests: [{ mediaType: mediaTypes.ociManifest, digest: digestOf(manifest), size: manifest.length, annotations: { 'org.opencontainers.image.ref.name': 'evil:1' } }] };
       const ociLayout = testTar([{ path: 'oci-layout', content: '{"imageLayoutVersion":"1.0.0"}' }, { path: 'index.json', content: JSON.stringify(index) }, blob(manifest), blob(config), blob(bytes)]);
-      for (const archive of [dockerArchive, ociLayout]) await assert.rejects(store.images.load(Readable.from([archive]), signal), names(named, 'layer'), what);
+      for (const archive of [dockerArchive, ociLayout]) await assert.rejects(store.images.load(Readable.from([archive]), {}, signal), names(named, 'layer'), what);
     }
   }
   assert.deepEqual([store.images.list(), readdirSync(join(store.folder, 'snapshots')), readdirSync(join(store.folder, 'temporary'))], [[], [], []]);

@@ -59,7 +59,7 @@ for (const [what, format, manifestType, layerType] of forms) {
     assert.deepEqual((JSON.parse(stdout) as { layers: { mediaType: string }[] }).layers.map((layer) => layer.mediaType), [layerType, layerType]);
     await using third = await openTestImageStore();
     for (const file of ['saved.tar', 'layout.tar']) {
-      const [loaded] = await third.images.load(Readable.from([execFileSync('cat', [join(folder, file)], { maxBuffer: 1 << 26 })]), signal);
+      const [loaded] = await third.images.load(Readable.from([execFileSync('cat', [join(folder, file)], { maxBuffer: 1 << 26 })]), {}, signal);
       assert.deepEqual([loaded?.image.id, loaded?.references], [id, [name]], file);
     }
   });

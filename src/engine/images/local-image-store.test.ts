@@ -139,7 +139,7 @@ test('commitLayer() makes a layer of an upper folder that unpacks to the same tr
   const archive = new PassThrough();
   const saved = buffer(archive);
   await store.images.save(['built:1'], archive, signal);
-  const [loaded] = await other.images.load(Readable.from([await saved]), signal);
+  const [loaded] = await other.images.load(Readable.from([await saved]), {}, signal);
   assert.deepEqual([loaded?.image.id, loaded?.references], [id, ['docker.io/library/built:1']]);
   const listing = (root: string): string => execFileSync('find', ['.', '-mindepth', '1', '-printf', '%p %y %m %U %G %s %n %l\n'], { cwd: root }).toString().split('\n').toSorted().join('\n');
   const [[mine = ''], [theirs = '']] = [store.images.layerFolders([layer.diffId]), other.images.layerFolders([layer.diffId])];
@@ -266,7 +266,7 @@ test('load() reads what GNU tar and gzip make of a docker-archive, and refuses w
   const manifest = (layers: string[]): TestMember => ({ path: 'manifest.json', content: JSON.stringify([{ Config: 'config.json', RepoTags: ['hello:1'], Layers: layers }]) });
   const archive = testTar([{ path: 'x/layer.tar', content: layer }, { path: 'y/' }, { path: 'y/layer.tar', type: 'symlink', linkPath: '../x/layer.tar' }, { path: 'config.json', content: config }, manifest(['y/layer.tar'])]);
   const zipped = execFileSync('gzip', ['-c'], { input: archive });
-  const [loaded] = await store.images.load(Readable.from([zipped]), signal);
+  const [loaded] = await store.images.load(Readable.from([zipped]), {}, signal);
   assert.deepEqual([loaded?.image.id, loaded?.image.sizeBytes], [digestOf(config), 5]);
   const wrong = [
     testTar([{ path: 'x', content: 'y' }]),
@@ -275,5 +275,5 @@ test('load() reads what GNU tar and gzip make of a docker-archive, and refuses w
     testTar([{ path: 'config.json', content: '{}' }, manifest([])]),
     Buffer.from('not a tar'),
   ];
-  for (const bytes of wrong) await assert.rejects(store.images.load(Readable.from([bytes]), signal), code('invalid'));
+  for (const bytes of wrong) await assert.rejects(store.images.load(Readable.from([bytes]), {}, signal), code('invalid'));
 });

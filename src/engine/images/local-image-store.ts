@@ -252,10 +252,11 @@ class LocalImageStore implements ImageStore {
     await saveArchive(images, { blobs: this.#blobs, layers: this.#layers }, output, signal);
   }
 
-  async load(archive: Readable, signal: AbortSignal): Promise<{ image: Image; references: string[] }[]> {
+  async load(archive: Readable, { platform }: { readonly platform?: Platform }, signal: AbortSignal): Promise<{ image: Image; references: string[] }[]> {
     const loader = {
       temporaryFolder: this.#temporaryFolder,
-      platform: this.#platform,
+      platform: platform ?? this.#platform,
+      isPlatformAsked: platform !== undefined,
       importLayer: (tar: AsyncIterable<Uint8Array>, diffId: Digest, own: AbortSignal) => this.#importLayer(tar, diffId, own),
       hold: (layers: readonly Digest[]) => this.holdLayers(layers),
     };

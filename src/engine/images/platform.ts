@@ -1,6 +1,7 @@
 import { arch } from 'node:os';
+import { z } from 'zod';
 import { type Descriptor, type ImageIndex, mediaTypes, type Platform } from '../../api/mod.ts';
-import { GantryError } from '../../kernel/mod.ts';
+import { GantryError, parseWith } from '../../kernel/mod.ts';
 
 /** The machine's platform in the names of Go that images use. */
 export function hostPlatform(): Platform {
@@ -16,6 +17,20 @@ export function parsePlatform(text: string): Platform {
   const host = hostPlatform();
   return { os, architecture: aliases[architecture] ?? (architecture === '' ? host.architecture : architecture), ...(variant === undefined ? {} : { variant }) };
 }
+
+/** Parses a platform in JSON, as the Docker Engine API has it since 1.48; `undefined` stays. */
+export function parsePlatformJson(text: string | undefined): Platform | undefined {
+  if (text === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new GantryError('invalid', 'platform: not JSON', { cause: error });
+  }
+  return parseWith(platformSchema, value, 'platform');
+}
+
+const platformSchema = z.strictObject({ os: z.string().min(1), architecture: z.string().min(1), variant: z.string().optional() }).transform(({ os, architecture, variant }): Platform => ({ os, architecture, ...(variant === undefined || variant === '' ? {} : { variant }) }));
 
 /** `linux/arm/v7`. */
 export function formatPlatform({ os, architecture, variant }: Platform): string {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type Digest, mediaTypes } from '../../api/mod.ts';
 import { GantryError, isError } from '../../kernel/mod.ts';
@@ -213,6 +214,44 @@ test('concurrent pulls fetch a layer once; a cancelled one does not hurt the oth
   assert.equal(fetches, 1);
 });
 
+test('the store is examined and repaired while pulls and removals go on, and takes nothing of theirs', { skip }, async () => {
+  await using registry = await openTestRegistry();
+  await using client = openRegistryClient();
+  await using from = await openTestImageStore({ registry: client });
+  const names = Array.from({ length: 12 }, (_, at) => `${registry.host}/app:${at}`);
+  for (const name of names) {
+    await createTestImage(from.images, name, [[{ path: 'own', content: name }], [{ path: 'big', content: randomBytes(20_000) }]]);
+    await from.images.push(name, {}, signal);
+  }
+  await using to = await openTestImageStore({ registry: client });
+  const stray = join(to.folder, 'snapshots', 'f'.repeat(64));
+  mkdirSync(stray);
+  const found = new Set<string>();
+  const rounds = { isOver: false, count: 0 };
+  const examining = (async () => {
+    for (; !rounds.isOver; rounds.count += 1) {
+      for (const { name, isRepaired } of await to.images.examine(true)) found.add(`${name} ${isRepaired}`);
+      await setImmediate();
+    }
+  })();
+  await Promise.all(names.map(async (name, at) => {
+    await to.images.pull(name, always, signal);
+    if (at % 3 === 0) await to.images.remove(name, { isForced: false }, signal);
+    if (at % 6 === 0) await to.images.pull(name, always, signal);
+  })).finally(() => (rounds.isOver = true));
+  await examining;
+  assert.deepEqual([[...found], await to.images.examine(false), rounds.count > 1], [[`${stray} true`], [], true]);
+  const kept = names.filter((_, at) => at % 3 !== 0 || at % 6 === 0);
+  assert.deepEqual(to.images.list().flatMap(({ references }) => references).toSorted(), kept.toSorted());
+  for (const name of kept) {
+    assert.ok(to.images.layerFolders(to.images.get(name).layers).some((folder) => contentOf(folder) === name), name);
+  }
+});
+
+function contentOf(folder: string): string {
+  return existsSync(join(folder, 'own')) ? readFileSync(join(folder, 'own'), 'utf8') : '';
+}
+
 test('pull() refuses what is damaged or not for this machine, and leaves nothing', { skip }, async () => {
   await using registry = await openTestRegistry();
   await using client = openRegistryClient();
@@ -278,7 +317,7 @@ test('skopeo reads what save() writes, and load() what skopeo writes', { skip: s
     }
     writeFileSync(join(folder, 'empty'), '');
     for (const file of ['saved.tar', 'docker.tar', 'oci.tar']) {
-      const [loaded] = await other.images.load(createReadStream(join(folder, file)), signal);
+      const [loaded] = await other.images.load(createReadStream(join(folder, file)), {}, signal);
       assert.deepEqual(loaded?.image.layers, store.images.get(id).layers satisfies readonly Digest[], file);
     }
     assert.ok(other.images.find('app:1') !== undefined && other.images.find('app:3') !== undefined);

@@ -63,8 +63,8 @@ export interface ImageStore extends AsyncDisposable {
   save(names: readonly string[], output: Writable, signal: AbortSignal): Promise<void>;
   /** Packs the image and writes it as an OCI layout in a tar, under the names. */
   saveLayout(name: string, references: readonly string[], format: ImageFormat, output: Writable, signal: AbortSignal): Promise<void>;
-  /** Reads a docker-archive or an OCI layout in a tar; returns what it named. */
-  load(archive: Readable, signal: AbortSignal): Promise<{ image: Image; references: string[] }[]>;
+  /** Reads a docker-archive or an OCI layout in a tar; returns what it named. `platform`: of several the image for it, and none for another (`not-found`). Default: the machine's of several. */
+  load(archive: Readable, options: { readonly platform?: Platform }, signal: AbortSignal): Promise<{ image: Image; references: string[] }[]>;
 }
 
 /** A container that is made of an image. */

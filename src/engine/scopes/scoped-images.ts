@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import { type Digest, familiarImageReference, formatImageReference, type ImageConfig, type ImageFormat, parseImageReference } from '../../api/mod.ts';
+import { type Digest, familiarImageReference, formatImageReference, type ImageConfig, type ImageFormat, parseImageReference, type Platform } from '../../api/mod.ts';
 import { GantryError, isError } from '../../kernel/mod.ts';
 import type { Image, ImageStore, ImageUsers, Layer, PruneOptions, PullOptions, PushOptions, RemoteImage, RemovedImage } from '../images/types.ts';
 import type { ContainerRecord } from '../types.ts';
@@ -162,7 +162,7 @@ export class ScopedImages implements ImageStore {
     throw this.#scope.refusal('saving images');
   }
 
-  load(_archive: Readable, _signal: AbortSignal): Promise<{ image: Image; references: string[] }[]> {
+  load(_archive: Readable, _options: { readonly platform?: Platform }, _signal: AbortSignal): Promise<{ image: Image; references: string[] }[]> {
     throw this.#scope.refusal('loading images');
   }
 

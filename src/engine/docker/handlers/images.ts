@@ -1,6 +1,6 @@
 import { type Digest, familiarImageReference, formatImageReference, parseImageReference } from '../../../api/mod.ts';
 import { GantryError, isError, toGantryError } from '../../../kernel/mod.ts';
-import { parsePlatform } from '../../images/platform.ts';
+import { checkPlatform, parsePlatform, parsePlatformJson } from '../../images/platform.ts';
 import type { Image, RemovedImage, TransferProgress } from '../../images/types.ts';
 import type { Credentials } from '../../ports.ts';
 import { type Call, type DockerServices, openJsonStream, sendEmpty, sendJson } from '../call.ts';
@@ -161,15 +161,20 @@ function publish({ engine }: DockerServices, action: string, name: string, label
   engine.events.publish({ type: 'image', action, id: name, attributes: { ...labels, name } });
 }
 
-async function saveImages(call: Call, { images }: DockerServices, names: readonly string[]): Promise<void> {
+async function saveImages(call: Call, { images }: DockerServices, names: readonly string[], platform: string | undefined): Promise<void> {
   if (names.length === 0) throw new GantryError('invalid', 'names the images to save');
-  for (const name of names) images.get(name);
+  const asked = parsePlatformJson(platform);
+  for (const name of names) {
+    const { config } = images.get(name);
+    if (asked !== undefined) checkPlatform(config, asked, name);
+  }
   call.response.writeHead(200, { 'content-type': 'application/x-tar' });
   await images.save(names, call.response, call.signal);
 }
 
-async function loadImages(call: Call, services: DockerServices, _query: { quiet: boolean }): Promise<void> {
-  const loaded = await services.images.load(call.body, call.signal);
+async function loadImages(call: Call, services: DockerServices, query: { quiet: boolean; platform: string | undefined }): Promise<void> {
+  const platform = parsePlatformJson(query.platform);
+  const loaded = await services.images.load(call.body, platform === undefined ? {} : { platform }, call.signal);
   const output = openJsonStream(call);
   for (const { image, references } of loaded) {
     for (const name of references) output.write({ stream: `Loaded image: ${familiarImageReference(parseImageReference(name))}\n` });
@@ -201,11 +206,11 @@ export const imageRoutes: readonly Route[] = [
   }),
   refusedRoute('GET', '/images/search', 'Search images', 'the search of Docker Hub is no part of the registry protocol'),
   route({ method: 'POST', path: '/images/prune', summary: 'Delete unused images', query: { filters: text }, handle: pruneImages }),
-  route({ method: 'GET', path: '/images/get', summary: 'Export several images', query: { names: list }, handle: (call, services, { names }) => saveImages(call, services, names) }),
-  route({ method: 'POST', path: '/images/load', summary: 'Import images', note: 'docker-archive and OCI layout, plain or compressed with gzip or zstd', query: { quiet: flag }, handle: loadImages }),
+  route({ method: 'GET', path: '/images/get', summary: 'Export several images', note: 'with `platform` (JSON) images for another are refused', query: { names: list, platform: text }, handle: (call, services, { names, platform }) => saveImages(call, services, names, platform) }),
+  route({ method: 'POST', path: '/images/load', summary: 'Import images', note: 'docker-archive and OCI layout, plain or compressed with gzip or zstd; of several platforms the machine\'s or the one that `platform` (JSON) names', query: { quiet: flag, platform: text }, handle: loadImages }),
   route({ method: 'GET', path: '/images/{name...}/json', summary: 'Inspect an image', query: { manifests: optionalFlag }, handle: (call, { images }) => sendJson(call, 200, imageInspectView(images.get(call.params['name'] ?? ''), call.apiVersion)) }),
   route({ method: 'GET', path: '/images/{name...}/history', summary: 'Get the history of an image', handle: history }),
-  route({ method: 'GET', path: '/images/{name...}/get', summary: 'Export an image', handle: (call, services) => saveImages(call, services, [call.params['name'] ?? '']) }),
+  route({ method: 'GET', path: '/images/{name...}/get', summary: 'Export an image', note: 'with `platform` (JSON) an image for another is refused', query: { platform: text }, handle: (call, services, { platform }) => saveImages(call, services, [call.params['name'] ?? ''], platform) }),
   route({ method: 'POST', path: '/images/{name...}/push', summary: 'Push an image', query: { tag: text }, handle: pushImage }),
   route({ method: 'POST', path: '/images/{name...}/tag', summary: 'Tag an image', query: { repo: text, tag: text }, handle: tagImage }),
   route({ method: 'DELETE', path: '/images/{name...}', summary: 'Remove an image', query: { force: flag, noprune: flag }, handle: removeImage }),
