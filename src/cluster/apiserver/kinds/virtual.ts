@@ -15,14 +15,7 @@ export interface DiscoveredResource {
 }
 
 /** A resource that is computed and not stored: metrics, reviews. */
-export interface VirtualResource {
-  readonly group: string;
-  readonly version: string;
-  readonly plural: string;
-  readonly singular: string;
-  readonly kind: string;
-  readonly isNamespaced: boolean;
-  readonly verbs: readonly string[];
+export interface VirtualResource extends Omit<DiscoveredResource, 'shortNames' | 'categories' | 'subresources'> {
   /** What discovery tells instead, where that follows from what there is. */
   discovered?(): DiscoveredResource[];
   serve(exchange: Exchange): Promise<void>;
