@@ -77,49 +77,51 @@ async function serve({ commands, further }: Served, request: IncomingMessage, re
   response.end();
 }
 
-/** `POST /doctor?repair=true|false` answers the findings as JSON. Errors are `{"code","message"}`. */
-async function serveDoctor(commands: AgentCommands, request: IncomingMessage, response: ServerResponse, isRepaired: boolean): Promise<void> {
-  const answer = (status: number, value: unknown): void => void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
-  if (request.method !== 'POST') return answer(405, { code: 'unsupported', message: `${request.method ?? ''} is not supported` });
-  try {
+/** `POST /doctor?repair=true|false` answers the findings as JSON. */
+function serveDoctor(commands: AgentCommands, request: IncomingMessage, response: ServerResponse, isRepaired: boolean): Promise<void> {
+  return answering(response, async () => {
+    if (request.method !== 'POST') return notAllowed(request);
     // A repair that has begun goes to its end.
-    answer(200, await commands.examine(isRepaired, new AbortController().signal));
-  } catch (error) {
-    answer(400, { code: toGantryError(error).code, message: formatError(error) });
-  }
+    return [200, await commands.examine(isRepaired, new AbortController().signal)];
+  });
 }
 
-/** Errors are `{"code","message"}`. */
-async function serveShutdown(commands: AgentCommands, request: IncomingMessage, response: ServerResponse, query: URLSearchParams): Promise<void> {
-  const answer = (status: number, value: unknown): void => void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
-  if (request.method !== 'POST') return answer(405, { code: 'unsupported', message: `${request.method ?? ''} is not supported` });
-  const seconds = (name: string, otherwise: number): number => Number(query.get(name) ?? otherwise);
-  const grace = { graceSeconds: seconds('grace', defaultShutdownGrace.graceSeconds), criticalGraceSeconds: seconds('critical', defaultShutdownGrace.criticalGraceSeconds) };
-  if (!Object.values(grace).every((value) => Number.isInteger(value) && value >= 0)) return answer(400, { code: 'invalid', message: 'grace periods are whole seconds' });
-  try {
+function serveShutdown(commands: AgentCommands, request: IncomingMessage, response: ServerResponse, query: URLSearchParams): Promise<void> {
+  return answering(response, async () => {
+    if (request.method !== 'POST') return notAllowed(request);
+    const seconds = (name: string, otherwise: number): number => Number(query.get(name) ?? otherwise);
+    const grace = { graceSeconds: seconds('grace', defaultShutdownGrace.graceSeconds), criticalGraceSeconds: seconds('critical', defaultShutdownGrace.criticalGraceSeconds) };
+    if (!Object.values(grace).every((value) => Number.isInteger(value) && value >= 0)) throw new GantryError('invalid', 'grace periods are whole seconds');
     // A shutdown that has begun goes to its end.
-    answer(200, { pods: await commands.shutDown(grace, new AbortController().signal) });
-  } catch (error) {
-    answer(400, { code: toGantryError(error).code, message: formatError(error) });
-  }
+    return [200, { pods: await commands.shutDown(grace, new AbortController().signal) }];
+  });
 }
 
 const maxRequestBytes = 1 << 20;
 
-/** Lists, opens (the body is the request) or closes scoped sockets. Errors are `{"code","message"}`. */
-async function serveScopes(scopes: AgentCommands['scopes'], request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
-  // An opening or closing that has begun goes to its end.
-  const { signal } = new AbortController();
-  const answer = (status: number, value: unknown): void => void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
-  try {
-    if (request.method === 'GET') return answer(200, scopes.list() satisfies OpenScope[]);
-    if (request.method === 'POST') return answer(201, await scopes.open(await readRequest(request), signal));
-    if (request.method !== 'DELETE') return answer(405, { code: 'unsupported', message: `${request.method ?? ''} is not supported` });
+/** Lists, opens (the body is the request) or closes scoped sockets. */
+function serveScopes(scopes: AgentCommands['scopes'], request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
+  return answering(response, async () => {
+    // An opening or closing that has begun goes to its end.
+    const { signal } = new AbortController();
+    if (request.method === 'GET') return [200, scopes.list() satisfies OpenScope[]];
+    if (request.method === 'POST') return [201, await scopes.open(await readRequest(request), signal)];
+    if (request.method !== 'DELETE') return notAllowed(request);
     await scopes.close(name, signal);
-    answer(200, {});
-  } catch (error) {
-    answer(400, { code: toGantryError(error).code, message: formatError(error) });
-  }
+    return [200, {}];
+  });
+}
+
+type Answer = readonly [status: number, value: unknown];
+
+/** Answers what the work resolves to; its error is 400 and `{"code","message"}`. */
+async function answering(response: ServerResponse, work: () => Promise<Answer>): Promise<void> {
+  const [status, value] = await work().catch((error: unknown): Answer => [400, { code: toGantryError(error).code, message: formatError(error) }]);
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+}
+
+function notAllowed({ method }: IncomingMessage): Answer {
+  return [405, { code: 'unsupported', message: `${method ?? ''} is not supported` }];
 }
 
 /** The schema of the scopes is the judge of what it is. */
