@@ -18,12 +18,12 @@ export function podSecurityCheck(machine: () => Machine, log: Logger): Admission
     // What the server's own subresources change of a pod is judged too: containers added to a running one, for example.
     if (object === undefined || part === 'status') return;
     if (kind.type.group === '' && kind.type.plural === 'namespaces') return checkNamespace(machine(), request, object, old);
-    const pod = podOf(object);
-    if (pod === undefined || !kind.type.isNamespaced) return;
+    const spec = podSpecOf(object);
+    if (spec === undefined || !kind.type.isNamespaced) return;
     const isPod = kind.type.group === '' && kind.type.plural === 'pods';
     if (isPod && old !== undefined && !isSignificant(object as k8s.Pod, old as k8s.Pod)) return;
     const { enforce, audit, warn } = policiesOf(machine().objects.get(`/core/namespaces/${object.metadata.namespace ?? ''}`)?.object.metadata.labels);
-    const found = (policy: Policy): string => violations(policy.level, pod.spec, policy.minor);
+    const found = (policy: Policy): string => violations(policy.level, spec, policy.minor);
     const told = isPod ? found(enforce) : '';
     const audited = found(audit);
     if (audited !== '') log.info('pod security: would violate', { kind: kind.type.kind, namespace: object.metadata.namespace, name: object.metadata.name, level: audit.level, why: audited });
@@ -39,20 +39,18 @@ function isSignificant({ spec }: k8s.Pod, { spec: old }: k8s.Pod): boolean {
   return !isDeepStrictEqual(images(spec), images(old)) || !isDeepStrictEqual(spec?.ephemeralContainers ?? [], old?.ephemeralContainers ?? []);
 }
 
-interface PodParts { readonly spec: k8s.PodSpec }
-
-/** The pod that an object is, or makes: a Pod, or the template of a workload. */
-function podOf(object: ApiObject): PodParts | undefined {
-  if (object.kind === 'Pod') return partsOf(object);
+/** The spec of the pod that an object is, or makes: a Pod, or the template of a workload. */
+function podSpecOf(object: ApiObject): k8s.PodSpec | undefined {
+  if (object.kind === 'Pod') return specIn(object);
   const spec = isFields(object.spec) ? object.spec : {};
   const job = isFields(spec['jobTemplate']) && isFields(spec['jobTemplate']['spec']) ? spec['jobTemplate']['spec'] : spec;
-  return isFields(job['template']) ? partsOf(job['template']) : undefined;
+  return isFields(job['template']) ? specIn(job['template']) : undefined;
 }
 
-function partsOf(value: Readonly<Record<string, unknown>>): PodParts | undefined {
+function specIn(value: Readonly<Record<string, unknown>>): k8s.PodSpec | undefined {
   const { spec } = value;
   if (!isFields(spec) || !Array.isArray(spec['containers'])) return undefined;
-  return { spec: spec as unknown as k8s.PodSpec };
+  return spec as unknown as k8s.PodSpec;
 }
 
 /** Raising the level of a namespace does not end pods; who does it is told which would not be let in again. */
@@ -61,8 +59,8 @@ function checkNamespace(machine: Machine, { warnings }: AdmissionRequest, namesp
   const before = policiesOf(old?.metadata.labels).enforce;
   if (old === undefined || (enforce.level === before.level && enforce.minor === before.minor) || enforce.level === 'privileged') return;
   const bad = [...listObjects(machine, resources.pods, namespace.metadata.name)].flatMap((pod) => {
-    const parts = partsOf(pod);
-    const found = parts === undefined ? '' : violations(enforce.level, parts.spec, enforce.minor);
+    const spec = specIn(pod);
+    const found = spec === undefined ? '' : violations(enforce.level, spec, enforce.minor);
     return found === '' ? [] : [`${pod.metadata.name}: ${found}`];
   });
   if (bad.length === 0) return;
