@@ -101,7 +101,11 @@ function newSlice(service: Service, addressType: AddressType, ports: k8s.Endpoin
   };
 }
 
+/** The label by which clients tell endpoints of a headless Service. */
+export function headlessLabels({ spec }: k8s.Service): Record<string, string> {
+  return spec?.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {};
+}
+
 function labelsOf(service: Service): Record<string, string> {
-  const headless: Record<string, string> = service.spec.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {};
-  return { ...service.metadata.labels, ...headless, [serviceNameLabel]: service.metadata.name, [managedByLabel]: managedBy };
+  return { ...service.metadata.labels, ...headlessLabels(service), [serviceNameLabel]: service.metadata.name, [managedByLabel]: managedBy };
 }

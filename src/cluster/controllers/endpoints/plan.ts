@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { type k8s, resources, type Stored } from '../../../api/mod.ts';
 import type { Plan } from '../../../client/mod.ts';
 import { shortHash } from '../../../kernel/mod.ts';
-import { managedByLabel, serviceNameLabel } from '../endpoint-slice/plan.ts';
+import { headlessLabels, managedByLabel, serviceNameLabel } from '../endpoint-slice/plan.ts';
 import { controllerReference } from '../ownership/claim.ts';
 
 /** Marks Endpoints that follow a Service's slices. */
@@ -60,8 +60,7 @@ function planWithoutService({ endpoints, mirrored }: ObservedEndpoints): Endpoin
 function planFollowing(service: Stored<k8s.Service>, { name, namespace, endpoints, slices }: ObservedEndpoints): EndpointsAction[] {
   const subsets = toSubsets(slices, service.spec?.publishNotReadyAddresses === true);
   const isCut = slices.flatMap((slice) => slice.endpoints ?? []).length > maxAddresses;
-  const headless: Record<string, string> = service.spec?.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {};
-  const labels = { ...service.metadata.labels, ...headless, [endpointsOwnerLabel]: endpointsOwner };
+  const labels = { ...service.metadata.labels, ...headlessLabels(service), [endpointsOwnerLabel]: endpointsOwner };
   const { [capacityAnnotation]: _, ...kept } = endpoints?.metadata.annotations ?? {};
   const annotations = isCut ? { ...kept, [capacityAnnotation]: 'truncated' } : kept;
   if (endpoints === undefined) return [{ type: 'create-endpoints', endpoints: { metadata: { name, namespace, labels, annotations }, subsets } }];
@@ -121,7 +120,6 @@ function planMirror(service: Stored<k8s.Service>, endpoints: Stored<k8s.Endpoint
 /** A slice for each subset and family. The name follows from its place, so that a second creation out of a stale cache is refused. */
 function toSlices(service: Stored<k8s.Service>, endpoints: Stored<k8s.Endpoints>): k8s.EndpointSlice[] {
   const { name, namespace, labels = {} } = endpoints.metadata;
-  const headless: Record<string, string> = service.spec?.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {};
   return (endpoints.subsets ?? []).flatMap(({ addresses = [], notReadyAddresses = [], ports = [] }, index) =>
     (['IPv4', 'IPv6'] as const).flatMap((addressType) => {
       const isOfType = ({ ip }: k8s.EndpointAddress): boolean => isIP(ip) === (addressType === 'IPv4' ? 4 : 6);
@@ -132,7 +130,7 @@ function toSlices(service: Stored<k8s.Service>, endpoints: Stored<k8s.Endpoints>
           name: `${name.slice(0, 50)}-${shortHash(JSON.stringify([endpoints.metadata.uid, addressType, index]), 6)}`,
           generateName: `${name.slice(0, 50)}-`,
           ...(namespace === undefined ? {} : { namespace }),
-          labels: { ...labels, ...headless, [serviceNameLabel]: name, [managedByLabel]: mirroredBy },
+          labels: { ...labels, ...headlessLabels(service), [serviceNameLabel]: name, [managedByLabel]: mirroredBy },
           ownerReferences: [controllerReference(resources.endpoints, endpoints)],
         },
         addressType,
