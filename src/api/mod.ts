@@ -7,6 +7,7 @@ export { gantryApiVersion } from './gantry/types.ts';
 export { gantryDefinitions } from './gantry/crds.ts';
 export * from './build/image-format.ts';
 export type * from './build/reply.ts';
+export { proxyController } from './gateway/controller.ts';
 export { gatewayDefinitions } from './gateway/crds.ts';
 export type * as gatewayApi from './gateway/types.ts';
 export type * as k8s from './kubernetes/types.gen.ts';

@@ -1,7 +1,6 @@
-import { resources } from '../../api/mod.ts';
+import { proxyController, resources } from '../../api/mod.ts';
 import { GantryError } from '../../kernel/mod.ts';
 import { defaultClusterRoleBindings, defaultClusterRoles, type InitialObject } from './access/rbac/default-roles.ts';
-import { haproxyController } from './kinds/ingress.ts';
 import { type Kind, objectKey } from './kinds/kind.ts';
 import { localProvisioner } from './kinds/storage-class.ts';
 import { ensureObject } from './operations/create.ts';
@@ -19,7 +18,7 @@ const defaultStorageClass: InitialObject = {
 };
 
 /** Ingresses that name no class are served by this node's HAProxy. */
-const defaultIngressClass: InitialObject = { metadata: { name: 'haproxy', annotations: { 'ingressclass.kubernetes.io/is-default-class': 'true' } }, spec: { controller: haproxyController } };
+const defaultIngressClass: InitialObject = { metadata: { name: 'haproxy', annotations: { 'ingressclass.kubernetes.io/is-default-class': 'true' } }, spec: { controller: proxyController } };
 
 /** Where pods reach the API server. */
 export interface AdvertisedAddress { readonly address: string; readonly port: number }

@@ -1,8 +1,6 @@
 import type { gatewayApi, k8s, Stored } from '../../api/mod.ts';
 import type { EndpointView } from './endpoints.ts';
 
-/** What GatewayClasses name to be served here. */
-export const gatewayController = 'gantry.dev/haproxy';
 /** The group of the Gateway API. */
 export const gatewayGroup = 'gateway.networking.k8s.io';
 

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { gatewayApi, k8s, Stored } from '../../api/mod.ts';
+import { type gatewayApi, type k8s, proxyController, type Stored } from '../../api/mod.ts';
 import { EndpointView } from './endpoints.ts';
 import { timeoutMs } from './gateway-filters.ts';
-import { gatewayController } from './gateway-inputs.ts';
 import { hostsOf } from './gateway-listeners.ts';
 import { planGateways } from './gateway-plan.ts';
 import { mergeListeners } from './model.ts';
@@ -12,7 +11,7 @@ import { patternProblem } from './patterns.ts';
 const meta = (name: string, namespace = 'shop') => ({ name, namespace, uid: name, resourceVersion: '1', generation: 1, creationTimestamp: '2030-01-01T00:00:00Z' });
 const services: Stored<k8s.Service>[] = ['old', 'new'].map((name) => ({ metadata: meta(name), spec: { ports: [{ port: 80, protocol: 'TCP' }] } }));
 services.push({ metadata: meta('grpc'), spec: { ports: [{ port: 80, protocol: 'TCP', appProtocol: 'kubernetes.io/h2c' }] } });
-const classes: Stored<gatewayApi.GatewayClass>[] = [{ metadata: meta('haproxy'), spec: { controllerName: gatewayController } }];
+const classes: Stored<gatewayApi.GatewayClass>[] = [{ metadata: meta('haproxy'), spec: { controllerName: proxyController } }];
 
 interface Given { namespace?: string; grants?: gatewayApi.ReferenceGrant['spec'][]; portProblem?: string; more?: Stored<gatewayApi.Gateway>[] }
 

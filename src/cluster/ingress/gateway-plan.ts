@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { gatewayApi, k8s, Stored } from '../../api/mod.ts';
+import { type gatewayApi, type k8s, proxyController, type Stored } from '../../api/mod.ts';
 import { fails, holds, settle, type Verdict } from './gateway-conditions.ts';
-import { byAge, type Gateway, gatewayController, gatewayGroup, type GatewayInputs, type Route } from './gateway-inputs.ts';
+import { byAge, type Gateway, gatewayGroup, type GatewayInputs, type Route } from './gateway-inputs.ts';
 import { hostsOf, mayAttach, type PlannedListener, planListeners } from './gateway-listeners.ts';
 import { resolve, routesOf, unsupportedIn } from './gateway-routes.ts';
 import { type HttpListener, type HttpRoute, inMatchOrder, mergeCertificates } from './model.ts';
@@ -19,7 +19,7 @@ type Attachments = Map<PlannedListener, { routes: HttpRoute[]; from: Set<Route> 
 /** Gateways of our classes and the routes attached to them as listeners, with what each of them is told. */
 export function planGateways(inputs: GatewayInputs): GatewayPlan {
   const { classes, gateways, now } = inputs;
-  const ours = classes.filter(({ spec }) => spec.controllerName === gatewayController);
+  const ours = classes.filter(({ spec }) => spec.controllerName === proxyController);
   const names = new Set(ours.map(({ metadata }) => metadata.name));
   const served = gateways.filter(({ spec, metadata }) => names.has(spec.gatewayClassName) && metadata.deletionTimestamp === undefined).toSorted(byAge);
   const planned = planListeners(inputs, served);
@@ -29,10 +29,10 @@ export function planGateways(inputs: GatewayInputs): GatewayPlan {
       const gateway = served.find((one) => isParent(ref, route, one));
       if (gateway === undefined) return [];
       const verdicts = attach(inputs, route, ref, planned.filter((one) => one.gateway === gateway), planned, attached);
-      const before = route.status?.parents.find((one) => one.controllerName === gatewayController && isDeepStrictEqual(one.parentRef, ref))?.conditions;
-      return [{ parentRef: ref, controllerName: gatewayController, conditions: settle(before, verdicts, route.metadata.generation, now) }];
+      const before = route.status?.parents.find((one) => one.controllerName === proxyController && isDeepStrictEqual(one.parentRef, ref))?.conditions;
+      return [{ parentRef: ref, controllerName: proxyController, conditions: settle(before, verdicts, route.metadata.generation, now) }];
     });
-    const others = (route.status?.parents ?? []).filter(({ controllerName }) => controllerName !== gatewayController);
+    const others = (route.status?.parents ?? []).filter(({ controllerName }) => controllerName !== proxyController);
     return parents.length === 0 && (route.status?.parents.length ?? 0) === others.length ? [] : [{ object: route, status: { parents: [...others, ...parents] } }];
   });
   return {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { k8s, Stored } from '../../api/mod.ts';
+import { type k8s, proxyController, type Stored } from '../../api/mod.ts';
 import { EndpointView } from './endpoints.ts';
 import { renderHaproxy } from './haproxy-config.ts';
-import { ingressController, planIngresses } from './ingress-plan.ts';
+import { planIngresses } from './ingress-plan.ts';
 import { type HttpRoute, inMatchOrder } from './model.ts';
 
 const meta = (name: string, more: object = {}) => ({ name, namespace: 'shop', uid: name, resourceVersion: '1', creationTimestamp: '2030-01-01T00:00:00Z', ...more });
-const classes: Stored<k8s.IngressClass>[] = [{ metadata: meta('haproxy'), spec: { controller: ingressController } }];
+const classes: Stored<k8s.IngressClass>[] = [{ metadata: meta('haproxy'), spec: { controller: proxyController } }];
 const services: Stored<k8s.Service>[] = [{ metadata: meta('web'), spec: { ports: [{ name: 'http', port: 80, protocol: 'TCP' }] } }];
 const slices: Stored<k8s.EndpointSlice>[] = [
   { metadata: meta('web-1', { labels: { 'kubernetes.io/service-name': 'web' } }), addressType: 'IPv4', ports: [{ name: 'http', port: 8080, protocol: 'TCP' }], endpoints: ['10.1.0.6', '10.1.0.5'].map((address) => ({ addresses: [address], conditions: { ready: true } })) },

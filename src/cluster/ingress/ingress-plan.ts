@@ -1,10 +1,7 @@
-import { controllerAnnotations, type k8s, keyOf, type Stored } from '../../api/mod.ts';
+import { controllerAnnotations, type k8s, keyOf, proxyController, type Stored } from '../../api/mod.ts';
 import { certificateOf } from './certificates.ts';
 import type { EndpointView } from './endpoints.ts';
 import { type Certificate, type HttpListener, type HttpRoute, inMatchOrder, isPlainText } from './model.ts';
-
-/** What IngressClasses name to be served here. */
-export const ingressController = 'gantry.dev/haproxy';
 
 export interface IngressInputs {
   readonly ingresses: readonly Stored<k8s.Ingress>[];
@@ -27,7 +24,7 @@ export interface IngressPlan {
 
 /** All Ingresses of our classes as listeners. Of two that claim the same host and path the older one has it. */
 export function planIngresses({ ingresses, classes, endpoints, secret, ports, portProblem }: IngressInputs): IngressPlan {
-  const ours = new Set(classes.filter(({ spec }) => spec?.controller === ingressController).map(({ metadata }) => metadata.name));
+  const ours = new Set(classes.filter(({ spec }) => spec?.controller === proxyController).map(({ metadata }) => metadata.name));
   const served = ingresses.filter(({ spec, metadata }) => metadata.deletionTimestamp === undefined && ours.has(spec?.ingressClassName ?? '')).toSorted(byAge);
   const problems: IngressProblem[] = [];
   const routes = new Map<string, HttpRoute>();

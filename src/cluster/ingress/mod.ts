@@ -3,4 +3,3 @@
  * haproxy-config.ts (that as a configuration), haproxy-process.ts (how it changes without a lost connection).
  */
 export { IngressProxy, type IngressProxyOptions } from './ingress-proxy.ts';
-export { ingressController } from './ingress-plan.ts';

@@ -1,11 +1,9 @@
-import type { k8s } from '../../../api/mod.ts';
+import { type k8s, proxyController } from '../../../api/mod.ts';
 import type { ObjectCache } from '../objects/object-cache.ts';
 import type { AccessRequest, AccessRules, Authorizer, Decision } from './authorizer.ts';
 import { nodeOf } from './node-user.ts';
 import type { User } from './user.ts';
 
-/** The proxy on every node serves the Ingresses and Gateways of classes that name it. */
-const proxyController = 'gantry.dev/haproxy';
 const gateway = 'gateway.networking.k8s.io';
 
 /** Resources whose state an agent needs, and that it may read all of. Their subresources are not among it: `exec` and `log` are reads too. */

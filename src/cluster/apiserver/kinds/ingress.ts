@@ -1,11 +1,9 @@
-import { controllerAnnotations, resources, type k8s } from '../../../api/mod.ts';
+import { controllerAnnotations, proxyController, resources, type k8s } from '../../../api/mod.ts';
 import type { FieldErrors } from '../validation/field-errors.ts';
 import { nameProblem } from '../validation/names.ts';
 import type { PrepareContext, Strategy } from './kind.ts';
 
-/** The controller of the class that is there from the start. */
-export const haproxyController = 'gantry.dev/haproxy';
-/** The name of that class. */
+/** The name of the class that is there from the start. */
 const haproxyClass = 'haproxy';
 const defaultClassAnnotation = 'ingressclass.kubernetes.io/is-default-class';
 const pathTypes = ['Exact', 'ImplementationSpecific', 'Prefix'];
@@ -31,12 +29,12 @@ export const ingressStrategy: Strategy<k8s.Ingress> = {
 /** IngressClasses. */
 export const ingressClassStrategy: Strategy<k8s.IngressClass> = {
   validate({ spec }, errors) {
-    if (spec?.controller === haproxyController && spec.parameters !== undefined) errors.forbidden('spec.parameters', `${haproxyController} has no parameters`);
+    if (spec?.controller === proxyController && spec.parameters !== undefined) errors.forbidden('spec.parameters', `${proxyController} has no parameters`);
   },
   validateUpdate({ spec }, old, errors) {
     if (spec?.controller !== old.spec?.controller) errors.invalid('spec.controller', spec?.controller ?? '', 'field is immutable');
   },
-  warnings: ({ spec }) => (spec?.controller === haproxyController ? [] : [`spec.controller: nothing in this cluster serves ${JSON.stringify(spec?.controller ?? '')}; its Ingresses wait for you to run it`]),
+  warnings: ({ spec }) => (spec?.controller === proxyController ? [] : [`spec.controller: nothing in this cluster serves ${JSON.stringify(spec?.controller ?? '')}; its Ingresses wait for you to run it`]),
 };
 
 function validateRule({ host, http }: k8s.IngressRule, at: string, errors: FieldErrors): void {

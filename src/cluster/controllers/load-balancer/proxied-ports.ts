@@ -1,4 +1,4 @@
-import { type gatewayApi, type k8s, keyOf, type Stored } from '../../../api/mod.ts';
+import { type gatewayApi, type k8s, keyOf, proxyController, type Stored } from '../../../api/mod.ts';
 
 /** What the node's HTTP proxy serves. */
 export interface Proxied {
@@ -6,8 +6,6 @@ export interface Proxied {
   readonly classes: readonly Stored<k8s.IngressClass>[];
   readonly gateways: readonly Stored<gatewayApi.Gateway>[];
 }
-
-const proxyController = 'gantry.dev/haproxy';
 
 /** Ports that the HTTP proxy of the nodes has, as `tcp/80`, with the first of those it has them for. */
 export function proxiedPorts({ ingresses, classes, gateways }: Proxied): ReadonlyMap<string, string> {
